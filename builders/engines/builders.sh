@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Summary: makes the two s2i builder images, s2i-model-python and s2i-daemon-python.
+# Usage:   builders.sh       (make builders)
+#
+# BASE_IMAGE     an image with Python 3.11-3.13 and its venv module (python:3.13-slim)
+# ASSEMBLE_USER  the uid that builds run as: 0, or 1001 for clusters that refuse root builds
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. builders/engines/common.sh
+
+: "${BASE_IMAGE:=python:3.13-slim}" "${ASSEMBLE_USER:=0}"
+[[ $ASSEMBLE_USER =~ ^[0-9]+$ ]] || die 2 "ASSEMBLE_USER=$ASSEMBLE_USER: expected a number, such as 0 or 1001"
+docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 || docker pull "$BASE_IMAGE" ||
+  die 69 "base image $BASE_IMAGE can't be had: name another with BASE_IMAGE=, or do without Docker: ENGINE=local"
+for target in model daemon; do
+  say "Making builder image s2i-$target-python on $BASE_IMAGE"
+  docker build --quiet --target "$target" --tag "s2i-$target-python" \
+    --build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg ASSEMBLE_USER="$ASSEMBLE_USER" builders >/dev/null
+done

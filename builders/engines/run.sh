@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Summary: runs, stops or shows an image with the engine that is there; what the Makefiles call.
+# Usage:   run.sh train|predict-once|predict|stop|logs IMAGE
+#
+# train hands {"$ref": DATASET_NAME, "model_name": MODEL_NAME} to the train function, or PAYLOAD if that is set;
+# predict-once hands PAYLOAD to the predict function of a train image, without a server.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. builders/engines/common.sh
+[ $# = 2 ] || usage
+verb=$1
+if [ "$verb" = train ] && [ -z "${PAYLOAD:-}" ]; then
+  PAYLOAD=$(python3 -c 'import json, sys
+print(json.dumps({"$ref": sys.argv[1], "model_name": sys.argv[2]}))' "${DATASET_NAME:-}" "${MODEL_NAME:-}")
+elif [ "$verb" = predict-once ]; then
+  [ -n "${PAYLOAD:-}" ] || die 2 "PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}'"
+  export TRAIN= && verb=train
+fi
+export PAYLOAD=${PAYLOAD:-}
+choose_engine >&2
+exec "builders/engines/$ENGINE.sh" "$verb" "$2"

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Summary: makes a virtual environment that holds what some requirement files ask for; a sound one is left as it is.
+# Usage:   install.sh VENV FILE...
+#
+# All files are installed in one go, so that a clash shows at once, within CONSTRAINTS (a file, may be unset), whose
+# hashes are checked. ENVIRONMENTS set: the environment is made there, named after its contents, and VENV is a link.
+# CACHE keeps uv and wheels from build to build. uv installs, since it is fast and honours hashes in a constraints
+# file; pip only fetches uv. Neither stays in VENV.
+set -euo pipefail
+[ $# -ge 1 ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2 && exit 2; }
+: "${PYTHON:=python3}" "${CONSTRAINTS:=}"
+venv=$1
+shift
+pin=$(cd "$(dirname "$0")" && pwd)/runtime/requirements_install.txt
+
+digest() { # digest FILE...: a short name for the contents of some files on this Python and platform
+  "$PYTHON" -c 'import hashlib, sys, sysconfig
+parts = [sys.version, sys.base_prefix, sysconfig.get_platform(), *(open(name).read() for name in sys.argv[1:])]
+print(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])' "$@"
+}
+
+key=$(digest "$@" ${CONSTRAINTS:+"$CONSTRAINTS"})
+target=${ENVIRONMENTS:+$ENVIRONMENTS/$key}
+target=${target:-$venv}
+unfinished=$target.$$
+scratch=$(mktemp -d)
+trap 'rm -rf "$unfinished" "$scratch"' EXIT
+[ -n "${CACHE:-}" ] && mkdir -p "$CACHE" 2>/dev/null && [ -w "$CACHE" ] || CACHE=$scratch
+
+fetch_uv() { # fetch_uv DIR: puts a uv program into DIR/bin
+  echo "---> Fetching uv, which installs packages"
+  "$PYTHON" -m venv "$1.$$" >/dev/null || {
+    echo "install.sh: $PYTHON can't make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv" >&2
+    exit 69
+  }
+  "$1.$$/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement "$pin"
+  mv "$1.$$" "$1" 2>/dev/null || rm -rf "$1.$$"
+}
+
+if [ "$(cat "$target/.holds" 2>/dev/null)" != "$key" ]; then
+  uv=$CACHE/uv-$(digest "$pin")
+  [ -x "$uv/bin/uv" ] || fetch_uv "$uv"
+  export UV_CACHE_DIR=$CACHE/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=${UV_LINK_MODE:-copy}
+  options=(--quiet --python "$unfinished/bin/python")
+  [ -z "$CONSTRAINTS" ] || options+=(--constraint "$CONSTRAINTS")
+  for file; do options+=(--requirement "$file"); done
+  "$uv/bin/uv" venv --quiet --relocatable --python "$(command -v "$PYTHON")" "$unfinished"
+  echo "---> Installing $(cat /dev/null "$@" | grep -c '^[A-Za-z]') requirements"
+  [ $# = 0 ] || "$uv/bin/uv" pip install "${options[@]}"
+  printf '%s\n' "$key" >"$unfinished/.holds"
+  rm -rf "$target" && mv "$unfinished" "$target"
+fi
+[ "$target" = "$venv" ] || ln -sfn "$target" "$venv"

@@ -1,0 +1,1 @@
+"""The Python that the builder images bring: environment reader, train runner, predict daemon."""

@@ -1,0 +1,186 @@
+"""The ASGI front: reads bodies within limits, answers predict routes, /health, /ready and /metrics.
+
+All else goes to the Flask app, which is imported when first asked for: no prediction waits for Flask.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import msgspec
+
+from runtime import metrics
+from runtime.handler import Endpoint, RequestError, Response, failure
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+REFRESH_SECONDS = 1.0
+JSON = b"application/json"
+# The format that Prometheus asks for; prometheus_client.generate_latest writes it.
+METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+RETRY_AFTER = (b"retry-after", b"1")
+
+
+class Limits(NamedTuple):
+    """What a request may take: bytes of its body, seconds until the body is there."""
+
+    body_bytes: int
+    body_seconds: float
+
+
+class Disconnected(Exception):
+    """The client left before its request was whole."""
+
+
+class Front:
+    """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
+
+    def __init__(self, endpoints: list[Endpoint], limits: Limits):
+        self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
+        self.limits = limits
+        self.draining = False
+        self._pages: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
+        self._own = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self._lifespan(receive, send)
+        if scope["type"] != "http":
+            return None
+        endpoint = self.endpoints.get(scope["path"])
+        if endpoint is not None:
+            try:
+                response = await self._predict(endpoint, scope, receive)
+            except Disconnected:
+                return None
+            return await self._send(send, response)
+        own = self._own.get(scope["path"])
+        if own is None:
+            return await (await self._flask())(scope, receive, send)
+        if scope["method"] not in ("GET", "HEAD"):
+            return await self._send(send, failure(wrong_method(scope["method"], "GET, HEAD")), allow=b"GET, HEAD")
+        return await own(send)
+
+    async def _predict(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response:
+        """Reads the body and has the endpoint answer it: here if that is quick, else in the inference thread."""
+        if scope["method"] != "POST":
+            return endpoint.refuse(wrong_method(scope["method"], "POST"))
+        headers = dict(scope["headers"])
+        try:
+            body = await self._body(headers.get(b"content-length"), receive)
+        except RequestError as error:
+            return endpoint.refuse(error)
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
+        if len(body) <= endpoint.quick_bytes:
+            return endpoint.answer(body, content_type)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
+
+    async def _body(self, length: bytes | None, receive: Receive) -> bytes:
+        """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
+        if length is not None and int(length) > self.limits.body_bytes:
+            raise too_large(self.limits.body_bytes)
+        try:
+            async with asyncio.timeout(self.limits.body_seconds):
+                return await self._chunks(receive)
+        except TimeoutError:
+            seconds = self.limits.body_seconds
+            raise RequestError(408, "too_slow", f"the body wasn't there after {seconds:g} s") from None
+
+    async def _chunks(self, receive: Receive) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise Disconnected
+            chunk = event.get("body", b"")
+            if not event.get("more_body") and not chunks:
+                return bytes(chunk) if len(chunk) <= self.limits.body_bytes else self._refuse_size()
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self.limits.body_bytes:
+                self._refuse_size()
+            if not event.get("more_body"):
+                return b"".join(chunks)
+
+    def _refuse_size(self) -> bytes:
+        raise too_large(self.limits.body_bytes)
+
+    async def _send(self, send: Send, response: Response, content_type: bytes = JSON, allow: bytes = b"POST") -> None:
+        """Sends a response; after one that leaves the body unread, and while draining, the connection is closed."""
+        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(response.body))]
+        if response.status == 405:
+            headers.append((b"allow", allow))
+        if response.status == 503:
+            headers.append(RETRY_AFTER)
+        if self.draining or response.status in (408, 413):
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+
+    async def _health(self, send: Send) -> None:
+        await self._send(send, Response(200, b'{"status":"alive"}'))
+
+    async def _ready(self, send: Send) -> None:
+        """503 while draining, and until every model has answered its golden rows; the body names who isn't ready."""
+        waiting = {e.path: e.problem or "not loaded yet" for e in self.endpoints.values() if not e.ready}
+        if self.draining:
+            response = failure(RequestError(503, "stopping", "the server is stopping"))
+        elif waiting:
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in waiting.items())
+            response = failure(RequestError(503, "not_ready", reasons))
+        else:
+            routes = {path: endpoint.info for path, endpoint in self.endpoints.items()}
+            response = Response(200, msgspec.json.encode({"status": "ready", "routes": routes}))
+        await self._send(send, response)
+
+    async def _metrics(self, send: Send) -> None:
+        await self._send(send, Response(200, metrics.page()), METRICS)
+
+    async def _flask(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+        """The Flask app as ASGI; importing it takes a third of a second, so not on the event loop."""
+        if self._pages is None:
+            loop = asyncio.get_running_loop()
+            self._pages = await loop.run_in_executor(None, _import_pages, list(self.endpoints.values()))
+        return self._pages
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Starts what a worker needs of its own (a thread does not outlive a fork), and ends it."""
+        await receive()
+        # One thread: a second inference beside the first would only make both slower.
+        self._inference = ThreadPoolExecutor(1, "inference")
+        refresher = asyncio.create_task(self._refresh())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        refresher.cancel()
+        self._inference.shutdown(wait=False, cancel_futures=True)
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _refresh(self) -> None:
+        """Looks for replaced model files, for as long as the worker lives."""
+        loop = asyncio.get_running_loop()
+        while True:
+            for endpoint in self.endpoints.values():
+                await loop.run_in_executor(None, endpoint.refresh)
+            await asyncio.sleep(REFRESH_SECONDS)
+
+
+def _import_pages(endpoints: list[Endpoint]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    from a2wsgi import WSGIMiddleware
+
+    from runtime.pages import create_app
+
+    return WSGIMiddleware(create_app(endpoints))  # type: ignore[return-value, arg-type]
+
+
+def wrong_method(method: str, allowed: str) -> RequestError:
+    """405, saying which methods there are."""
+    return RequestError(405, "method_not_allowed", f"expected {allowed}, found {method}")
+
+
+def too_large(limit: int) -> RequestError:
+    """413, saying how much would have been taken."""
+    return RequestError(413, "too_large", f"the body has more than {limit:,} bytes: send fewer rows at once")

@@ -1,0 +1,172 @@
+"""One route without any transport: the bytes of a request's body in, a status and bytes out.
+
+A predict function takes a Message and returns what JSON can hold. What it returns becomes {"payload": ...}, unless
+it has a payload of its own. An exception with a `status` (400 to 599) is an answer for the client, with its `code`
+and `path` if it has them; any other is a 500 whose traceback goes to the log only.
+"""
+
+import importlib
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from runtime import metrics
+from runtime.environment import ConfigurationError, Route
+from runtime.message import Message
+
+
+class Response(NamedTuple):
+    """What goes back to the client: an HTTP status and a JSON body."""
+
+    status: int
+    body: bytes
+
+
+class RequestError(Exception):
+    """A request that can't be answered, with the status and the code that say why."""
+
+    def __init__(self, status: int, code: str, message: str, path: str | None = None):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.path = path
+
+
+class Endpoint:
+    """A route with its function, and what the function's hook (see utils/serving.py) says of it, if it has one."""
+
+    def __init__(self, path: str, function: Callable[[Message], Any]):
+        self.path = f"/{path}"
+        self.function = function
+        self.hook = getattr(function, "hook", None)
+        self.problem: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.hook is None or bool(self.hook.ready)
+
+    @property
+    def quick_bytes(self) -> int:
+        """Bodies up to this size may be answered on the event loop."""
+        return 0 if self.hook is None else int(self.hook.quick_bytes)
+
+    @property
+    def info(self) -> dict[str, str]:
+        """The hook's short texts: name and digest of the model."""
+        return {} if self.hook is None else self.hook.info
+
+    def refresh(self) -> None:
+        """Lets the hook bring its model up to date; a problem is logged once and kept for /ready."""
+        if self.hook is None:
+            return
+        try:
+            self.hook.refresh()
+            problem = None
+        except Exception as error:
+            problem = str(error)
+        if problem != self.problem and problem is not None:
+            print(f"predict: {self.path}: {problem}", file=sys.stderr, flush=True)
+        self.problem = problem
+        metrics.show_model(self.path, self.info)
+
+    def answer(self, body: bytes, content_type: str | None = None) -> Response:
+        """Decodes `body`, calls the function, encodes its answer; every error becomes a status and a JSON body."""
+        started = time.perf_counter()
+        rows = 0
+        try:
+            self._check(content_type)
+            message = decode(body)
+            rows = batch_size(message)
+            response = Response(200, encode(self.function(message)))
+        except Exception as error:
+            response = failure(error)
+        metrics.observe(self.path, response.status, time.perf_counter() - started, rows)
+        return response
+
+    def refuse(self, error: RequestError) -> Response:
+        """The answer to a request whose body was not even read, counted like any other."""
+        metrics.observe(self.path, error.status, 0.0, 0)
+        return failure(error)
+
+    def _check(self, content_type: str | None) -> None:
+        if not is_json(content_type):
+            raise RequestError(
+                415, "unsupported_media_type",
+                f"expected JSON, found content type {content_type!r}: send -H 'Content-Type: application/json'",
+            )  # fmt: skip
+        if not self.ready:
+            raise RequestError(503, "not_ready", self.problem or "the model is not loaded yet; try again")
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether a Content-Type header's value says JSON; none at all counts as JSON."""
+    if not content_type:
+        return True
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
+
+
+def decode(body: bytes) -> Message:
+    """The message in a request's body; raises RequestError: 400 if it isn't JSON, 422 if it has no payload."""
+    try:
+        message = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        found = "an empty body" if not body else str(error)
+        raise RequestError(400, "malformed_json", f"the body is not JSON: {found}") from error
+    if not isinstance(message, dict) or "payload" not in message:
+        raise RequestError(422, "invalid_body", 'expected {"payload": ...}, found no payload', "payload")
+    return Message(message)
+
+
+def batch_size(message: Message) -> int:
+    """The rows in a message of the usual form; 1 for any other."""
+    payload = message["payload"]
+    instances = payload.get("instances") if isinstance(payload, dict) else None
+    return len(instances) if isinstance(instances, list) else 1
+
+
+def encode(answer: Any) -> bytes:
+    """A function's answer as the body of a reply; raises TypeError for what JSON can't hold."""
+    if not isinstance(answer, dict):
+        raise TypeError(f"a predict function must return a dict, found {type(answer).__name__}")
+    return msgspec.json.encode(answer if "payload" in answer else {"payload": answer}, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """The values of numpy and pandas as JSON's."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def failure(error: Exception) -> Response:
+    """The reply to an error: its own status if it has one, else 500 with the traceback in the log."""
+    status = getattr(error, "status", None)
+    if not isinstance(status, int) or not 400 <= status <= 599:
+        traceback.print_exception(error)
+        status, error = 500, RequestError(500, "internal_error", "the predict function failed; see the server's log")
+    body = {"code": getattr(error, "code", "error"), "message": str(error), "path": getattr(error, "path", None)}
+    return Response(status, msgspec.json.encode({"error": body}))
+
+
+def endpoints(routes: Iterable[Route]) -> list[Endpoint]:
+    """The routes with their functions imported; raises ConfigurationError naming the route that has none."""
+    return [Endpoint(route.path, imported(route)) for route in routes]
+
+
+def imported(route: Route) -> Callable[[Message], Any]:
+    """The function behind a route; raises ConfigurationError, whose cause is what went wrong on import."""
+    where = f"route {route.path}"
+    try:
+        module = importlib.import_module(route.module)
+    except Exception as error:
+        raise ConfigurationError(f"{where}: importing {route.module} failed: {error!r}") from error
+    if not callable(getattr(module, route.function, None)):
+        raise ConfigurationError(f"{where}: {route.module} has no function {route.function}")
+    return getattr(module, route.function)  # type: ignore[no-any-return]

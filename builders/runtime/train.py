@@ -1,0 +1,92 @@
+"""The train runner: calls the function that the variables name on PAYLOAD.
+
+TRAIN=1: TRAIN_MODULE's TRAIN_FUNCTION trains. Otherwise PREDICT_MODULE's PREDICT_FUNCTION answers once, as JSON
+on stdout: the way to predict without a server.
+"""
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.message import Message
+
+PERMISSION = 77
+
+
+def chosen(variables: Mapping[str, str]) -> str:
+    """TRAIN or PREDICT: the prefix of the variables that name the function to call; raises ConfigurationError."""
+    check(variables, "train")
+    wanted = "TRAIN" if variables.get("TRAIN", "") not in ("", "0") else "PREDICT"
+    if not variables.get(f"{wanted}_MODULE"):
+        raise ConfigurationError("PREDICT_MODULE is not set; set TRAIN=1 to train, or name the predict function")
+    return wanted
+
+
+def message(variables: Mapping[str, str]) -> Message:
+    """The message with PAYLOAD's JSON; raises ConfigurationError if it isn't JSON."""
+    text = variables.get("PAYLOAD", "")
+    try:
+        return Message(payload=json.loads(text, parse_constant=_refuse)) if text else Message(payload=None)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"PAYLOAD: expected JSON, found {text[:60]!r} ({error})") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def function(module: str, name: str) -> Callable[[Message], Any]:
+    """The function `name` of `module`; raises ConfigurationError if either isn't there."""
+    try:
+        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"{module}:{name} can't be had: {error}") from error
+
+
+def main() -> int:
+    """Calls the function and returns the exit code; errors go to stderr as one sentence where we know the cause."""
+    try:
+        prefix = chosen(os.environ)
+        call = function(os.environ[f"{prefix}_MODULE"], os.environ[f"{prefix}_FUNCTION"])
+        answer = call(message(os.environ))
+    except PermissionError as error:
+        return permission(error)
+    except Exception as error:
+        return explained(error)
+    if prefix == "PREDICT":
+        print(json.dumps(answer, default=_plain))
+    return 0
+
+
+def permission(error: PermissionError) -> int:
+    """Prints who may not do what and the way out; returns the exit code."""
+    print(
+        f"train: {error.filename}: {error.strerror} for user {os.getuid()}:{os.getgid()}; "
+        "give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`",
+        file=sys.stderr,
+    )
+    return PERMISSION
+
+
+def explained(error: Exception) -> int:
+    """Prints a sentence for an error that was raised for people, a traceback for any other; returns the exit code."""
+    for_people = isinstance(error, ConfigurationError) or hasattr(error, "exit_code") or hasattr(error, "status")
+    if not for_people:
+        traceback.print_exc()
+        return 1
+    print(f"train: {error}", file=sys.stderr)
+    return int(getattr(error, "exit_code", CONFIGURATION))
+
+
+def _plain(value: Any) -> Any:
+    """numpy's and pandas' values as JSON's."""
+    return value.tolist()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

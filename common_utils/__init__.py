@@ -1,0 +1,1 @@
+"""What the models of this project share: the table's columns, encoding, split and score."""

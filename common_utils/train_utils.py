@@ -1,0 +1,277 @@
+"""Trains the models of this project: reads the table, splits, encodes, fits, scores, writes the model file."""
+
+import hashlib
+import importlib.metadata
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
+
+from utils.encode_decode import model_path, pickle_model
+from utils.onnx_export import to_onnx
+from utils.serving import TOLERANCE, Model
+from utils.table_encoder import TableEncoder
+
+LABEL = "income"
+# The features in the table's order, which is also the order of a row sent as a list.
+COLUMNS = {
+    "age": "number",
+    "workclass": "category",
+    "fnlwgt": "number",
+    "education": "category",
+    "educational-num": "number",
+    "marital-status": "category",
+    "occupation": "category",
+    "relationship": "category",
+    "race": "category",
+    "gender": "category",
+    "capital-gain": "number",
+    "capital-loss": "number",
+    "hours-per-week": "number",
+    "native-country": "category",
+}
+HELD_OUT = 0.3
+SEED = 0
+# Quantiles per number for a linear model. Many, since nine in ten capital gains are 0 and share one bin.
+BINS = 256
+GOLDEN_PER_CLASS = 8
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "xgboost", "xgboost-cpu")
+
+
+class TrainingError(ValueError):
+    """What was asked for can't be trained: a bad message, or data that doesn't fit. The message says what to do."""
+
+    exit_code = 78  # EX_CONFIG; the train runner ends with it
+
+
+def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw") -> dict[str, Any]:
+    """Fits `estimator` on a table and writes models/NAME.pkl; returns the metrics on the held-out rows.
+
+    `msg.payload`: {"$ref": "data/….csv", "model_name": NAME}. A stratified 30 % is held out; with
+    "train_rows": N the first N rows are the training part and all others are held out.
+    `numbers`: "raw" as they are (trees), or "binned" into quantiles, one column per bin (linear models).
+    Raises TrainingError, and ModelFileError for an estimator that ONNX doesn't answer for exactly.
+    """
+    payload = checked_payload(msg.payload)
+    print(f"---> Reading {payload['$ref']}", flush=True)
+    table = read_table(data_file(payload["$ref"]))
+    train, held_out = split(table, payload.get("train_rows"))
+    print(f"---> Training {payload['model_name']} on {len(train):,} rows", flush=True)
+    pipeline = make_pipeline(estimator, numbers)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        # A number with many equal values has fewer quantiles than asked for; that is as it should be.
+        warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
+        pipeline.fit(train.drop(columns=LABEL), train[LABEL].to_numpy())
+    print(f"---> Fitted in {time.perf_counter() - started:.1f} s; comparing ONNX on {len(held_out):,} held-out rows")
+    contents = model_contents(payload, description, pipeline, train, held_out)
+    metrics: dict[str, Any] = contents["metrics"]
+    print("---> " + ", ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", "auc", "log_loss")))
+    print(f"---> Wrote {pickle_model(contents)}")
+    return metrics
+
+
+def checked_payload(payload: Any) -> dict[str, Any]:
+    """The payload, once it has the keys that training needs; raises TrainingError or ModelFileError."""
+    expected = 'expected {"$ref": "data/….csv", "model_name": "…"}'
+    if not isinstance(payload, dict):
+        raise TrainingError(f"PAYLOAD: {expected}, found {payload!r}")
+    for key in ("$ref", "model_name"):
+        if not isinstance(payload.get(key), str):
+            raise TrainingError(f"PAYLOAD: {expected}, found {key} {payload.get(key)!r}")
+    rows = payload.get("train_rows")
+    if rows is not None and (type(rows) is not int or rows < 1):
+        raise TrainingError(f"PAYLOAD: train_rows: expected a whole number from 1, found {rows!r}")
+    model_path(payload["model_name"])
+    return payload
+
+
+def data_file(reference: str, directory: str = "data") -> Path:
+    """The path of a data file inside `directory`; raises TrainingError for one outside, and for none."""
+    path = Path(reference)
+    root = Path(directory).resolve()
+    if path.is_absolute() or "://" in reference or root not in path.resolve().parents:
+        raise TrainingError(f"$ref {reference!r} is not inside {directory}/: put the file there and name it from there")
+    if not path.is_file():
+        there = ", ".join(sorted(file.name for file in root.glob("*.csv"))) or "no CSV"
+        raise TrainingError(f"{reference}: no such file; {directory}/ has {there}")
+    return path
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """The features and the label in `path`; raises TrainingError naming the column that doesn't fit."""
+    texts = {name: str for name, kind in COLUMNS.items() if kind == "category"}
+    try:
+        table = pd.read_csv(path, dtype=texts, keep_default_na=False, low_memory=False)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path}: expected a CSV with a header, found: {error}") from error
+    missing = [name for name in (*COLUMNS, LABEL) if name not in table]
+    unknown = [str(name) for name in table if name not in (*COLUMNS, LABEL)]
+    if missing or unknown:
+        raise TrainingError(
+            f"{path}: missing columns: {', '.join(missing) or 'none'}; unknown columns: {', '.join(unknown) or 'none'}. "
+            "The columns are named in common_utils/train_utils.py"
+        )
+    for name, kind in COLUMNS.items():
+        if kind == "number":
+            table[name] = numeric(path, table[name])
+    classes = sorted(table[LABEL].unique().tolist())
+    if len(classes) < 2:
+        raise TrainingError(f"{path}: expected at least two classes of {LABEL!r}, found {classes} in {len(table)} rows")
+    return table
+
+
+def numeric(path: Path, column: pd.Series) -> pd.Series:
+    """The column as float64; raises TrainingError naming the first row that is no finite number."""
+    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers.to_numpy()))
+    if len(bad):
+        raise TrainingError(
+            f"{path}: column {column.name!r}, line {bad[0] + 2}: expected a number, found {column.iloc[bad[0]]!r}"
+        )
+    return numbers
+
+
+def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training part and held-out part; the split comes before any fitting."""
+    if train_rows is not None:
+        if train_rows >= len(table):
+            raise TrainingError(f"train_rows {train_rows} leaves none of {len(table)} rows to score on")
+        return table.iloc[:train_rows], table.iloc[train_rows:]
+    try:
+        parts = train_test_split(table, test_size=HELD_OUT, random_state=SEED, stratify=table[LABEL])
+    except ValueError as error:
+        raise TrainingError(f"{len(table)} rows can't be split by class: {error}") from error
+    return parts[0], parts[1]
+
+
+def make_pipeline(estimator: Any, numbers: str) -> Pipeline:
+    """Encoding and estimator: one-hot categories, numbers `raw` or `binned`."""
+    encodings = {
+        "category": OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32),
+        "raw": FunctionTransformer(),
+        "binned": KBinsDiscretizer(
+            n_bins=BINS, encode="onehot-dense", quantile_method="averaged_inverted_cdf", subsample=None, dtype=np.float32
+        ),
+    }
+    if numbers not in ("raw", "binned"):
+        raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
+    steps = [(name, encodings[numbers if kind == "number" else kind], [name]) for name, kind in COLUMNS.items()]
+    return Pipeline([("encoder", ColumnTransformer(steps, sparse_threshold=0)), ("estimator", estimator)])
+
+
+def plain_encoder(encoder: ColumnTransformer) -> dict[str, Any]:
+    """The fitted encoder as plain lists and dicts, in the form that utils.table_encoder reads."""
+    columns: list[dict[str, Any]] = []
+    for name, fitted, _ in encoder.transformers_[: len(COLUMNS)]:
+        columns.append({"name": name})
+        if isinstance(fitted, KBinsDiscretizer):
+            columns[-1]["edges"] = fitted.bin_edges_[0][1:-1].tolist()
+        elif isinstance(fitted, OneHotEncoder):
+            columns[-1]["categories"] = fitted.categories_[0].tolist()
+    return {"columns": columns}
+
+
+def model_contents(
+    payload: dict[str, Any], description: str, pipeline: Pipeline, train: pd.DataFrame, held_out: pd.DataFrame
+) -> dict[str, Any]:
+    """All that goes into the model file; raises ModelFileError unless ONNX answers as `pipeline` does."""
+    estimator, scaler = pipeline["estimator"], plain_encoder(pipeline["encoder"])
+    classes = estimator.classes_.tolist()
+    contents = {
+        "modelName": payload["model_name"],
+        "modelDescription": description,
+        "createdTime": created_time(),
+        "commit": os.environ.get("GIT_COMMIT", "unknown"),
+        "libraries": library_versions(),
+        "data": {"path": payload["$ref"], "sha256": hashlib.sha256(Path(payload["$ref"]).read_bytes()).hexdigest()},
+        "schema": {"columns": [column_schema(train[name], kind) for name, kind in COLUMNS.items()], "classes": classes},
+        "scaler": scaler,
+        "golden": {"instances": [], "predictions": [], "scores": []},
+    }
+    width = TableEncoder(scaler).width
+    contents["model"] = to_onnx(estimator, width)
+    scores = pipeline.predict_proba(held_out.drop(columns=LABEL))
+    model = Model(contents, ignore_unknown=True)
+    compared = compare(model, held_out, estimator.classes_[scores.argmax(axis=1)], scores)
+    contents["metrics"] = {**score(held_out[LABEL], scores, estimator.classes_), **compared}
+    contents["test_acc"] = contents["metrics"]["accuracy"]
+    contents["golden"] = golden_rows(Model(contents), held_out)
+    return contents
+
+
+def rows_of(table: pd.DataFrame) -> list[list[Any]]:
+    """The features of `table` as a client would send them: lists of numbers and texts in column order."""
+    columns = [table[name].tolist() for name in COLUMNS]
+    return [list(row) for row in zip(*columns)]
+
+
+def compare(model: Model, held_out: pd.DataFrame, labels: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+    """Counts of the comparison of `model` with the estimator's own answers; raises ModelFileError if they differ.
+
+    A row whose label differs though its two best scores lie within TOLERANCE of each other is a tie and is counted.
+    """
+    predictions, found = model.run(model.encoder.encode(rows_of(held_out)))
+    difference = float(np.abs(found - scores).max())
+    best = np.sort(scores, axis=1)
+    ties = best[:, -1] - best[:, -2] <= 2 * TOLERANCE
+    differ = np.array(predictions) != labels
+    if difference > TOLERANCE or (differ & ~ties).any():
+        raise ModelFileError(
+            f"model {model.name}: its ONNX form answers otherwise than the estimator on {int(differ.sum())} of "
+            f"{len(labels)} held-out rows (scores differ by up to {difference:.2g}, allowed {TOLERANCE}); nothing was "
+            "written. Scale or bin numbers only for linear models; bound a forest's depth; or load the estimator "
+            "in your own predict.py (README, 'A model that can't be converted')"
+        )
+    return {"rows_compared": len(labels), "ties": int(differ.sum()), "largest_score_difference": difference}
+
+
+def score(labels: pd.Series, scores: np.ndarray, classes: np.ndarray) -> dict[str, float]:
+    """Accuracy, log loss and ROC AUC (two classes: of the second) of `scores` (rows x classes)."""
+    auc = roc_auc_score(labels, scores[:, 1] if len(classes) == 2 else scores, multi_class="ovr", labels=classes)
+    figures = {
+        "accuracy": accuracy_score(labels, classes[scores.argmax(axis=1)]),
+        "auc": auc,
+        "log_loss": log_loss(labels, scores, labels=classes),
+    }
+    # Threads add up in any order: beyond six digits two equal trainings may differ.
+    return {name: round(float(figure), 6) for name, figure in figures.items()}
+
+
+def golden_rows(model: Model, held_out: pd.DataFrame) -> dict[str, Any]:
+    """Some held-out rows of each class with the model's answers, for a server to replay before it is ready."""
+    known = held_out
+    for column in model.encoder.columns:
+        if column.categories is not None:
+            known = known[known[column.name].isin(column.categories)]
+    rows = rows_of(known.groupby(LABEL).head(GOLDEN_PER_CLASS))
+    answer = model.predict(rows)
+    return {"instances": rows, "predictions": answer["predictions"], "scores": answer["scores"]}
+
+
+def column_schema(column: pd.Series, kind: str) -> dict[str, Any]:
+    """Name, kind and the categories or the range that the training part has."""
+    if kind == "category":
+        return {"name": column.name, "kind": kind, "categories": sorted(column.unique().tolist())}
+    return {"name": column.name, "kind": kind, "minimum": float(column.min()), "maximum": float(column.max())}
+
+
+def created_time() -> str:
+    """Now, or SOURCE_DATE_EPOCH, in UTC (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    seconds = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of those LIBRARIES that are installed."""
+    installed = {dist.name.lower(): dist.version for dist in importlib.metadata.distributions()}
+    return {name: installed[name] for name in LIBRARIES if name in installed}

@@ -1,0 +1,171 @@
+"""The model file: `pickle_model` writes models/NAME.pkl, `init_model` reads it back. Data, never code.
+
+A file is a pickle (protocol 5) of builtin types only, then the sha256 of all bytes before it, then MAGIC.
+`pickle.load` reads it too: it stops at the pickle's end and ignores the trailer.
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import os
+import pickle
+import pickletools
+import re
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+MAGIC = b"S2IMODEL"
+TRAILER_BYTES = hashlib.sha256().digest_size + len(MAGIC)
+# A forest of a million nodes takes 50 MB; what is far beyond that is a mistake, or an attack on memory.
+MAX_BYTES = 1 << 30
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+KEYS = ("format", "model", "scaler", "modelName", "schema", "golden")
+# All that a pickle of builtin types needs. Memo indices come from MEMOIZE alone, so none can ask for memory.
+OPCODES = frozenset(
+    "PROTO FRAME STOP MARK MEMOIZE BINGET LONG_BINGET EMPTY_DICT EMPTY_LIST SETITEM SETITEMS APPEND APPENDS "
+    "NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT "
+    "SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8".split()
+)
+
+
+class ModelFileError(Exception):
+    """A model file that is missing, unsound or not ours; the message says which, and what to do."""
+
+    exit_code = 78  # EX_CONFIG; the train runner ends with it
+
+
+def model_path(name: str, directory: str | os.PathLike[str] = "models") -> Path:
+    """The path of model `name`; raises ModelFileError for a name that could leave `directory`."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ModelFileError(
+            f"model name {name!r} is not one: expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
+        )
+    return Path(directory) / f"{name}.pkl"
+
+
+def pickle_model(contents: dict[str, Any], directory: str | os.PathLike[str] = "models") -> Path:
+    """Writes `contents` to models/<modelName>.pkl, whole or not at all, and returns the path.
+
+    `contents["model"]` is bytes; all else must be what JSON can hold. Equal contents give equal bytes.
+    Raises ModelFileError for a bad name, TypeError for anything else than plain data, OSError from the disk.
+    """
+    path = model_path(contents["modelName"], directory)
+    # Through JSON, since equal objects can pickle differently (shared strings become memo references).
+    metadata = {key: value for key, value in contents.items() if key != "model"}
+    plain = json.loads(json.dumps({"format": FORMAT, **metadata}, allow_nan=False, sort_keys=True))
+    body = pickle.dumps({**plain, "model": bytes(contents["model"])}, protocol=5)
+    _replace(path, body + hashlib.sha256(body).digest() + MAGIC)
+    return path
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Puts `content` at `path` by way of a temporary file: a crash leaves the old file as it was."""
+    pattern = f".{path.name}."
+    _remove_leftovers(path.parent, pattern)
+    descriptor, unfinished = tempfile.mkstemp(prefix=pattern, dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # tells _remove_leftovers that its writer lives
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, 0o644)  # mkstemp's 0600 can't be read by the uid that serves
+            os.fsync(descriptor)
+            os.replace(unfinished, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(unfinished)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _remove_leftovers(directory: Path, pattern: str) -> None:
+    """Removes the temporary files of writers that were killed; a living writer holds a lock on its own."""
+    for leftover in directory.glob(f"{pattern}*"):
+        with suppress(OSError), open(leftover, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(leftover)
+
+
+def init_model(name: str, directory: str | os.PathLike[str] = "models") -> dict[str, Any]:
+    """Reads model `name` and returns its contents, with the file's sha256 as `digest`.
+
+    Raises ModelFileError, whose message names the file and what to do, unless every byte is as it was written.
+    """
+    path = model_path(name, directory)
+    body, digest = _checked_body(path, _read(path))
+    _check_opcodes(path, body)
+    try:
+        contents = _Refusing(io.BytesIO(body)).load()
+    except Exception as error:
+        raise ModelFileError(f"{path}: is not a pickle of plain data ({error}); train the model again") from error
+    if not isinstance(contents, dict) or not all(key in contents for key in KEYS):
+        raise ModelFileError(f"{path}: lacks some of {', '.join(KEYS)}; train the model again")
+    if contents["format"] != FORMAT:
+        raise ModelFileError(
+            f"{path}: has format {contents['format']!r}, this code reads {FORMAT}; train the model again"
+        )
+    return {**contents, "digest": digest}
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a regular file that lies where it says: no link, no pipe, no larger than MAX_BYTES."""
+    try:
+        # Without NONBLOCK a pipe would hang the open; NOFOLLOW refuses a link out of models/.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file; train the model first (make train)") from None
+    except OSError as error:
+        raise ModelFileError(f"{path}: can't be opened ({error.strerror}); expected a regular file") from error
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ModelFileError(f"{path}: is not a regular file; remove it and train the model again")
+        if status.st_size > MAX_BYTES:
+            raise ModelFileError(f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+        return file.read(MAX_BYTES + 1)
+
+
+def _checked_body(path: Path, content: bytes) -> tuple[bytes, str]:
+    """The pickle inside `content` and its sha256 in hex, once the trailer agrees with it."""
+    if len(content) <= TRAILER_BYTES or not content.endswith(MAGIC):
+        raise ModelFileError(
+            f"{path}: is not a model file of this repository (its end is missing or another's); "
+            "train it with `make train`, or load a pickle of your own in your own predict.py"
+        )
+    body, digest = content[:-TRAILER_BYTES], content[-TRAILER_BYTES : -len(MAGIC)]
+    if hashlib.sha256(body).digest() != digest:
+        raise ModelFileError(f"{path}: its sha256 doesn't match its contents: damaged; train the model again")
+    return body, digest.hex()
+
+
+def _check_opcodes(path: Path, body: bytes) -> None:
+    """Raises ModelFileError unless `body` is one pickle made of OPCODES, with no reference to what isn't there."""
+    memoized = position = 0
+    try:
+        for opcode, argument, position in pickletools.genops(body):
+            if opcode.name not in OPCODES:
+                raise ValueError(f"opcode {opcode.name} at byte {position} is not plain data")
+            if opcode.name == "MEMOIZE":
+                memoized += 1
+            if opcode.name in ("BINGET", "LONG_BINGET") and argument >= memoized:
+                raise ValueError(f"memo {argument} at byte {position} was never set")
+    except ValueError as error:
+        raise ModelFileError(f"{path}: refused: {error}; train the model again") from error
+    if position != len(body) - 1:
+        raise ModelFileError(f"{path}: refused: {len(body) - 1 - position} bytes after the pickle's end")
+
+
+class _Refusing(pickle.Unpickler):
+    """An unpickler that knows no global name: nothing in a model file can be called."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"refers to {module}.{name}")
