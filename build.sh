@@ -44,14 +44,14 @@ with_docker() { # with_docker IMAGE CONTEXT ROLE
 [ $# = 3 ] || usage
 check_image_name "$1"
 [[ $2 =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || die 2 "model directory '$2': expected a name here made of letters, digits and _"
-[ -e "$2/.s2i/environment" ] || [ "$2" = all ] || die 2 "$2/.s2i/environment: no such file; is $2 a model directory?"
+[ -e "$2/.s2i/environment" ] || die 2 "$2/.s2i/environment: no such file; is $2 a model directory?"
 [ "$3" = train ] || [ "$3" = predict ] || die 2 "expected train or predict, found '$3'"
 [ ! -e "$2/.s2i/bin" ] || die 78 "$2/.s2i/bin: would take the place of the builder's own scripts; remove it"
+python3 builders/runtime/environment.py check "$2/.s2i/environment" "$3"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/context"
 stage "$scratch/context" "$2"
-python3 builders/runtime/environment.py check "$scratch/context/.s2i/environment" "$3" || exit $?
 choose_engine
 say "Building $1 from $2"
 case $ENGINE in

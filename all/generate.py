@@ -17,19 +17,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "builders"))
-from runtime.environment import ConfigurationError, Route, check, read  # noqa: E402
+from runtime.environment import ConfigurationError, Route, check_file  # noqa: E402
 
 BANNER = "# Generated from the model directories by `make -C all generate`; don't edit.\n"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
 def routes_of(directory: str) -> list[Route]:
-    """The routes of one model directory; raises ConfigurationError naming its file."""
-    path = ROOT / directory / ".s2i" / "environment"
-    try:
-        return check(read(path), "predict")
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{directory}/.s2i/environment: {error}") from error
+    """The routes of one model directory; raises ConfigurationError, which names its file."""
+    return check_file(ROOT / directory / ".s2i" / "environment", "predict")
 
 
 def refuse_shared(owners: list[tuple[str, str]], what: str) -> None:

@@ -30,7 +30,9 @@ def pip_configuration() -> dict[str, str]:
     ]
     parser = configparser.RawConfigParser()
     parser.read([name for name in files if name and name != os.devnull])
-    return {key: value for section in ("global", "install") if section in parser for key, value in parser[section].items()}
+    return {
+        key: value for section in ("global", "install") if section in parser for key, value in parser[section].items()
+    }
 
 
 def settings() -> dict[str, str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from runtime.environment import ConfigurationError, check, read  # noqa: E402
+from runtime.environment import ConfigurationError, check_file  # noqa: E402
 
 # A proxy of the company's can't reach this machine's own port.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -60,7 +60,7 @@ def wait_until_ready(server: str, seconds: float) -> None:
 
 def test(server: str, directory: Path) -> str:
     """Posts one model's instances and returns a line that says what came back; raises WrongAnswer."""
-    path = check(read(directory / ".s2i" / "environment"), "predict")[0].path
+    path = check_file(directory / ".s2i" / "environment", "predict")[0].path
     file = directory / "test" / "test_instances.json"
     content = file.read_bytes()
     test_case = json.loads(content)
@@ -68,7 +68,8 @@ def test(server: str, directory: Path) -> str:
     if status != 200:
         raise WrongAnswer(f"/{path}: expected status 200, found {status}: {answer}")
     payload = answer.get("payload") if isinstance(answer, dict) else None
-    predictions = payload.get("predictions") if isinstance(payload, dict) else None
+    payload = payload if isinstance(payload, dict) else {}
+    predictions = payload.get("predictions")
     instances = test_case["payload"]["instances"]
     if not isinstance(predictions, list) or len(predictions) != len(instances):
         raise WrongAnswer(f"/{path}: expected {len(instances)} predictions, found {predictions}")

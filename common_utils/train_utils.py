@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
 
-from utils.encode_decode import model_path, pickle_model
+from utils.encode_decode import ModelFileError, model_path, pickle_model
 from utils.onnx_export import to_onnx
 from utils.serving import TOLERANCE, Model
 from utils.table_encoder import TableEncoder
@@ -118,7 +118,7 @@ def read_table(path: Path) -> pd.DataFrame:
     unknown = [str(name) for name in table if name not in (*COLUMNS, LABEL)]
     if missing or unknown:
         raise TrainingError(
-            f"{path}: missing columns: {', '.join(missing) or 'none'}; unknown columns: {', '.join(unknown) or 'none'}. "
+            f"{path}: missing columns: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. "
             "The columns are named in common_utils/train_utils.py"
         )
     for name, kind in COLUMNS.items():
@@ -160,7 +160,11 @@ def make_pipeline(estimator: Any, numbers: str) -> Pipeline:
         "category": OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32),
         "raw": FunctionTransformer(),
         "binned": KBinsDiscretizer(
-            n_bins=BINS, encode="onehot-dense", quantile_method="averaged_inverted_cdf", subsample=None, dtype=np.float32
+            n_bins=BINS,
+            encode="onehot-dense",
+            quantile_method="averaged_inverted_cdf",
+            subsample=None,
+            dtype=np.float32,
         ),
     }
     if numbers not in ("raw", "binned"):

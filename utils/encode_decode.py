@@ -149,19 +149,20 @@ def _checked_body(path: Path, content: bytes) -> tuple[bytes, str]:
 
 def _check_opcodes(path: Path, body: bytes) -> None:
     """Raises ModelFileError unless `body` is one pickle made of OPCODES, with no reference to what isn't there."""
-    memoized = position = 0
+    memoized = end = 0
     try:
         for opcode, argument, position in pickletools.genops(body):
+            end = position or 0
             if opcode.name not in OPCODES:
                 raise ValueError(f"opcode {opcode.name} at byte {position} is not plain data")
             if opcode.name == "MEMOIZE":
                 memoized += 1
-            if opcode.name in ("BINGET", "LONG_BINGET") and argument >= memoized:
+            if opcode.name in ("BINGET", "LONG_BINGET") and int(argument or 0) >= memoized:
                 raise ValueError(f"memo {argument} at byte {position} was never set")
     except ValueError as error:
         raise ModelFileError(f"{path}: refused: {error}; train the model again") from error
-    if position != len(body) - 1:
-        raise ModelFileError(f"{path}: refused: {len(body) - 1 - position} bytes after the pickle's end")
+    if end != len(body) - 1:
+        raise ModelFileError(f"{path}: refused: {len(body) - 1 - end} bytes after the pickle's end")
 
 
 class _Refusing(pickle.Unpickler):

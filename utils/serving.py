@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+
+# From 1.29 on ONNX Runtime's Linux wheels send usage data to their maker unless told not to before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime  # noqa: E402
 
 from utils.encode_decode import ModelFileError, init_model, model_path
 from utils.table_encoder import InvalidInstances, TableEncoder
@@ -69,7 +72,7 @@ class Model:
         return {"predictions": predictions, "scores": scores.tolist(), "labels": self.classes}
 
     def run(self, matrix: np.ndarray) -> tuple[list[Any], np.ndarray]:
-        """The classes (one per row) and probabilities (rows x classes) for an encoded matrix (rows x width, float32)."""
+        """The classes (one per row) and probabilities (rows x classes) of an encoded matrix (rows x width, float32)."""
         if not len(matrix):
             return [], np.empty((0, len(self.classes)), dtype=np.float32)
         labels, scores = self._session.run(self._outputs, {self._input: matrix})

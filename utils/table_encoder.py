@@ -59,7 +59,7 @@ class Column:
                 row[self.start + bisect_right(self.edges, value)] = 1.0
 
     def fill(self, matrix: np.ndarray, values: Sequence[Any]) -> None:
-        """Writes a whole column of values into `matrix`; raises ValueError, TypeError or OverflowError if one is bad."""
+        """Writes a column of values into `matrix`; raises ValueError, TypeError or OverflowError if one is bad."""
         if self.categories is not None:
             if set(map(type, values)) != {str}:
                 raise ValueError

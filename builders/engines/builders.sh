@@ -14,6 +14,6 @@ docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 || docker pull "$BASE_IMAGE" 
   die 69 "base image $BASE_IMAGE can't be had: name another with BASE_IMAGE=, or do without Docker: ENGINE=local"
 for target in model daemon; do
   say "Making builder image s2i-$target-python on $BASE_IMAGE"
-  docker build --quiet --target "$target" --tag "s2i-$target-python" \
-    --build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg ASSEMBLE_USER="$ASSEMBLE_USER" builders >/dev/null
+  said=$(docker build --quiet --target "$target" --tag "s2i-$target-python" \
+    --build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg ASSEMBLE_USER="$ASSEMBLE_USER" builders 2>&1) || die 1 "$said"
 done

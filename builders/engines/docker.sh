@@ -57,7 +57,8 @@ case $1 in
     ;;
   predict)
     python3 builders/port.py "${PORT:=5111}"
-    [ -z "${DETACH:-}" ] && keep=--rm || keep=--detach
+    if [ -z "${DETACH:-}" ]; then keep=--rm; else keep=--detach && exec >/dev/null; fi
+    say "Port 5000 of the container is http://127.0.0.1:$PORT" >&2
     run "$2" "$keep" --mount "$(mounted models /action/models)" --env MODElNAME="${MODEL_NAME:-}" --publish "$PORT:5000"
     ;;
   stop) docker stop --time 40 "$2" >/dev/null && { docker rm "$2" >/dev/null 2>&1 || true; } ;;

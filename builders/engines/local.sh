@@ -40,7 +40,10 @@ stop() {
   local pid
   pid=$(cat "$running.pid")
   kill "$pid" 2>/dev/null || say "$(basename "$image") had ended already"
-  for _ in $(seq 400); do kill -0 "$pid" 2>/dev/null && sleep 0.1 || break; done
+  for _ in $(seq 400); do
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+  done
   rm -f "$running.pid"
 }
 

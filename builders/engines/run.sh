@@ -10,8 +10,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 [ $# = 2 ] || usage
 verb=$1
 if [ "$verb" = train ] && [ -z "${PAYLOAD:-}" ]; then
-  PAYLOAD=$(python3 -c 'import json, sys
-print(json.dumps({"$ref": sys.argv[1], "model_name": sys.argv[2]}))' "${DATASET_NAME:-}" "${MODEL_NAME:-}")
+  PAYLOAD=$(python3 -c 'import json, sys; print(json.dumps(dict(zip(sys.argv[1::2], sys.argv[2::2]))))' \
+    "\$ref" "${DATASET_NAME:-}" model_name "${MODEL_NAME:-}")
 elif [ "$verb" = predict-once ]; then
   [ -n "${PAYLOAD:-}" ] || die 2 "PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}'"
   export TRAIN= && verb=train

@@ -6,7 +6,6 @@ Any other trouble on import is a warning: an application may open its model at i
 """
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator
@@ -27,26 +26,15 @@ def entries(role: str) -> Iterator[tuple[str, str, str]]:
 def find(where: str, module: str, function: str) -> None:
     """Raises ConfigurationError if there is no such module, or it doesn't define the function."""
     try:
-        found = importlib.util.find_spec(module)
-    except ModuleNotFoundError as error:
-        if not module.startswith(f"{error.name}"):
-            return warn(where, module, error)
-        found = None
-    except BaseException as error:
-        return warn(where, module, error)
-    if found is None:
-        raise ConfigurationError(f"{where}: there is no module {module} in the image")
-    try:
         imported = importlib.import_module(module)
     except BaseException as error:
-        return warn(where, module, error)
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and f"{module}.".startswith(f"{missing}."):
+            raise ConfigurationError(f"{where}: there is no module {missing} in the image") from None
+        print(f"check: warning: {where}: importing {module} failed: {error!r}; the start will need it", file=sys.stderr)
+        return
     if not callable(getattr(imported, function, None)):
         raise ConfigurationError(f"{where}: {module} defines no function {function}")
-
-
-def warn(where: str, module: str, error: BaseException) -> None:
-    """Says that a module could not be imported at build, and that the start will tell."""
-    print(f"check: warning: {where}: importing {module} failed: {error!r}; it must work at start", file=sys.stderr)
 
 
 def main() -> int:

@@ -1,7 +1,6 @@
 """Reads and checks `.s2i/environment`, the file that names routes and functions. Standard library only, Python 3.9.
 
 Usage: environment.py check FILE train|predict     refuse a bad file, before a build and in it
-       environment.py variables train|predict      the same for the variables of a container
        environment.py run FILE COMMAND...          COMMAND with the file's variables, as an image would have them
 
 s2i reads the file without a word about what it drops, so the rules below are s2i's and the complaints are ours:
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 CONFIGURATION = 78  # the exit code for it in sysexits.h
+ROLES = ("train", "predict")
 MAX_LINE_BYTES = 64 * 1024
 TRAIN = ("TRAIN_MODULE", "TRAIN_FUNCTION")
 PREDICT = ("PREDICT_MODULE", "PREDICT_FUNCTION")
@@ -153,22 +153,30 @@ def check_identifier(name: str, where: str, expected: str) -> None:
         raise ConfigurationError(f"{where}: expected {expected}, found {name!r}")
 
 
+def check_file(path: Path, role: str) -> list[Route]:
+    """The routes in the file at `path`; raises ConfigurationError, which names the file, as `check` does."""
+    variables = read(path)
+    try:
+        return check(variables, role)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
+
+
+def run(path: Path, command: list[str]) -> None:
+    """Becomes `command` with the file's variables; those set already win, as `docker run -e` does over an image's."""
+    for name, value in read(path).items():
+        os.environ.setdefault(name, value)
+    os.execvp(command[0], command)
+
+
 def main(arguments: list[str]) -> int:
     """Runs one of the commands in this module's docstring and returns the exit code."""
     try:
-        if len(arguments) == 3 and arguments[0] == "check":
-            try:
-                check(read(Path(arguments[1])), arguments[2])
-            except ConfigurationError as error:
-                found = str(error)
-                raise ConfigurationError(found if found.startswith(arguments[1]) else f"{arguments[1]}: {found}")
-            return 0
-        if len(arguments) == 2 and arguments[0] == "variables":
-            check(os.environ, arguments[1])
+        if len(arguments) == 3 and arguments[0] == "check" and arguments[2] in ROLES:
+            check_file(Path(arguments[1]), arguments[2])
             return 0
         if len(arguments) > 2 and arguments[0] == "run":
-            os.environ.update({k: v for k, v in read(Path(arguments[1])).items() if k not in os.environ})
-            os.execvp(arguments[2], arguments[2:])
+            run(Path(arguments[1]), arguments[2:])
     except ConfigurationError as error:
         print(f"environment: {error}", file=sys.stderr)
         return CONFIGURATION

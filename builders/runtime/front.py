@@ -173,7 +173,7 @@ def _import_pages(endpoints: list[Endpoint]) -> Callable[[Scope, Receive, Send],
 
     from runtime.pages import create_app
 
-    return WSGIMiddleware(create_app(endpoints))  # type: ignore[return-value, arg-type]
+    return WSGIMiddleware(create_app(endpoints))
 
 
 def wrong_method(method: str, allowed: str) -> RequestError:

@@ -107,9 +107,7 @@ def is_json(content_type: str | None) -> bool:
     if not content_type:
         return True
     media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or (
-        media_type.startswith("application/") and media_type.endswith("+json")
-    )
+    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
 def decode(body: bytes) -> Message:
@@ -169,4 +167,4 @@ def imported(route: Route) -> Callable[[Message], Any]:
         raise ConfigurationError(f"{where}: importing {route.module} failed: {error!r}") from error
     if not callable(getattr(module, route.function, None)):
         raise ConfigurationError(f"{where}: {route.module} has no function {route.function}")
-    return getattr(module, route.function)  # type: ignore[no-any-return]
+    return getattr(module, route.function)

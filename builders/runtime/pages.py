@@ -11,7 +11,7 @@ from runtime.handler import Endpoint, RequestError, failure
 def create_app(endpoints: list[Endpoint]) -> Flask:
     """A WSGI application that answers the same routes as the front, by the same handler, and lists them at /."""
     app = Flask("predict", static_folder=None)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json.sort_keys = False
 
     @app.get("/")
     def routes() -> Response:
@@ -28,11 +28,13 @@ def create_app(endpoints: list[Endpoint]) -> Flask:
         message = f"{request.method} {request.path}: {error.name}; / lists the routes"
         response = Response(failure(RequestError(status, code, message)).body, status, mimetype="application/json")
         if getattr(error, "valid_methods", None):
-            response.headers["Allow"] = ", ".join(error.valid_methods)  # type: ignore[attr-defined]
+            response.headers["Allow"] = ", ".join(error.valid_methods)
         return response
 
     for endpoint in endpoints:
-        app.add_url_rule(endpoint.path, endpoint.path, view(endpoint), methods=["POST"], provide_automatic_options=False)
+        app.add_url_rule(
+            endpoint.path, endpoint.path, view(endpoint), methods=["POST"], provide_automatic_options=False
+        )
     return app
 
 

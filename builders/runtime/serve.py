@@ -47,7 +47,13 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
 class Worker(UvicornWorker):
     """A uvicorn worker that leaves by the lame-duck road: unready first, still serving, then stopped."""
 
-    CONFIG_KWARGS = {"loop": "uvloop", "http": "httptools", "lifespan": "on", "access_log": False, "server_header": False}
+    CONFIG_KWARGS = {
+        "loop": "uvloop",
+        "http": "httptools",
+        "lifespan": "on",
+        "access_log": False,
+        "server_header": False,
+    }
 
     async def _serve(self) -> None:
         self.config.app = self.wsgi
@@ -59,7 +65,7 @@ class Worker(UvicornWorker):
             self.wsgi.draining = True
             loop.call_later(self.app.drain_seconds, stop, signal.SIGTERM, None)
 
-        server.handle_exit = lambda number, frame: (  # type: ignore[method-assign]
+        server.handle_exit = lambda number, frame: (
             loop.call_soon_threadsafe(drain) if number == signal.SIGTERM else stop(number, frame)
         )
         loop.add_signal_handler(quit_now, stop, quit_now, None)

@@ -43,7 +43,7 @@ def _refuse(constant: str) -> None:
 def function(module: str, name: str) -> Callable[[Message], Any]:
     """The function `name` of `module`; raises ConfigurationError if either isn't there."""
     try:
-        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+        return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"{module}:{name} can't be had: {error}") from error
 

@@ -1,0 +1,30 @@
+# The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
+include common.mk
+
+.PHONY: demo train-all predict-all test-all builders tools test lint quality constraints clean
+demo: ## train the three models, serve them, ask each one, stop: everything once
+	@./demo.sh
+
+train-all predict-all test-all: ## train every model; serve all from one server; test that server
+	@$(MAKE) --no-print-directory -C all $@
+
+builders: ## make the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)
+	@builders/engines/builders.sh
+
+tools: ## build s2i into tools/bin, where Go is
+	@tools/build.sh
+
+test: ## make what the tests need and run them
+	@tests/run.sh
+
+lint: ## shellcheck, shfmt, ruff, mypy, hadolint
+	@tests/lint.sh
+
+quality: ## score the three models on UCI's own split
+	@tests/quality.sh
+
+constraints: ##- pin everything beneath the requirements files anew, with hashes
+	@tests/constraints.sh
+
+clean: ##- remove .local (images of the local engine, environments, wheels) and models/*.pkl
+	@rm -rf .local models/*.pkl

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Summary: the whole template once: trains the models, serves all from one server, asks each one, stops.
+# Usage:   ./demo.sh       (make demo; ENGINE and PORT as everywhere)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+. builders/engines/common.sh
+[ $# = 0 ] || usage
+
+choose_engine
+export PORT=${PORT:-5111} DETACH=1
+python3 builders/port.py "$PORT"
+make --no-print-directory -C all train-all
+say "Models"
+python3 builders/model_table.py models/*.pkl
+make --no-print-directory -C all predict-all
+trap 'make --no-print-directory -C all stop' EXIT
+make --no-print-directory -C all test-all || {
+  make --no-print-directory -C all logs >&2
+  exit 1
+}
+say "Try it yourself: make predict-all in one shell, and in another"
+echo "     curl -H 'Content-Type: application/json' -d @logisticRegression/test/test_instances.json \\"
+echo "       http://127.0.0.1:$PORT/adult_income_lr/predict"
