@@ -1,0 +1,110 @@
+"""What the tests share: the repository's root, commands, trained models, clones, the Docker engine."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL_DIRS = sorted(path.parent.name for path in ROOT.glob("*/train.py"))
+Run = Callable[..., subprocess.CompletedProcess[str]]
+# What a developer's shell may hold and a test must not depend on.
+PUBLIC = ("ENGINE", "PORT", "PAYLOAD", "DETACH", "SETUP", "UNKNOWN", "WORKERS", "MODEL_NAME", "MODElNAME", "ROUTES")
+
+
+def run(
+    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None, seconds: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command without a terminal and returns its exit code and texts, whatever they are."""
+    clean = {key: value for key, value in os.environ.items() if key not in PUBLIC and not key.startswith("MAKE")}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**clean, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+
+
+def setting(directory: str, name: str) -> str:
+    """What a model's Makefile sets `name` to."""
+    lines = (ROOT / directory / "Makefile").read_text().splitlines()
+    return next(line.partition(":=")[2].strip() for line in lines if line.startswith(f"{name} "))
+
+
+def free_port() -> int:
+    """A port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def make_clone(parent: Path, name: str = 'a clone\'s "copy"') -> Path:
+    """A copy of the repository's files as git has them, under a name with spaces and quotes.
+
+    Wheels and environments are the checkout's own: they are named after their contents, and take minutes to make.
+    """
+    clone = parent / name
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    for file in filter(lambda file: (ROOT / file).exists(), listed):
+        (clone / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / file, clone / file)
+    (clone / ".local").mkdir()
+    for shared in ("cache", "environments"):
+        (ROOT / ".local" / shared).mkdir(parents=True, exist_ok=True)
+        (clone / ".local" / shared).symlink_to(ROOT / ".local" / shared)
+    return clone
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A clone of the repository for one test, see make_clone."""
+    return make_clone(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory with data/ and with models/ that hold every model, trained by its own train function."""
+    directory = tmp_path_factory.mktemp("trained")
+    (directory / "models").mkdir()
+    (directory / "data").symlink_to(ROOT / "data")
+    for model in MODEL_DIRS:
+        done = train(directory, model)
+        assert done.returncode == 0, done.stderr
+    yield directory
+
+
+def train(directory: Path, model: str, **payload: object) -> subprocess.CompletedProcess[str]:
+    """Trains a model directory's model in `directory`, through the train runner, as a container would."""
+
+    message = {"$ref": setting(model, "DATASET_NAME"), "model_name": setting(model, "MODEL_NAME"), **payload}
+    variables = {
+        "TRAIN": "1",
+        "TRAIN_MODULE": f"{model}.train",
+        "TRAIN_FUNCTION": "train",
+        "PAYLOAD": json.dumps(message),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'builders'}",
+        "SOURCE_DATE_EPOCH": "0",
+    }
+    return run(sys.executable, "-m", "runtime.train", cwd=directory, env=variables)
+
+
+def docker_problem() -> str:
+    """Why the docker engine can't be used; empty if it can."""
+    return run("bash", "-c", ". builders/engines/common.sh; docker_problem").stdout.strip()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out the container tests where there is no Docker engine or s2i, with the reason."""
+    marked = [item for item in items if item.get_closest_marker("docker")]
+    problem = docker_problem() if marked else ""
+    for item in marked if problem else []:
+        item.add_marker(pytest.mark.skip(reason=problem))
