@@ -3,7 +3,7 @@
 # Usage:   ./demo.sh       (make demo; ENGINE and PORT as everywhere)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-. builders/engines/common.sh
+. builders/engines/choose.sh
 [ $# = 0 ] || usage
 
 choose_engine

@@ -62,17 +62,15 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
     Raises TrainingError, and ModelFileError for an estimator that ONNX doesn't answer for exactly.
     """
     payload = checked_payload(msg.payload)
+    if not hasattr(estimator, "predict_proba"):
+        name = type(estimator).__name__
+        raise TrainingError(f"{name} has no predict_proba; expected a classifier that gives probabilities")
     print(f"---> Reading {payload['$ref']}", flush=True)
     table = read_table(data_file(payload["$ref"]))
     train, held_out = split(table, payload.get("train_rows"))
     print(f"---> Training {payload['model_name']} on {len(train):,} rows", flush=True)
     pipeline = make_pipeline(estimator, numbers)
-    started = time.perf_counter()
-    with warnings.catch_warnings():
-        # A number with many equal values has fewer quantiles than asked for; that is as it should be.
-        warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
-        pipeline.fit(train.drop(columns=LABEL), train[LABEL].to_numpy())
-    print(f"---> Fitted in {time.perf_counter() - started:.1f} s; comparing ONNX on {len(held_out):,} held-out rows")
+    print(f"---> Fitted in {fit(pipeline, train):.1f} s; comparing ONNX on {len(held_out):,} held-out rows", flush=True)
     contents = model_contents(payload, description, pipeline, train, held_out)
     metrics: dict[str, Any] = contents["metrics"]
     print("---> " + ", ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", "auc", "log_loss")))
@@ -173,6 +171,16 @@ def make_pipeline(estimator: Any, numbers: str) -> Pipeline:
     return Pipeline([("encoder", ColumnTransformer(steps, sparse_threshold=0)), ("estimator", estimator)])
 
 
+def fit(pipeline: Pipeline, train: pd.DataFrame) -> float:
+    """Fits the pipeline and returns the seconds it took."""
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        # A number with many equal values has fewer quantiles than asked for; that is as it should be.
+        warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
+        pipeline.fit(train.drop(columns=LABEL), train[LABEL].to_numpy())
+    return time.perf_counter() - started
+
+
 def plain_encoder(encoder: ColumnTransformer) -> dict[str, Any]:
     """The fitted encoder as plain lists and dicts, in the form that utils.table_encoder reads."""
     columns: list[dict[str, Any]] = []
@@ -190,20 +198,17 @@ def model_contents(
 ) -> dict[str, Any]:
     """All that goes into the model file; raises ModelFileError unless ONNX answers as `pipeline` does."""
     estimator, scaler = pipeline["estimator"], plain_encoder(pipeline["encoder"])
-    classes = estimator.classes_.tolist()
     contents = {
-        "modelName": payload["model_name"],
+        **provenance(payload),
         "modelDescription": description,
-        "createdTime": created_time(),
-        "commit": os.environ.get("GIT_COMMIT", "unknown"),
-        "libraries": library_versions(),
-        "data": {"path": payload["$ref"], "sha256": hashlib.sha256(Path(payload["$ref"]).read_bytes()).hexdigest()},
-        "schema": {"columns": [column_schema(train[name], kind) for name, kind in COLUMNS.items()], "classes": classes},
+        "schema": {
+            "columns": [column_schema(train[name], kind) for name, kind in COLUMNS.items()],
+            "classes": estimator.classes_.tolist(),
+        },
         "scaler": scaler,
         "golden": {"instances": [], "predictions": [], "scores": []},
     }
-    width = TableEncoder(scaler).width
-    contents["model"] = to_onnx(estimator, width)
+    contents["model"] = to_onnx(estimator, TableEncoder(scaler).width)
     scores = pipeline.predict_proba(held_out.drop(columns=LABEL))
     model = Model(contents, ignore_unknown=True)
     compared = compare(model, held_out, estimator.classes_[scores.argmax(axis=1)], scores)
@@ -211,6 +216,17 @@ def model_contents(
     contents["test_acc"] = contents["metrics"]["accuracy"]
     contents["golden"] = golden_rows(Model(contents), held_out)
     return contents
+
+
+def provenance(payload: dict[str, Any]) -> dict[str, Any]:
+    """Where a model comes from: its name, the time, the commit, the libraries, the data."""
+    return {
+        "modelName": payload["model_name"],
+        "createdTime": created_time(),
+        "commit": os.environ.get("GIT_COMMIT", "unknown"),
+        "libraries": library_versions(),
+        "data": {"path": payload["$ref"], "sha256": hashlib.sha256(Path(payload["$ref"]).read_bytes()).hexdigest()},
+    }
 
 
 def rows_of(table: pd.DataFrame) -> list[list[Any]]:

@@ -99,7 +99,7 @@ def train(directory: Path, model: str, **payload: object) -> subprocess.Complete
 
 def docker_problem() -> str:
     """Why the docker engine can't be used; empty if it can."""
-    return run("bash", "-c", ". builders/engines/common.sh; docker_problem").stdout.strip()
+    return run("bash", "-c", ". builders/engines/choose.sh; docker_problem").stdout.strip()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,20 +14,11 @@ def to_onnx(estimator: Any, width: int) -> bytes:
     Its outputs are the label (one per row) and the probabilities (rows x classes).
     Raises ModelFileError for an estimator that can't be converted, with the way out.
     """
-    from skl2onnx import convert_sklearn
-    from skl2onnx.common.data_types import FloatTensorType
-
-    inputs = [("rows", FloatTensorType([None, width]))]
-    name = type(estimator).__name__  # a name of our own: the default one is random, and files would differ
+    name = type(estimator).__name__
+    convert = _from_xgboost if type(estimator).__module__.startswith("xgboost") else _from_sklearn
     try:
-        if type(estimator).__module__.startswith("xgboost"):
-            from onnxmltools import convert_xgboost
-            from onnxmltools.convert.common.data_types import FloatTensorType as XgboostTensor
-
-            graph = convert_xgboost(estimator, name, [("rows", XgboostTensor([None, width]))], target_opset=OPSET)
-        else:
-            options = {id(estimator): {"zipmap": False}}
-            graph = convert_sklearn(estimator, name, inputs, options=options, target_opset=OPSET)
+        # A name of our own: the converters' default one is random, and two trainings would differ.
+        graph = convert(estimator, name, width)
     except Exception as error:  # the converters raise many kinds
         raise ModelFileError(
             f"{name} can't be converted to ONNX ({error}); save it yourself in train.py and load it "
@@ -35,3 +26,18 @@ def to_onnx(estimator: Any, width: int) -> bytes:
         ) from error
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
+
+
+def _from_sklearn(estimator: Any, name: str, width: int) -> Any:
+    from skl2onnx import convert_sklearn
+    from skl2onnx.common.data_types import FloatTensorType
+
+    rows = [("rows", FloatTensorType([None, width]))]
+    return convert_sklearn(estimator, name, rows, options={id(estimator): {"zipmap": False}}, target_opset=OPSET)
+
+
+def _from_xgboost(estimator: Any, name: str, width: int) -> Any:
+    from onnxmltools import convert_xgboost
+    from onnxmltools.convert.common.data_types import FloatTensorType
+
+    return convert_xgboost(estimator, name, [("rows", FloatTensorType([None, width]))], target_opset=OPSET)

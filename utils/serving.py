@@ -43,7 +43,6 @@ class Model:
         self.name: str = contents["modelName"]
         self.digest: str = contents.get("digest", "")
         self.classes: list[Any] = contents["schema"]["classes"]
-        self.columns: list[str] = [column["name"] for column in contents["schema"]["columns"]]
         self.golden: dict[str, Any] = contents["golden"]
         self.encoder = TableEncoder(contents["scaler"], ignore_unknown)
         options = onnxruntime.SessionOptions()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Summary: makes the two s2i builder images, s2i-model-python and s2i-daemon-python.
-# Usage:   builders.sh       (make builders)
+# Usage:   builders.sh              (make builders)
+#          builders.sh IMAGE        only if IMAGE isn't there; one that isn't ours is pulled
 #
 # BASE_IMAGE     an image with Python 3.11-3.13 and its venv module (python:3.13-slim)
 # ASSEMBLE_USER  the uid that builds run as: 0, or 1001 for clusters that refuse root builds
@@ -8,6 +9,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . builders/engines/common.sh
 
+if [ $# = 1 ]; then
+  docker image inspect "$1" >/dev/null 2>&1 && exit
+  case $1 in
+    s2i-model-python | s2i-daemon-python) ;;
+    *)
+      docker pull "$1" || die 69 "builder image $1 can't be had; check TRAIN_BUILDER and PREDICT_BUILDER"
+      exit
+      ;;
+  esac
+fi
 : "${BASE_IMAGE:=python:3.13-slim}" "${ASSEMBLE_USER:=0}"
 [[ $ASSEMBLE_USER =~ ^[0-9]+$ ]] || die 2 "ASSEMBLE_USER=$ASSEMBLE_USER: expected a number, such as 0 or 1001"
 docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 || docker pull "$BASE_IMAGE" ||

@@ -1,22 +1,11 @@
 #!/usr/bin/env bash
-# Summary: builds builder images and runs images with Docker, with the document's mounts and ports.
-# Usage:   docker.sh builder IMAGE                 makes one of our builder images if it isn't there
-#          docker.sh keep UNFINISHED IMAGE         moves the tag IMAGE to a build that is whole
-#          docker.sh train|predict|stop|logs IMAGE
-#
-# DETACH=1 predicts in the background. BASE_IMAGE and ASSEMBLE_USER are the builder images' (builders/Dockerfile).
+# Summary: runs images with Docker, with the document's mounts and ports.
+# Usage:   docker.sh keep UNFINISHED IMAGE           moves the tag IMAGE to a build that is whole
+#          docker.sh train|predict|stop|logs IMAGE   DETACH=1 predicts in the background
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . builders/engines/common.sh
 [ $# -ge 2 ] || usage
-
-builder() { # builder IMAGE
-  docker image inspect "$1" >/dev/null 2>&1 && return
-  case $1 in
-    s2i-model-python | s2i-daemon-python) builders/engines/builders.sh ;;
-    *) docker pull "$1" || die 69 "builder image $1 can't be had; check TRAIN_BUILDER and PREDICT_BUILDER" ;;
-  esac
-}
 
 keep() { # keep UNFINISHED IMAGE
   docker image inspect "$1" >/dev/null 2>&1 || die 1 "s2i has built no image; see its messages above"
@@ -51,7 +40,7 @@ mounted() { # mounted FOLDER PATH: the argument that mounts a folder of the proj
 }
 
 case $1 in
-  builder | keep) "$@" ;;
+  keep) "$@" ;;
   train)
     run "$2" --rm --mount "$(mounted data /model/data)" --mount "$(mounted models /model/models)" --env TRAIN="${TRAIN-1}"
     ;;

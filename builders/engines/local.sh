@@ -22,23 +22,21 @@ build() { # build CONTEXT ROLE
   export CACHE=$root/.local/cache ENVIRONMENTS=$root/.local/environments
   trap 'rm -rf "$APP_ROOT"' EXIT
   mkdir -p "$APP_ROOT" "$CACHE" "$ENVIRONMENTS"
-  ln -s "$root/data" "$root/models" "$APP_ROOT"
+  ln -s ../../../data ../../../models "$APP_ROOT"
   builders/s2i/bin/assemble
   rm -rf "$image" && mv "$APP_ROOT" "$image"
 }
 
 run() { # run ROLE [PREFIX...]: starts what assemble made, as the image's command would
-  ROLE=$1
-  export ROLE
+  export ROLE=$1
   shift
-  [ -d "$image" ] || die 69 "there is no local image $(basename "$image"); make build-$ROLE makes it"
+  [ -e "$image/.venv/bin/python" ] || die 69 "there is no local image $(basename "$image"); make build-$ROLE makes it"
   exec "$@" python3 builders/runtime/environment.py run "$image/.s2i/environment" builders/s2i/bin/run
 }
 
 stop() {
-  [ -f "$running.pid" ] || die 69 "$(basename "$image") is not running in the background"
   local pid
-  pid=$(cat "$running.pid")
+  pid=$(cat "$running.pid" 2>/dev/null) || die 69 "$(basename "$image") is not running in the background"
   kill "$pid" 2>/dev/null || say "$(basename "$image") had ended already"
   for _ in $(seq 400); do
     kill -0 "$pid" 2>/dev/null || break
@@ -51,6 +49,7 @@ case $1 in
   build) shift 2 && build "$@" ;;
   train) TRAIN=${TRAIN-1} && export TRAIN && run train ;;
   predict)
+    python3 builders/port.py "$PORT"
     if [ -z "${DETACH:-}" ]; then run predict; fi
     mkdir -p "$root/.local/run"
     (run predict nohup) >"$running.log" 2>&1 </dev/null &

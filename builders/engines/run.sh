@@ -6,7 +6,7 @@
 # predict-once hands PAYLOAD to the predict function of a train image, without a server.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-. builders/engines/common.sh
+. builders/engines/choose.sh
 [ $# = 2 ] || usage
 verb=$1
 if [ "$verb" = train ] && [ -z "${PAYLOAD:-}" ]; then

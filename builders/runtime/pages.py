@@ -11,31 +11,29 @@ from runtime.handler import Endpoint, RequestError, failure
 def create_app(endpoints: list[Endpoint]) -> Flask:
     """A WSGI application that answers the same routes as the front, by the same handler, and lists them at /."""
     app = Flask("predict", static_folder=None)
-    app.json.sort_keys = False
-
-    @app.get("/")
-    def routes() -> Response:
-        lines = [
-            f"POST {e.path}  {e.info.get('model', '')}  {'ready' if e.ready else e.problem or 'not ready'}\n"
-            for e in endpoints
-        ]
-        return Response("".join(lines), mimetype="text/plain")
-
-    @app.errorhandler(HTTPException)
-    def problem(error: HTTPException) -> Response:
-        status = error.code or 500
-        code = (error.name or "error").lower().replace(" ", "_")
-        message = f"{request.method} {request.path}: {error.name}; / lists the routes"
-        response = Response(failure(RequestError(status, code, message)).body, status, mimetype="application/json")
-        if getattr(error, "valid_methods", None):
-            response.headers["Allow"] = ", ".join(error.valid_methods)
-        return response
-
+    app.add_url_rule("/", view_func=lambda: listing(endpoints), endpoint="/")
+    app.register_error_handler(HTTPException, problem)
     for endpoint in endpoints:
-        app.add_url_rule(
-            endpoint.path, endpoint.path, view(endpoint), methods=["POST"], provide_automatic_options=False
-        )
+        app.add_url_rule(endpoint.path, view_func=view(endpoint), endpoint=endpoint.path, methods=["POST"])
     return app
+
+
+def listing(endpoints: list[Endpoint]) -> Response:
+    """The routes and their models, one a line."""
+    states = ((e, "ready" if e.ready else e.problem or "not ready") for e in endpoints)
+    lines = (f"POST {e.path}  {e.info.get('model', '')}  {state}\n" for e, state in states)
+    return Response("".join(lines), mimetype="text/plain")
+
+
+def problem(error: HTTPException) -> Response:
+    """Flask's own 404, 405 and so on, as JSON."""
+    status, name = error.code or 500, error.name or "error"
+    message = f"{request.method} {request.path}: {name}; / lists the routes"
+    body = failure(RequestError(status, name.lower().replace(" ", "_"), message)).body
+    response = Response(body, status, mimetype="application/json")
+    if getattr(error, "valid_methods", None):
+        response.headers["Allow"] = ", ".join(error.valid_methods)
+    return response
 
 
 def view(endpoint: Endpoint) -> Callable[[], Response]:
