@@ -8,7 +8,7 @@
 # file; pip only fetches uv. Neither stays in VENV.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2 && exit 2; }
-: "${PYTHON:=python3}" "${CONSTRAINTS:=}"
+: "${PYTHON:=python3}" "${CONSTRAINTS:=/dev/null}"
 venv=$1
 shift
 pin=$(cd "$(dirname "$0")" && pwd)/runtime/requirements_install.txt
@@ -19,7 +19,8 @@ parts = [sys.version, sys.base_prefix, sysconfig.get_platform(), *(open(name).re
 print(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])' "$@"
 }
 
-key=$(digest "$@" ${CONSTRAINTS:+"$CONSTRAINTS"})
+[ -f "$CONSTRAINTS" ] || CONSTRAINTS=/dev/null
+key=$(digest "$@" "$CONSTRAINTS")
 target=${ENVIRONMENTS:+$ENVIRONMENTS/$key}
 target=${target:-$venv}
 unfinished=$target.$$
@@ -41,13 +42,14 @@ if [ "$(cat "$target/.holds" 2>/dev/null)" != "$key" ]; then
   uv=$CACHE/uv-$(digest "$pin")
   [ -x "$uv/bin/uv" ] || fetch_uv "$uv"
   export UV_CACHE_DIR=$CACHE/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=${UV_LINK_MODE:-copy}
-  options=(--quiet --python "$unfinished/bin/python")
-  [ -z "$CONSTRAINTS" ] || options+=(--constraint "$CONSTRAINTS")
+  options=(--quiet --python "$unfinished/bin/python" --constraint "$CONSTRAINTS")
   for file; do options+=(--requirement "$file"); done
   "$uv/bin/uv" venv --quiet --relocatable --python "$(command -v "$PYTHON")" "$unfinished"
   echo "---> Installing $(cat /dev/null "$@" | grep -c '^[A-Za-z]') requirements"
   [ $# = 0 ] || "$uv/bin/uv" pip install "${options[@]}"
   printf '%s\n' "$key" >"$unfinished/.holds"
-  rm -rf "$target" && mv "$unfinished" "$target"
+  # Another build may have made the same one meanwhile: the first to rename wins.
+  [ "$(cat "$target/.holds" 2>/dev/null)" = "$key" ] || rm -rf "$target"
+  "$PYTHON" -c 'import os, sys; os.rename(*sys.argv[1:])' "$unfinished" "$target" 2>/dev/null || [ -e "$target/.holds" ]
 fi
 [ "$target" = "$venv" ] || ln -sfn "$target" "$venv"

@@ -2,8 +2,8 @@
 # Summary: runs images without Docker: an image is a directory under .local/images with the same contents.
 # Usage:   local.sh build IMAGE CONTEXT train|predict     local.sh train|predict|stop|logs IMAGE
 #
-# data/ and models/ are links there, where a container has mounts. Images with equal requirements share one virtual
-# environment. DETACH=1 predicts in the background; SETUP=1 lets a model's setup.sh install on this machine.
+# data/ and models/ are links there; images with equal requirements share one virtual environment.
+# DETACH=1 predicts in the background; SETUP=1 lets a model's setup.sh install on this machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . builders/engines/common.sh
@@ -38,16 +38,13 @@ stop() {
   local pid
   pid=$(cat "$running.pid" 2>/dev/null) || die 69 "$(basename "$image") is not running in the background"
   kill "$pid" 2>/dev/null || say "$(basename "$image") had ended already"
-  for _ in $(seq 400); do
-    kill -0 "$pid" 2>/dev/null || break
-    sleep 0.1
-  done
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
   rm -f "$running.pid"
 }
 
 case $1 in
   build) shift 2 && build "$@" ;;
-  train) TRAIN=${TRAIN-1} && export TRAIN && run train ;;
+  train) TRAIN=${TRAIN-1} run train ;;
   predict)
     python3 builders/port.py "$PORT"
     if [ -z "${DETACH:-}" ]; then run predict; fi
