@@ -16,7 +16,7 @@ docker_problem() { # docker_problem: prints why the docker engine can't be used;
   if ! command -v docker >/dev/null; then
     echo "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
   elif ! within 5 docker version --format '{{.Server.Version}}' >/dev/null; then
-    echo "no Docker engine answers (docker version fails; start it, or see DOCKER_HOST)"
+    echo "no Docker engine answers (docker version fails: start it, join its group, or set DOCKER_HOST)"
   elif ! command -v s2i >/dev/null; then
     echo "there is no s2i on the PATH (make tools builds it where Go is)"
   fi
