@@ -4,8 +4,7 @@
 #
 # All files are installed in one go, so that a clash shows at once, within CONSTRAINTS (a file, may be unset), whose
 # hashes are checked. ENVIRONMENTS set: the environment is made there, named after its contents, and VENV is a link.
-# CACHE keeps uv and wheels from build to build. uv installs, since it is fast and honours hashes in a constraints
-# file; pip only fetches uv. Neither stays in VENV.
+# CACHE keeps uv and wheels. uv installs (fast, and honours hashes in constraints), pip fetches uv; neither stays.
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2 && exit 2; }
 : "${PYTHON:=python3}" "${CONSTRAINTS:=/dev/null}"
@@ -38,6 +37,13 @@ fetch_uv() { # fetch_uv DIR: puts a uv program into DIR/bin
   mv "$1.$$" "$1" 2>/dev/null || rm -rf "$1.$$"
 }
 
+notice() { # notice FILE...: names the packages that CONSTRAINTS doesn't hold
+  local name
+  for name in $(cat /dev/null "$@" | grep -oE '^[A-Za-z0-9][A-Za-z0-9._-]*' | tr '_.' '--' | sort -u); do
+    grep -qi "^$name[ =]" "$CONSTRAINTS" || echo "---> $name is not in constraints.txt: installed without a hash"
+  done
+}
+
 if [ "$(cat "$target/.holds" 2>/dev/null)" != "$key" ]; then
   uv=$CACHE/uv-$(digest "$pin")
   [ -x "$uv/bin/uv" ] || fetch_uv "$uv"
@@ -45,11 +51,11 @@ if [ "$(cat "$target/.holds" 2>/dev/null)" != "$key" ]; then
   options=(--quiet --python "$unfinished/bin/python" --constraint "$CONSTRAINTS")
   for file; do options+=(--requirement "$file"); done
   "$uv/bin/uv" venv --quiet --relocatable --python "$(command -v "$PYTHON")" "$unfinished"
-  echo "---> Installing $(cat /dev/null "$@" | grep -c '^[A-Za-z]') requirements"
+  echo "---> Installing what $# requirements files ask for"
+  [ ! -s "$CONSTRAINTS" ] || notice "$@"
   [ $# = 0 ] || "$uv/bin/uv" pip install "${options[@]}"
   printf '%s\n' "$key" >"$unfinished/.holds"
-  # Another build may have made the same one meanwhile: the first to rename wins.
   [ "$(cat "$target/.holds" 2>/dev/null)" = "$key" ] || rm -rf "$target"
-  "$PYTHON" -c 'import os, sys; os.rename(*sys.argv[1:])' "$unfinished" "$target" 2>/dev/null || [ -e "$target/.holds" ]
+  "$PYTHON" -c 'import os, sys; os.rename(*sys.argv[1:])' "$unfinished" "$target" 2>/dev/null || [ -e "$target/.holds" ] # the first of two wins
 fi
 [ "$target" = "$venv" ] || ln -sfn "$target" "$venv"

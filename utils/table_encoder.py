@@ -15,7 +15,7 @@ import numpy as np
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 # Below this many rows plain Python is faster than numpy's call overhead (measured: they cross near 8).
 FEW_ROWS = 8
-# The ones of unknown categories go into a spare last column, which is looked at, then cut off.
+# The ones of unknown categories go into a spare last column, which is cut off.
 SPARE = -1
 
 
@@ -30,42 +30,25 @@ class InvalidInstances(ValueError):
         self.path = path
 
 
-class Column:
-    """One column of the table: its place in the matrix and its check."""
+class Number:
+    """A column of finite numbers: as they are, or one matrix column per bin."""
 
-    def __init__(self, description: dict[str, Any], start: int):
-        self.name: str = description["name"]
+    def __init__(self, name: str, start: int, edges: list[float] | None):
+        self.name = name
         self.start = start
-        self.edges: list[float] | None = description.get("edges")
-        self.categories: list[str] | None = description.get("categories")
-        if self.categories is not None:
-            self.places = {category: start + i for i, category in enumerate(self.categories)}
-            self.width = len(self.categories)
-        else:
-            self.width = 1 if self.edges is None else len(self.edges) + 1
+        self.edges = edges
+        self.width = 1 if edges is None else len(edges) + 1
 
-    def put(self, row: list[float], value: Any) -> None:
-        """Writes `value` into `row` (one float per matrix column); raises ValueError saying what was expected."""
-        if self.categories is not None:
-            if type(value) is not str:
-                raise ValueError(self.expected(value))
-            row[self.places.get(value, SPARE)] = 1.0
-        else:
-            if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-                raise ValueError(self.expected(value))
-            if self.edges is None:
-                row[self.start] = value
-            else:
-                row[self.start + bisect_right(self.edges, value)] = 1.0
+    def put(self, value: Any) -> tuple[int, float]:
+        """The matrix column that `value` goes to and what goes there; raises ValueError saying what was expected."""
+        if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+            raise ValueError(f"expected a finite number, found {_shown(value)}")
+        if self.edges is None:
+            return self.start, value
+        return self.start + bisect_right(self.edges, value), 1.0
 
     def fill(self, matrix: np.ndarray, values: Sequence[Any]) -> None:
-        """Writes a column of values into `matrix`; raises ValueError, TypeError or OverflowError if one is bad."""
-        if self.categories is not None:
-            if set(map(type, values)) != {str}:
-                raise ValueError
-            places = [self.places.get(value, SPARE) for value in values]
-            matrix[np.arange(len(places)), places] = 1.0
-            return
+        """Writes a column of values into `matrix`; raises ValueError or OverflowError if one is bad."""
         if not set(map(type, values)) <= {int, float}:
             raise ValueError
         numbers = np.array(values, dtype=np.float64)
@@ -77,13 +60,37 @@ class Column:
             bins = np.searchsorted(self.edges, numbers, side="right")
             matrix[np.arange(len(bins)), self.start + bins] = 1.0
 
-    def expected(self, value: Any) -> str:
-        """What this column wanted instead of `value`, in a sentence for the sender."""
-        if self.categories is None:
-            return f"column {self.name!r}: expected a finite number, found {_shown(value)}"
+
+class Category:
+    """A column of texts: one matrix column per category that training saw, 1 where it applies."""
+
+    def __init__(self, name: str, start: int, categories: list[str], ignore_unknown: bool):
+        self.name = name
+        self.categories = categories
+        self.places = {category: start + i for i, category in enumerate(categories)}
+        self.ignore_unknown = ignore_unknown
+        self.width = len(categories)
+
+    def put(self, value: Any) -> tuple[int, float]:
+        """The matrix column that `value` goes to and what goes there; raises ValueError saying what was expected."""
+        place = self.places.get(value, SPARE) if type(value) is str else None
+        if place is None or place == SPARE and not self.ignore_unknown:
+            raise ValueError(self._expected(value))
+        return place, 1.0
+
+    def fill(self, matrix: np.ndarray, values: Sequence[Any]) -> None:
+        """Writes a column of values into `matrix`; raises ValueError if one is bad."""
+        if set(map(type, values)) != {str}:
+            raise ValueError
+        places = [self.places.get(value, SPARE) for value in values]
+        if SPARE in places and not self.ignore_unknown:
+            raise ValueError
+        matrix[np.arange(len(places)), places] = 1.0
+
+    def _expected(self, value: Any) -> str:
         some = ", ".join(repr(category) for category in self.categories[:3])
         more = f" and {len(self.categories) - 3} more" if len(self.categories) > 3 else ""
-        return f"column {self.name!r}: expected one of {some}{more}, found {_shown(value)}"
+        return f"expected one of {some}{more}, found {_shown(value)}"
 
 
 class TableEncoder:
@@ -93,12 +100,15 @@ class TableEncoder:
     """
 
     def __init__(self, scaler: dict[str, Any], ignore_unknown: bool = False):
-        self.columns: list[Column] = []
-        self.ignore_unknown = ignore_unknown
+        self.columns: list[Number | Category] = []
         self.width = 0
-        for description in scaler["columns"]:
-            self.columns.append(Column(description, self.width))
-            self.width += self.columns[-1].width
+        for column in scaler["columns"]:
+            if "categories" in column:
+                made: Number | Category = Category(column["name"], self.width, column["categories"], ignore_unknown)
+            else:
+                made = Number(column["name"], self.width, column.get("edges"))
+            self.columns.append(made)
+            self.width += made.width
         self.names = [column.name for column in self.columns]
 
     def encode(self, instances: Any) -> np.ndarray:
@@ -116,7 +126,7 @@ class TableEncoder:
             return self._few(rows)
         try:
             return self._many(rows)
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, OverflowError):
             self._few(rows)  # finds the row and says what is wrong with it
             raise
 
@@ -143,29 +153,26 @@ class TableEncoder:
 
     def _few(self, rows: list[Sequence[Any]]) -> np.ndarray:
         """Encodes row by row; the road that knows where a bad value stands."""
-        zeros = [0.0] * (self.width + 1)
-        matrix = []
+        matrix = np.zeros((len(rows), self.width + 1), dtype=np.float32)
         for i, row in enumerate(rows):
-            encoded = zeros[:]
+            places, values = [], []
             for column, value in zip(self.columns, row):
                 try:
-                    column.put(encoded, value)
-                    if encoded[SPARE] and not self.ignore_unknown:
-                        raise ValueError(column.expected(value))
+                    place, amount = column.put(value)
                 except ValueError as error:
-                    raise InvalidInstances(f"row {i}: {error}", f"instances[{i}].{column.name}") from None
-            encoded.pop()
-            matrix.append(encoded)
-        return np.array(matrix, dtype=np.float32).reshape(len(rows), self.width)
+                    message = f"row {i}: column {column.name!r}: {error}"
+                    raise InvalidInstances(message, f"instances[{i}].{column.name}") from None
+                places.append(place)
+                values.append(amount)
+            matrix[i, places] = values
+        return np.ascontiguousarray(matrix[:, :SPARE])
 
     def _many(self, rows: list[Sequence[Any]]) -> np.ndarray:
         """Encodes column by column: several times faster on many rows."""
         matrix = np.zeros((len(rows), self.width + 1), dtype=np.float32)
         for column, values in zip(self.columns, zip(*rows)):
             column.fill(matrix, values)
-        if not self.ignore_unknown and matrix[:, SPARE].any():
-            raise ValueError
-        return np.ascontiguousarray(matrix[:, :-1])
+        return np.ascontiguousarray(matrix[:, :SPARE])
 
 
 def _shown(value: Any) -> str:

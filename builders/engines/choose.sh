@@ -29,7 +29,7 @@ choose_engine() { # choose_engine: sets ENGINE to docker or local, and says whic
     docker | auto)
       problem=$(docker_problem)
       if [ -z "$problem" ]; then
-        say "Engine: docker (${ENGINE/auto/a Docker engine and s2i answer})"
+        say "Engine: docker (a Docker engine and s2i answer)"
         ENGINE=docker
       elif [ "$ENGINE" = docker ]; then
         die 69 "ENGINE=docker, but $problem; ENGINE=local needs neither"
