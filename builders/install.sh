@@ -20,8 +20,7 @@ print(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])' "$@"
 
 [ -f "$CONSTRAINTS" ] || CONSTRAINTS=/dev/null
 key=$(digest "$@" "$CONSTRAINTS")
-target=${ENVIRONMENTS:+$ENVIRONMENTS/$key}
-target=${target:-$venv}
+[ -z "${ENVIRONMENTS:-}" ] && target=$venv || target=$ENVIRONMENTS/$key
 unfinished=$target.$$
 scratch=$(mktemp -d)
 trap 'rm -rf "$unfinished" "$scratch"' EXIT
@@ -40,7 +39,7 @@ fetch_uv() { # fetch_uv DIR: puts a uv program into DIR/bin
 notice() { # notice FILE...: names the packages that CONSTRAINTS doesn't hold
   local name
   for name in $(cat /dev/null "$@" | grep -oE '^[A-Za-z0-9][A-Za-z0-9._-]*' | tr '_.' '--' | sort -u); do
-    grep -qi "^$name[ =]" "$CONSTRAINTS" || echo "---> $name is not in constraints.txt: installed without a hash"
+    grep -qi "^${name}[ =]" "$CONSTRAINTS" || echo "---> $name is not in constraints.txt: installed without a hash"
   done
 }
 
