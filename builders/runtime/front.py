@@ -78,7 +78,7 @@ class Front:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
 
-    async def _body(self, length: bytes | None, receive: Receive) -> bytes:
+    async def _body(self, length: bytes | None, receive: Receive) -> bytearray:
         """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
         if length is not None and int(length) > self.limits.body_bytes:
             raise too_large(self.limits.body_bytes)
@@ -89,25 +89,17 @@ class Front:
             seconds = self.limits.body_seconds
             raise RequestError(408, "too_slow", f"the body wasn't there after {seconds:g} s") from None
 
-    async def _chunks(self, receive: Receive) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
+    async def _chunks(self, receive: Receive) -> bytearray:
+        body = bytearray()
         while True:
             event = await receive()
             if event["type"] == "http.disconnect":
                 raise Disconnected
-            chunk = event.get("body", b"")
-            if not event.get("more_body") and not chunks:
-                return bytes(chunk) if len(chunk) <= self.limits.body_bytes else self._refuse_size()
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > self.limits.body_bytes:
-                self._refuse_size()
+            body += event.get("body", b"")
+            if len(body) > self.limits.body_bytes:
+                raise too_large(self.limits.body_bytes)
             if not event.get("more_body"):
-                return b"".join(chunks)
-
-    def _refuse_size(self) -> bytes:
-        raise too_large(self.limits.body_bytes)
+                return body
 
     async def _send(self, send: Send, response: Response, content_type: bytes = JSON, allow: bytes = b"POST") -> None:
         """Sends a response; after one that leaves the body unread, and while draining, the connection is closed."""

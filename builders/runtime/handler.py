@@ -73,7 +73,7 @@ class Endpoint:
         self.problem = problem
         metrics.show_model(self.path, self.info)
 
-    def answer(self, body: bytes, content_type: str | None = None) -> Response:
+    def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
         """Decodes `body`, calls the function, encodes its answer; every error becomes a status and a JSON body."""
         started = time.perf_counter()
         rows = 0
@@ -110,7 +110,7 @@ def is_json(content_type: str | None) -> bool:
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
 
 
-def decode(body: bytes) -> Message:
+def decode(body: bytes | bytearray) -> Message:
     """The message in a request's body; raises RequestError: 400 if it isn't JSON, 422 if it has no payload."""
     try:
         message = msgspec.json.decode(body)
