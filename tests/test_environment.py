@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from conftest import MODEL_DIRS, ROOT, free_port, run
-
 from runtime.environment import KNOWN, MAX_LINE_BYTES, ConfigurationError, Route, check, check_file, parse_routes, read
 
 READER = ROOT / "builders" / "runtime" / "environment.py"
@@ -100,10 +99,10 @@ MISSPELT = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("content", "problem"), [case[1:] for case in UNREADABLE], ids=[case[0] for case in UNREADABLE]
-)
-def test_a_line_that_s2i_would_drop_or_change_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+@pytest.mark.parametrize(("name", "content", "problem"), UNREADABLE)
+def test_a_line_that_s2i_would_drop_or_change_is_refused(
+    tmp_path: Path, name: str, content: bytes, problem: str
+) -> None:
     path = written(tmp_path, content)
     with pytest.raises(ConfigurationError) as refusal:
         read(path)
@@ -124,8 +123,9 @@ def test_a_known_key_and_one_unlike_any_pass(tmp_path: Path, key: str) -> None:
 
 
 QUOTES = "quotes are part of the value here; leave them out"
+NO_TRAIN = "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"
 WRONG = [
-    ("train", b"", "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"),
+    ("train", b"", NO_TRAIN),
     (
         "train",
         b"TRAIN_MODULE=\nTRAIN_FUNCTION=\n",
