@@ -371,10 +371,15 @@ def test_no_json_makes_a_model_fail(model: Endpoint, instances: Any, wrapped: bo
 
 
 @pytest.fixture(scope="module")
-def row(model: Endpoint) -> list[Any]:
-    """A good row, from the model's test instances."""
-    instances = json.loads((ROOT / model.path[1:] / "test" / "test_instances.json").read_bytes())
-    return next(row for row in instances["payload"]["instances"] if isinstance(row, list))
+def rows(model: Endpoint) -> list[Any]:
+    """The model's test instances."""
+    return json.loads((ROOT / model.path[1:] / "test" / "test_instances.json").read_bytes())["payload"]["instances"]
+
+
+@pytest.fixture(scope="module")
+def row(rows: list[Any]) -> list[Any]:
+    """A good row, as a list."""
+    return next(row for row in rows if isinstance(row, list))
 
 
 @QUICK
@@ -393,8 +398,8 @@ def test_a_model_that_trips_over_its_input_is_seen_by_the_check() -> None:
         no_server_error(Endpoint("a", lambda msg: {"predictions": [1 / msg.payload]}), b'{"payload": 0}')
 
 
-def test_one_model_answers_rows_as_lists_and_as_objects_alike(model: Endpoint, row: list[Any]) -> None:
-    columns = model.hook.current().columns
+def test_one_model_answers_rows_as_lists_and_as_objects_alike(model: Endpoint, rows: list[Any], row: list[Any]) -> None:
+    columns = next(list(row) for row in rows if isinstance(row, dict))
     bodies = [json.dumps({"payload": {"instances": rows}}).encode() for rows in ([row], [dict(zip(columns, row))], row)]
     first, *others = [model.answer(body) for body in bodies]
     assert first.status == 200 and others == [first, first]
