@@ -4,6 +4,8 @@ A file is a pickle (protocol 5) of builtin types only, then the sha256 of all by
 `pickle.load` reads it too: it stops at the pickle's end and ignores the trailer.
 """
 
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import io

@@ -27,6 +27,7 @@ KNOWN = ("ROUTES", *TRAIN, *PREDICT, "MODEL_NAME", "MODElNAME", "TRAIN", "PAYLOA
 RESERVED = ("health", "ready", "metrics", "openapi.json", "docs", "v2", "static")
 ROUTE = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+OWN_PACKAGE = "runtime"  # not __package__, which is empty when this file runs as a program
 FORM = "expected route:module:function, several joined by commas"
 
 
@@ -143,8 +144,8 @@ def check_module(name: str, where: str) -> None:
     """Raises ConfigurationError unless `name` is a dotted module name."""
     for part in name.split("."):
         check_identifier(part, where, f"a module such as package.module in {name!r}")
-    if name.split(".")[0] == __package__:
-        raise ConfigurationError(f"{where}: the name {__package__!r} is the builder's own; rename your module")
+    if name.split(".")[0] == OWN_PACKAGE:
+        raise ConfigurationError(f"{where}: the name {OWN_PACKAGE!r} is the builder's own; rename your module")
 
 
 def check_identifier(name: str, where: str, expected: str) -> None:

@@ -157,6 +157,7 @@ class Front:
         while True:
             for endpoint in self.endpoints.values():
                 await loop.run_in_executor(None, endpoint.refresh)
+                metrics.show_model(endpoint.path, endpoint.info)  # by workers only: the parent's would stay
             await asyncio.sleep(REFRESH_SECONDS)
 
 

@@ -71,7 +71,6 @@ class Endpoint:
         if problem != self.problem and problem is not None:
             print(f"predict: {self.path}: {problem}", file=sys.stderr, flush=True)
         self.problem = problem
-        metrics.show_model(self.path, self.info)
 
     def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
         """Decodes `body`, calls the function, encodes its answer; every error becomes a status and a JSON body."""
@@ -82,7 +81,7 @@ class Endpoint:
             message = decode(body)
             rows = batch_size(message)
             response = Response(200, encode(self.function(message)))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a function that calls sys.exit() must not end the server
             response = failure(error)
         metrics.observe(self.path, response.status, time.perf_counter() - started, rows)
         return response
@@ -126,7 +125,9 @@ def batch_size(message: Message) -> int:
     """The rows in a message of the usual form; 1 for any other."""
     payload = message["payload"]
     instances = payload.get("instances") if isinstance(payload, dict) else None
-    return len(instances) if isinstance(instances, list) else 1
+    if not isinstance(instances, list):
+        return 1
+    return len(instances) if not instances or isinstance(instances[0], (list, dict)) else 1
 
 
 def encode(answer: Any) -> bytes:
@@ -143,13 +144,15 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def failure(error: Exception) -> Response:
+def failure(error: BaseException) -> Response:
     """The reply to an error: its own status if it has one, else 500 with the traceback in the log."""
     status = getattr(error, "status", None)
     if not isinstance(status, int) or not 400 <= status <= 599:
         traceback.print_exception(error)
         status, error = 500, RequestError(500, "internal_error", "the predict function failed; see the server's log")
-    body = {"code": getattr(error, "code", "error"), "message": str(error), "path": getattr(error, "path", None)}
+    code, path = getattr(error, "code", "error"), getattr(error, "path", None)
+    message = str(error).encode(errors="backslashreplace").decode()
+    body = {"code": str(code), "message": message, "path": None if path is None else str(path)}
     return Response(status, msgspec.json.encode({"error": body}))
 
 
@@ -163,7 +166,7 @@ def imported(route: Route) -> Callable[[Message], Any]:
     where = f"route {route.path}"
     try:
         module = importlib.import_module(route.module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(f"{where}: importing {route.module} failed: {error!r}") from error
     if not callable(getattr(module, route.function, None)):
         raise ConfigurationError(f"{where}: {route.module} has no function {route.function}")

@@ -12,6 +12,7 @@ def create_app(endpoints: list[Endpoint]) -> Flask:
     """A WSGI application that answers the same routes as the front, by the same handler, and lists them at /."""
     app = Flask("predict", static_folder=None)
     app.add_url_rule("/", view_func=lambda: listing(endpoints), endpoint="/")
+    app.url_map.merge_slashes = False  # else a doubled slash is an HTML redirect
     app.register_error_handler(HTTPException, problem)
     for endpoint in endpoints:
         app.add_url_rule(endpoint.path, view_func=view(endpoint), endpoint=endpoint.path, methods=["POST"])

@@ -5,13 +5,16 @@ BODY_SECONDS (10), DRAIN_SECONDS (1). Exit code 78 for a variable or a route tha
 """
 
 import asyncio
+import atexit
+import errno
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ UNAVAILABLE = 69
 def whole(variables: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
     """A variable as a whole number within bounds; raises ConfigurationError for any other text."""
     text = variables.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    if not text.isascii() or not text.isdigit() or len(text) > 15 or not least <= int(text) <= most:
         raise ConfigurationError(f"{name}={text}: expected a whole number from {least} to {most}")
     return int(text)
 
@@ -78,7 +81,7 @@ class Daemon(BaseApplication):
     def __init__(self, variables: Mapping[str, str], front: Any):
         self.variables = variables
         self.front = front
-        self.drain_seconds = whole(variables, "DRAIN_SECONDS", 1, 0, 600)
+        self.drain_seconds = drain_seconds(variables)
         super().__init__()
 
     def load_config(self) -> None:
@@ -89,7 +92,7 @@ class Daemon(BaseApplication):
             "preload_app": True,
             "loglevel": "warning",
             "keepalive": 75,  # longer than the 60 s after which most load balancers let an idle connection go
-            "graceful_timeout": 30,
+            "graceful_timeout": self.drain_seconds + 30,
             "control_socket_disable": True,
             "worker_tmp_dir": scratch(),
             "when_ready": lambda arbiter: announce(self.variables, self.front.endpoints),
@@ -121,6 +124,11 @@ def workers(variables: Mapping[str, str]) -> int:
     return whole(variables, "WORKERS", cgroup_cpus(), 1, 64)
 
 
+def drain_seconds(variables: Mapping[str, str]) -> int:
+    """How long a worker serves on, unready, once it has been told to stop."""
+    return whole(variables, "DRAIN_SECONDS", 1, 0, 600)
+
+
 def scratch() -> str:
     """A folder that is writable even where the root is read-only: memory, if the system has it."""
     shared = "/dev/shm"
@@ -142,15 +150,19 @@ def check_free(host: str, port: int) -> None:
         probe.bind((host, port))
 
 
-def prepare(variables: Mapping[str, str]) -> Any:
+def prepare(variables: MutableMapping[str, str]) -> Any:
     """The front with its routes imported and its models loaded; raises ConfigurationError."""
     routes = check(variables, "predict")
+    for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
+        if variables.get(alias):
+            variables.setdefault(name, variables[alias])
     from runtime.front import Front, Limits
     from runtime.handler import endpoints
 
     limits = Limits(
         whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40), whole(variables, "BODY_SECONDS", 10, 1, 3600)
     )
+    drain_seconds(variables)
     front = Front(endpoints(routes), limits)
     for endpoint in front.endpoints.values():
         endpoint.refresh()
@@ -160,13 +172,11 @@ def prepare(variables: Mapping[str, str]) -> Any:
 def main() -> int:
     """Serves until told to stop and returns the exit code."""
     variables = os.environ
-    for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
-        if variables.get(alias):
-            variables.setdefault(name, variables[alias])
     try:
         check_free(*address(variables))
         if workers(variables) > 1:
             variables["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-", dir=scratch())
+            atexit.register(shutil.rmtree, variables["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
         front = prepare(variables)
         Daemon(variables, front).run()
     except ConfigurationError as error:
@@ -176,7 +186,8 @@ def main() -> int:
         return CONFIGURATION
     except OSError as error:
         host, port = address(variables)
-        print(f"predict: {host}:{port}: {error.strerror}; set another PORT", file=sys.stderr)
+        another = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
+        print(f"predict: {host}:{port}: {error.strerror}; set another {another}", file=sys.stderr)
         return UNAVAILABLE
     return 0
 

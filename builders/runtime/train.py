@@ -43,9 +43,12 @@ def _refuse(constant: str) -> None:
 def function(module: str, name: str) -> Callable[[Message], Any]:
     """The function `name` of `module`; raises ConfigurationError if either isn't there."""
     try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        imported = importlib.import_module(module)
+    except ImportError as error:
         raise ConfigurationError(f"{module}:{name} can't be had: {error}") from error
+    if not callable(getattr(imported, name, None)):
+        raise ConfigurationError(f"{module}:{name} can't be had: module {module!r} has no attribute {name!r}")
+    return getattr(imported, name)
 
 
 def main() -> int:
@@ -59,14 +62,16 @@ def main() -> int:
     except Exception as error:
         return explained(error)
     if prefix == "PREDICT":
-        print(json.dumps(answer, default=_plain))
+        # NaN and the infinities become null, as in the daemon's replies.
+        print(json.dumps(json.loads(json.dumps(answer, default=_plain), parse_constant=lambda _: None)))
     return 0
 
 
 def permission(error: PermissionError) -> int:
     """Prints who may not do what and the way out; returns the exit code."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     print(
-        f"train: {error.filename}: {error.strerror} for user {os.getuid()}:{os.getgid()}; "
+        f"train: {what} for user {os.getuid()}:{os.getgid()}; "
         "give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`",
         file=sys.stderr,
     )
