@@ -4,6 +4,7 @@ All else goes to the Flask app, which is imported when first asked for: no predi
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 REFRESH_SECONDS = 1.0
+CUT_SECONDS = 0.25
 JSON = b"application/json"
 # The format that Prometheus asks for; prometheus_client.generate_latest writes it.
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
@@ -41,8 +43,14 @@ class Front:
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
         self.limits = limits
         self.draining = False
+        self._reading: dict[asyncio.Task[Any], float] = {}
         self._pages: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._own = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
+
+    def use_slot(self, slot: int) -> None:
+        """Counts as worker number `slot` from now on."""
+        for endpoint in self.endpoints.values():
+            endpoint.counts.use_slot(slot)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -82,12 +90,27 @@ class Front:
         """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
         if length is not None and int(length) > self.limits.body_bytes:
             raise too_large(self.limits.body_bytes)
+        task = asyncio.current_task()
+        assert task is not None
+        self._reading[task] = time.monotonic() + self.limits.body_seconds
         try:
-            async with asyncio.timeout(self.limits.body_seconds):
-                return await self._chunks(receive)
-        except TimeoutError:
+            return await self._chunks(receive)
+        except asyncio.CancelledError:
+            if self._reading[task] > time.monotonic():
+                raise
+            task.uncancel()
             seconds = self.limits.body_seconds
             raise RequestError(408, "too_slow", f"the body wasn't there after {seconds:g} s") from None
+        finally:
+            del self._reading[task]
+
+    async def _cut_slow(self) -> None:
+        """Cancels the requests whose body is overdue; a timer for each request would cost more than its prediction."""
+        while True:
+            await asyncio.sleep(CUT_SECONDS)
+            now = time.monotonic()
+            for task in [task for task, deadline in self._reading.items() if deadline <= now]:
+                task.cancel()
 
     async def _chunks(self, receive: Receive) -> bytearray:
         body = bytearray()
@@ -130,7 +153,9 @@ class Front:
         await self._send(send, response)
 
     async def _metrics(self, send: Send) -> None:
-        await self._send(send, Response(200, metrics.page()), METRICS)
+        loop = asyncio.get_running_loop()
+        page = await loop.run_in_executor(None, metrics.page, list(self.endpoints.values()))
+        await self._send(send, Response(200, page), METRICS)
 
     async def _flask(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         """The Flask app as ASGI; importing it takes a third of a second, so not on the event loop."""
@@ -144,10 +169,11 @@ class Front:
         await receive()
         # One thread: a second inference beside the first would only make both slower.
         self._inference = ThreadPoolExecutor(1, "inference")
-        refresher = asyncio.create_task(self._refresh())
+        tasks = [asyncio.create_task(self._refresh()), asyncio.create_task(self._cut_slow())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        refresher.cancel()
+        for task in tasks:
+            task.cancel()
         self._inference.shutdown(wait=False, cancel_futures=True)
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -157,7 +183,6 @@ class Front:
         while True:
             for endpoint in self.endpoints.values():
                 await loop.run_in_executor(None, endpoint.refresh)
-                metrics.show_model(endpoint.path, endpoint.info)  # by workers only: the parent's would stay
             await asyncio.sleep(REFRESH_SECONDS)
 
 

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from runtime import metrics
 from runtime.environment import ConfigurationError, Route
 from runtime.message import Message
+from runtime.metrics import Counts
 
 
 class Response(NamedTuple):
@@ -44,6 +44,7 @@ class Endpoint:
         self.function = function
         self.hook = getattr(function, "hook", None)
         self.problem: str | None = None
+        self.counts = Counts()
 
     @property
     def ready(self) -> bool:
@@ -83,12 +84,12 @@ class Endpoint:
             response = Response(200, encode(self.function(message)))
         except (Exception, SystemExit) as error:  # a function that calls sys.exit() must not end the server
             response = failure(error)
-        metrics.observe(self.path, response.status, time.perf_counter() - started, rows)
+        self.counts.add(response.status, time.perf_counter() - started, rows)
         return response
 
     def refuse(self, error: RequestError) -> Response:
         """The answer to a request whose body was not even read, counted like any other."""
-        metrics.observe(self.path, error.status, 0.0, 0)
+        self.counts.add(error.status, 0.0, 0)
         return failure(error)
 
     def _check(self, content_type: str | None) -> None:
@@ -103,7 +104,7 @@ class Endpoint:
 
 def is_json(content_type: str | None) -> bool:
     """Whether a Content-Type header's value says JSON; none at all counts as JSON."""
-    if not content_type:
+    if not content_type or content_type == "application/json":
         return True
     media_type = content_type.partition(";")[0].strip().lower()
     return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))

@@ -5,25 +5,24 @@ BODY_SECONDS (10), DRAIN_SECONDS (1). Exit code 78 for a variable or a route tha
 """
 
 import asyncio
-import atexit
 import errno
 import os
-import shutil
 import signal
 import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.metrics import SLOTS
 
 UNAVAILABLE = 69
 
@@ -75,19 +74,42 @@ class Worker(UvicornWorker):
         await server.serve(sockets=self.sockets)
 
 
+class Settings(NamedTuple):
+    """What the variables set, checked before anything is imported or loaded."""
+
+    host: str
+    port: int
+    workers: int
+    drain_seconds: int
+    body_bytes: int
+    body_seconds: int
+
+
+def read_settings(variables: Mapping[str, str]) -> Settings:
+    """The settings in `variables`; raises ConfigurationError for one that can't be."""
+    return Settings(
+        variables.get("HOST") or "0.0.0.0",
+        whole(variables, "PORT", 5000, 1, 65535),
+        whole(variables, "WORKERS", cgroup_cpus(), 1, SLOTS),
+        whole(variables, "DRAIN_SECONDS", 1, 0, 600),
+        whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40),
+        whole(variables, "BODY_SECONDS", 10, 1, 3600),
+    )
+
+
 class Daemon(BaseApplication):
     """gunicorn with our worker, loaded before the fork so that workers share the models' memory."""
 
-    def __init__(self, variables: Mapping[str, str], front: Any):
-        self.variables = variables
+    def __init__(self, settings: Settings, front: Any):
+        self.settings = settings
         self.front = front
-        self.drain_seconds = drain_seconds(variables)
+        self.drain_seconds = settings.drain_seconds
         super().__init__()
 
     def load_config(self) -> None:
         settings = {
-            "bind": "{}:{}".format(*address(self.variables)),
-            "workers": workers(self.variables),
+            "bind": f"{self.settings.host}:{self.settings.port}",
+            "workers": self.settings.workers,
             "worker_class": Worker,
             "preload_app": True,
             "loglevel": "warning",
@@ -95,8 +117,9 @@ class Daemon(BaseApplication):
             "graceful_timeout": self.drain_seconds + 30,
             "control_socket_disable": True,
             "worker_tmp_dir": scratch(),
-            "when_ready": lambda arbiter: announce(self.variables, self.front.endpoints),
-            "child_exit": lambda arbiter, worker: forget(worker.pid),
+            "when_ready": lambda arbiter: self.announce(),
+            "pre_fork": take_slot,
+            "post_fork": lambda arbiter, worker: self.front.use_slot(worker.slot),
             # A normal interpreter exit hangs in a forked child that has ONNX Runtime loaded.
             "worker_exit": lambda arbiter, worker: os._exit(0),
         }
@@ -106,27 +129,10 @@ class Daemon(BaseApplication):
     def load(self) -> Any:
         return self.front
 
-
-def address(variables: Mapping[str, str]) -> tuple[str, int]:
-    """Host and port to listen on."""
-    return variables.get("HOST") or "0.0.0.0", whole(variables, "PORT", 5000, 1, 65535)
-
-
-def announce(variables: Mapping[str, str], paths: Iterable[str]) -> None:
-    """Says where the routes are."""
-    host, port = address(variables)
-    for path in paths:
-        print(f"---> Answering POST http://{host}:{port}{path}", flush=True)
-
-
-def workers(variables: Mapping[str, str]) -> int:
-    """The number of worker processes."""
-    return whole(variables, "WORKERS", cgroup_cpus(), 1, 64)
-
-
-def drain_seconds(variables: Mapping[str, str]) -> int:
-    """How long a worker serves on, unready, once it has been told to stop."""
-    return whole(variables, "DRAIN_SECONDS", 1, 0, 600)
+    def announce(self) -> None:
+        """Says where the routes are."""
+        for path in self.front.endpoints:
+            print(f"---> Answering POST http://{self.settings.host}:{self.settings.port}{path}", flush=True)
 
 
 def scratch() -> str:
@@ -135,12 +141,10 @@ def scratch() -> str:
     return shared if os.access(shared, os.W_OK) else tempfile.gettempdir()
 
 
-def forget(pid: int) -> None:
-    """Takes a dead worker out of the metrics of living ones."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        from prometheus_client import multiprocess  # not before the variable is set
-
-        multiprocess.mark_process_dead(pid)
+def take_slot(arbiter: Any, worker: Any) -> None:
+    """Gives a worker the cells that none of the living counts in."""
+    taken = {other.slot for other in arbiter.WORKERS.values()}
+    worker.slot = min(set(range(SLOTS)) - taken, default=0)
 
 
 def check_free(host: str, port: int) -> None:
@@ -150,7 +154,7 @@ def check_free(host: str, port: int) -> None:
         probe.bind((host, port))
 
 
-def prepare(variables: MutableMapping[str, str]) -> Any:
+def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
     """The front with its routes imported and its models loaded; raises ConfigurationError."""
     routes = check(variables, "predict")
     for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
@@ -159,11 +163,7 @@ def prepare(variables: MutableMapping[str, str]) -> Any:
     from runtime.front import Front, Limits
     from runtime.handler import endpoints
 
-    limits = Limits(
-        whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40), whole(variables, "BODY_SECONDS", 10, 1, 3600)
-    )
-    drain_seconds(variables)
-    front = Front(endpoints(routes), limits)
+    front = Front(endpoints(routes), Limits(settings.body_bytes, settings.body_seconds))
     for endpoint in front.endpoints.values():
         endpoint.refresh()
     return front
@@ -171,24 +171,21 @@ def prepare(variables: MutableMapping[str, str]) -> Any:
 
 def main() -> int:
     """Serves until told to stop and returns the exit code."""
-    variables = os.environ
     try:
-        check_free(*address(variables))
-        if workers(variables) > 1:
-            variables["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics-", dir=scratch())
-            atexit.register(shutil.rmtree, variables["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
-        front = prepare(variables)
-        Daemon(variables, front).run()
+        settings = read_settings(os.environ)
+        try:
+            check_free(settings.host, settings.port)
+        except OSError as error:
+            another = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
+            where = f"{settings.host}:{settings.port}"
+            print(f"predict: {where}: {error.strerror}; set another {another}", file=sys.stderr)
+            return UNAVAILABLE
+        Daemon(settings, prepare(os.environ, settings)).run()
     except ConfigurationError as error:
         if error.__cause__ is not None:
             traceback.print_exception(error.__cause__)
         print(f"predict: {error}", file=sys.stderr)
         return CONFIGURATION
-    except OSError as error:
-        host, port = address(variables)
-        another = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
-        print(f"predict: {host}:{port}: {error.strerror}; set another {another}", file=sys.stderr)
-        return UNAVAILABLE
     return 0
 
 
