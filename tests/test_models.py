@@ -106,7 +106,7 @@ def test_the_file_answers_as_the_estimator_itself(
     own = refitted(directory, table[:UCI_TRAINING_ROWS], monkeypatch)
     assert np.abs(found - own.predict_proba(held_out)).max() <= 1e-5
     assert answers["predictions"] == own.predict(held_out).tolist()
-    other = refitted(directory, table[:20_000], monkeypatch)  # must be told apart
+    other = refitted(directory, table[:10_000], monkeypatch)  # must be told apart
     assert np.abs(found - other.predict_proba(held_out)).max() > 0.1
     assert answers["predictions"] != other.predict(held_out).tolist()
 

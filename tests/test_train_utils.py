@@ -290,6 +290,12 @@ def test_what_is_held_out_is_not_learnt_from(project: Path) -> None:
     assert found["metrics"]["rows_compared"] == 101
 
 
+@pytest.mark.parametrize("rows", [200, 2_000, 20_000])
+def test_binning_any_part_of_the_data_warns_of_nothing(rows: int) -> None:
+    table = train_utils.read_table(ROOT / "data" / "adult_income-prepped.csv").head(rows)
+    train_utils.fit(train_utils.make_pipeline(SMALL_TREE, "binned", table), table)
+
+
 @pytest.mark.parametrize(
     ("labels", "classes"), [("no yes", ["no", "yes"]), ("5 7 9", [5, 7, 9]), ("a b c", ["a", "b", "c"])]
 )
