@@ -241,7 +241,7 @@ def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -
     assert trained_on(tree, train_rows=5000)["metrics"]["largest_score_difference"] <= 1e-5
 
 
-@pytest.mark.parametrize(("shift", "taken"), [(0.0, True), (5e-6, True), (5e-5, False), (5.0, False)])
+@pytest.mark.parametrize(("shift", "taken"), [(0.0, True), (5e-6, True), (5e-5, False), (5.0, False), (np.nan, False)])
 def test_the_onnx_of_another_estimator_is_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch, shift: float, taken: bool
 ) -> None:
@@ -249,9 +249,10 @@ def test_the_onnx_of_another_estimator_is_refused(
     real = train_utils.to_onnx
 
     def shifted(estimator: Any, width: int) -> bytes:
-        estimator.intercept_ = estimator.intercept_ + shift
+        fitted = estimator.intercept_
+        estimator.intercept_ = fitted + shift
         content = real(estimator, width)
-        estimator.intercept_ = estimator.intercept_ - shift
+        estimator.intercept_ = fitted
         return content
 
     monkeypatch.setattr(train_utils, "to_onnx", shifted)
