@@ -174,7 +174,6 @@ BAD_TABLES = {
         "C error: Expected 15 fields in line 402, saw 16",
     ),
     "all rows too long": ([HEADER, *(f"{row},9" for row in ROWS)], number("'workclass_State-gov'", 2)),
-    "a blank line above": ([HEADER, "", f"old{REST}1", *ROWS], number("'old'")),
     "few rows of a class": (
         [HEADER, ROWS[0], ROWS[7]],
         "2 rows can't be split by class: The least populated classes in y have only 1 member, which is too few. The "
