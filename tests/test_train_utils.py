@@ -277,6 +277,12 @@ def test_the_model_file_tells_what_was_trained(project: Path, monkeypatch: pytes
     assert sorted(set(found["golden"]["predictions"])) == [0, 1]
 
 
+def test_recorded_figures_are_rounded_beyond_what_the_order_of_threads_changes(project: Path) -> None:
+    metrics = trained_on()["metrics"]
+    assert metrics == {name: float(f"{figure:.6g}") for name, figure in metrics.items()}
+    assert len(metrics) == 6 and 0 < metrics["largest_score_difference"] < 1e-5
+
+
 def test_what_is_held_out_is_not_learnt_from(project: Path) -> None:
     held_out = [row.replace("race_White", "race_Green") for row in ROWS[300:]]
     write(project, [HEADER, *ROWS[:300], *held_out, f"99{REST}0"])
