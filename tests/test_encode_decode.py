@@ -1,0 +1,347 @@
+"""The model file: what is written comes back, what is unsound is refused, nothing in a file runs or breaks it."""
+
+import hashlib
+import os
+import pickle
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utils.encode_decode import MAGIC, MAX_BYTES, TRAILER_BYTES, ModelFileError, init_model, pickle_model
+
+CONTENTS: dict[str, Any] = {
+    "modelName": "m",
+    "model": bytes(range(256)) * 40,
+    "scaler": {"columns": [{"name": "age", "edges": [1.5, -0.0, 2e300]}, {"name": "é", "categories": ["a", "\ud800"]}]},
+    "schema": {"classes": [0, 1]},
+    "golden": {"instances": [[1, "a", None, True, 2**200, -1]], "scores": [[0.25, 0.75]]},
+}
+AGAIN = "train the model again"
+NOT_OURS = (
+    "is not a model file of this repository (its end is missing or another's); "
+    "train it with `make train`, or load a pickle of your own in your own predict.py"
+)
+DAMAGED = f"its sha256 doesn't match its contents: damaged; {AGAIN}"
+# A child's program; its arguments: the folder, the byte that fills the model, the model's size, how often.
+WRITER = """
+import sys
+from utils.encode_decode import pickle_model
+filling, size, times = map(int, sys.argv[2:])
+for _ in range(times):
+    model = bytes([filling]) * size
+    pickle_model({"modelName": "m", "scaler": {}, "schema": {}, "golden": {}, "model": model}, sys.argv[1])
+"""
+IN_PLACE = """
+import pickle, sys
+pickle.dump(bytes(10_000), open(sys.argv[1] + "/m.pkl", "wb"))
+"""
+# The kernel ends the process at once, as kill -9 would, when a file of its grows beyond so many bytes.
+DIES_AT = """
+import resource, signal
+def die_at(size):
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+die_at"""
+
+
+class Shell:
+    """Pickles as a call of os.system: what an attacker puts into a file."""
+
+    def __init__(self, command: str):
+        self.command = command
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (self.command,)
+
+
+def sealed(body: bytes) -> bytes:
+    """A body with the trailer that belongs to it."""
+    return body + hashlib.sha256(body).digest() + MAGIC
+
+
+def refusal(directory: Path, name: str = "m") -> str:
+    """Why the model file is refused, without the path in front."""
+    with pytest.raises(ModelFileError) as caught:
+        init_model(name, directory)
+    return str(caught.value).removeprefix(f"{directory}/{name}.pkl: ")
+
+
+def refusal_of(directory: Path, content: bytes) -> str:
+    """Why a file with this content is refused."""
+    (directory / "m.pkl").write_bytes(content)
+    return refusal(directory)
+
+
+def test_what_is_written_comes_back(tmp_path: Path) -> None:
+    path = pickle_model(CONTENTS, tmp_path)
+    content = path.read_bytes()
+    digest = content[-TRAILER_BYTES : -len(MAGIC)]
+    assert path == tmp_path / "m.pkl"
+    assert hashlib.sha256(content[:-TRAILER_BYTES]).digest() == digest
+    assert init_model("m", tmp_path) == {"format": 1, **CONTENTS, "digest": digest.hex()}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@settings(deadline=None)
+@given(JSON, st.binary())
+def test_any_json_and_any_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, value: Any, model: bytes) -> None:
+    directory = tmp_path_factory.getbasetemp()
+    pickle_model({**CONTENTS, "metrics": value, "model": model}, directory)
+    found = init_model("m", directory)
+    assert (found["metrics"], found["model"]) == (value, model)
+
+
+def test_pickle_load_reads_the_body_and_ignores_the_trailer(tmp_path: Path) -> None:
+    with open(pickle_model(CONTENTS, tmp_path), "rb") as file:
+        assert pickle.load(file) == {"format": 1, **CONTENTS}
+
+
+def test_equal_contents_give_equal_bytes_whether_or_not_objects_are_shared(tmp_path: Path) -> None:
+    text, other = "a category", "".join(["a ", "category"])
+    shared = {**CONTENTS, "metrics": [text, text]}
+    apart = {"metrics": [text, other], **dict(reversed(CONTENTS.items()))}
+    assert shared == apart and pickle.dumps(shared) != pickle.dumps(apart)  # what plain pickling would write
+    first = pickle_model(shared, tmp_path).read_bytes()
+    assert pickle_model(apart, tmp_path).read_bytes() == first
+    assert pickle_model({**shared, "metrics": [text]}, tmp_path).read_bytes() != first
+
+
+def test_any_uid_may_read_a_model_file(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        path = pickle_model(CONTENTS, tmp_path)
+        (tmp_path / "control").touch()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    assert stat.S_IMODE((tmp_path / "control").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [(float("nan"), ValueError), (float("inf"), ValueError), ({1}, TypeError), (b"bytes", TypeError)],
+    ids=["nan", "infinity", "set", "bytes"],
+)
+def test_what_json_cannot_hold_is_not_written(tmp_path: Path, bad: Any, error: type[Exception]) -> None:
+    before = pickle_model(CONTENTS, tmp_path).read_bytes()
+    with pytest.raises(error):
+        pickle_model({**CONTENTS, "metrics": {"auc": bad}}, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"m.pkl": before}
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "a" * 64, "a/b", "../m", "m.pkl", "m\n", "a b", "é", None, 1])
+def test_a_bad_name_is_refused_for_reading_and_writing(tmp_path: Path, name: Any) -> None:
+    expected = "expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
+    assert refusal(tmp_path, name) == f"model name {name!r} is not one: {expected}"
+    with pytest.raises(ModelFileError, match="is not one"):
+        pickle_model({**CONTENTS, "modelName": name}, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["a" * 63, "0", "a-b_c"])
+def test_a_good_name_is_taken(tmp_path: Path, name: str) -> None:
+    pickle_model({**CONTENTS, "modelName": name}, tmp_path)
+    assert init_model(name, tmp_path)["modelName"] == name
+
+
+def beyond_the_limit(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(MAX_BYTES + 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, "no such file; train the model first (make train)"),
+        (Path.mkdir, "is not a regular file; remove it and train the model again"),
+        (os.mkfifo, "is not a regular file; remove it and train the model again"),
+        (
+            lambda path: path.symlink_to("elsewhere/m.pkl"),
+            "can't be opened (Too many levels of symbolic links); expected a regular file",
+        ),
+        (beyond_the_limit, f"has {MAX_BYTES + 1:,} bytes; at most {MAX_BYTES:,} are read"),
+    ],
+    ids=["missing", "directory", "fifo", "symlink", "too large"],
+)
+def test_what_is_no_regular_file_of_bounded_size_is_refused(tmp_path: Path, make: Any, message: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    pickle_model(CONTENTS, tmp_path / "elsewhere")  # sound, but outside models/
+    make(tmp_path / "m.pkl")
+    assert refusal(tmp_path) == message
+
+
+def test_a_truncated_file_is_refused_at_every_length(tmp_path: Path) -> None:
+    content = pickle_model({**CONTENTS, "model": b"onnx"}, tmp_path).read_bytes()
+    found = {refusal_of(tmp_path, content[:length]) for length in range(len(content))}
+    assert found == {NOT_OURS}
+    (tmp_path / "m.pkl").write_bytes(content)
+    assert init_model("m", tmp_path)["model"] == b"onnx"
+
+
+def test_a_flipped_bit_is_found_in_every_byte(tmp_path: Path) -> None:
+    content = pickle_model({**CONTENTS, "model": b"onnx"}, tmp_path).read_bytes()
+    read = 0
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        assert refusal_of(tmp_path, bytes(flipped)) == (NOT_OURS if place >= len(content) - len(MAGIC) else DAMAGED)
+        read += unpickles(bytes(flipped))
+    assert read  # plain pickle.load takes many of them
+
+
+def unpickles(content: bytes) -> bool:
+    """Whether plain pickle reads it, as the naive loader would."""
+    try:
+        pickle.loads(content)
+    except Exception:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "content",
+    [pickle.dumps(CONTENTS), b"", b"\0" * 400, sealed(pickle.dumps(CONTENTS))[:-1] + b"?", sealed(b"")],
+    ids=["a plain pickle", "empty", "zeros", "another magic", "no body"],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
+    assert refusal_of(tmp_path, content) == NOT_OURS
+
+
+def huge(opcode: bytes, form: str, number: int) -> bytes:
+    """A short body with one opcode that asks for much."""
+    return b"\x80\x05}" + opcode + struct.pack(form, number) + b"."
+
+
+SHELL = Shell("true")
+MISSING = f"lacks some of format, model, scaler, modelName, schema, golden; {AGAIN}"
+BODIES = {
+    "os.system": (pickle.dumps(SHELL, 5), f"refused: opcode STACK_GLOBAL at byte 28 is not plain data; {AGAIN}"),
+    "os.system, protocol 0": (pickle.dumps(SHELL, 0), f"refused: opcode GLOBAL at byte 0 is not plain data; {AGAIN}"),
+    "tuple": (pickle.dumps((1, 2), 5), f"refused: opcode TUPLE2 at byte 15 is not plain data; {AGAIN}"),
+    "huge int": (pickle.dumps(2**5000, 5), f"refused: opcode LONG4 at byte 11 is not plain data; {AGAIN}"),
+    "long_binput": (huge(b"r", "<I", 1 << 29), f"refused: opcode LONG_BINPUT at byte 3 is not plain data; {AGAIN}"),
+    "binput": (huge(b"q", "<B", 255), f"refused: opcode BINPUT at byte 3 is not plain data; {AGAIN}"),
+    "put": (b"\x80\x05}p99999999\n.", f"refused: opcode PUT at byte 3 is not plain data; {AGAIN}"),
+    "binget": (huge(b"h", "<B", 0), f"refused: memo 0 at byte 3 was never set; {AGAIN}"),
+    "long_binget": (huge(b"\x94j", "<I", 1), f"refused: memo 1 at byte 4 was never set; {AGAIN}"),
+    "bytes": (huge(b"B", "<I", 2**31), f"refused: expected 2147483648 bytes in a bytes4, but only 1 remain; {AGAIN}"),
+    "bytes8": (huge(b"\x8e", "<Q", 2**62), f"refused: expected {2**62} bytes in a bytes8, but only 1 remain; {AGAIN}"),
+    "frame": (huge(b"\x95", "<Q", 2**62), f"is not a pickle of plain data (pickle data was truncated); {AGAIN}"),
+    "no stop": (b"\x80\x05}", f"refused: pickle exhausted before seeing STOP; {AGAIN}"),
+    "empty stack": (b"\x80\x05.", f"is not a pickle of plain data (unpickling stack underflow); {AGAIN}"),
+    "list as key": (b"\x80\x05}]]s.", f"is not a pickle of plain data (unhashable type: 'list'); {AGAIN}"),
+    "more behind": (pickle.dumps(CONTENTS, 5) + b"more", "refused: 4 bytes after the pickle's end"),
+    "no dict": (pickle.dumps([], 5), MISSING),
+    "a key missing": (pickle.dumps(CONTENTS, 5), MISSING),
+    "another format": (pickle.dumps({"format": 2, **CONTENTS}), f"has format 2, this code reads 1; {AGAIN}"),
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_a_body_that_is_not_our_plain_data_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    body, message = BODIES[kind]
+    started = time.monotonic()
+    assert refusal_of(tmp_path, sealed(body)) == message
+    assert time.monotonic() - started < 5
+
+
+def test_a_body_of_our_plain_data_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "m.pkl").write_bytes(sealed(pickle.dumps({"format": 1, **CONTENTS}, 5)))
+    assert init_model("m", tmp_path)["scaler"] == CONTENTS["scaler"]
+
+
+def test_the_memo_bombs_do_cost_memory_in_an_unpickler(tmp_path: Path) -> None:
+    """Why opcodes are looked at first: forbidding globals alone doesn't help."""
+    code = """
+import io, pickle, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+pickle.Unpickler(io.BytesIO(open(sys.argv[1], "rb").read())).load()
+"""
+    (tmp_path / "bomb").write_bytes(huge(b"r", "<I", 1 << 29))
+    assert "MemoryError" in run(sys.executable, "-c", code, tmp_path / "bomb").stderr
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_no_bytes_with_a_right_trailer_raise_anything_else(
+    tmp_path_factory: pytest.TempPathFactory, body: bytes
+) -> None:
+    directory = tmp_path_factory.getbasetemp()
+    assert refusal_of(directory, sealed(body))
+    assert refusal_of(directory, sealed(b"\x80\x05" + body + b"."))
+
+
+def test_nothing_in_a_file_runs(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "m.pkl").write_bytes(sealed(pickle.dumps({**CONTENTS, "format": Shell(f"touch '{ran}'")}, 5)))
+    refusal(tmp_path)
+    assert not ran.exists()
+    run(sys.executable, "-c", "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))", tmp_path / "m.pkl")
+    assert ran.exists()  # what the naive loader does
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[bytes]:
+    """A child process that can import utils."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, "-B", "-c", code, *map(str, arguments)], env=environment)
+
+
+def kill_once(begun: Callable[[], bool], child: subprocess.Popen[bytes]) -> None:
+    """Kills a writer as soon as it has begun to write."""
+    while child.poll() is None and not begun():
+        pass
+    child.kill()
+    assert child.wait() == -signal.SIGKILL, "it was too fast"
+
+
+def test_a_killed_writer_leaves_a_whole_file_and_the_next_write_cleans_up(tmp_path: Path) -> None:
+    pickle_model(CONTENTS, tmp_path)
+    for number in range(5):
+        child = start(WRITER, tmp_path, number, 20_000_000, 50)
+        kill_once(lambda: len(os.listdir(tmp_path)) > 1, child)
+        assert init_model("m", tmp_path)["modelName"] == "m"
+    pickle_model(CONTENTS, tmp_path)
+    assert os.listdir(tmp_path) == ["m.pkl"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000, 10_000])
+def test_a_writer_that_dies_after_some_bytes_leaves_the_old_file(tmp_path: Path, size: int) -> None:
+    before = pickle_model(CONTENTS, tmp_path).read_bytes()
+    assert start(f"{DIES_AT}({size})\n{WRITER}", tmp_path, 0, 10_000, 1).wait() == -signal.SIGXFSZ
+    (leftover,) = tmp_path.glob(".m.pkl.*")
+    assert leftover.stat().st_size == size
+    assert (tmp_path / "m.pkl").read_bytes() == before
+    pickle_model(CONTENTS, tmp_path)
+    assert os.listdir(tmp_path) == ["m.pkl"]
+
+
+def test_a_writer_in_place_that_dies_would_leave_a_broken_file(tmp_path: Path) -> None:
+    pickle_model(CONTENTS, tmp_path)
+    assert start(f"{DIES_AT}(5_000)\n{IN_PLACE}", tmp_path).wait() == -signal.SIGXFSZ
+    assert refusal(tmp_path) == NOT_OURS
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    writers = [start(WRITER, tmp_path, number, 30_000, 400) for number in range(4)]
+    while any(writer.poll() is None for writer in writers):
+        if (tmp_path / "m.pkl").exists():
+            assert len(set(init_model("m", tmp_path)["model"])) == 1
+    assert [writer.returncode for writer in writers] == [0, 0, 0, 0]
+    assert os.listdir(tmp_path) == ["m.pkl"]

@@ -1,0 +1,343 @@
+"""Training: what can't be trained is refused with the reason and leaves nothing; what is trained is what was asked."""
+
+import calendar
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import MODEL_DIRS, ROOT, setting, train
+from runtime.message import Message
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from common_utils import train_utils
+from common_utils.train_utils import COLUMNS, TrainingError, data_file, train_model
+from utils.encode_decode import ModelFileError, init_model
+
+with open(ROOT / "data" / "adult_income-prepped.csv") as file:
+    HEADER, *ROWS = [next(file).rstrip("\n") for _ in range(401)]
+# The first row, without its first value and without its label.
+REST = ROWS[0].removeprefix("39").removesuffix("0")
+EXPECTED = 'expected {"$ref": "data/….csv", "model_name": "…"}'
+NAMED = "The columns are named in common_utils/train_utils.py"
+SMALL_TREE = DecisionTreeClassifier(max_depth=3, random_state=0)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of a train container: data/ with a small table t.csv, and models/."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "data").mkdir()
+    write(tmp_path, [HEADER, *ROWS])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(project: Path, lines: list[str]) -> None:
+    """Makes data/t.csv of some lines."""
+    (project / "data" / "t.csv").write_text("".join(f"{line}\n" for line in lines))
+
+
+def labelled(labels: str) -> list[str]:
+    """The table with other labels, which are repeated."""
+    words = labels.split()
+    return [HEADER, *(row[:-1] + words[i % len(words)] for i, row in enumerate(ROWS))]
+
+
+def trained_on(estimator: Any = SMALL_TREE, numbers: str = "raw", **payload: Any) -> dict[str, Any]:
+    """Trains on data/t.csv and returns the contents of the model file."""
+    message = Message(payload={"$ref": "data/t.csv", "model_name": "m", **payload})
+    train_model(message, estimator, "A test", numbers)
+    return init_model("m")
+
+
+def refusal(estimator: Any = SMALL_TREE, numbers: str = "raw", **payload: Any) -> str:
+    """Why it can't be trained; nothing may have been written."""
+    with pytest.raises((TrainingError, ModelFileError)) as caught:
+        trained_on(estimator, numbers, **payload)
+    assert (os.listdir("models"), caught.value.exit_code) == ([], 78)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (None, f"PAYLOAD: {EXPECTED}, found None"),
+        (["data/t.csv"], f"PAYLOAD: {EXPECTED}, found ['data/t.csv']"),
+        ({}, f"PAYLOAD: {EXPECTED}, found $ref None"),
+        ({"$ref": 1, "model_name": "m"}, f"PAYLOAD: {EXPECTED}, found $ref 1"),
+        ({"$ref": "data/t.csv"}, f"PAYLOAD: {EXPECTED}, found model_name None"),
+    ],
+)
+def test_a_payload_of_another_shape_is_refused(project: Path, payload: Any, message: str) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train_model(Message(payload=payload), SMALL_TREE, "A test")
+    assert str(caught.value) == message
+
+
+def test_a_name_that_leaves_models_is_refused(project: Path) -> None:
+    expected = "expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
+    assert refusal(model_name="../m") == f"model name '../m' is not one: {expected}"
+
+
+@pytest.mark.parametrize("rows", [0, -1, True, "300", 1.5])
+def test_train_rows_that_are_no_number_of_rows_are_refused(project: Path, rows: Any) -> None:
+    assert refusal(train_rows=rows) == f"PAYLOAD: train_rows: expected a whole number from 1, found {rows!r}"
+
+
+@pytest.mark.parametrize("rows", [400, 401])
+def test_train_rows_that_leave_nothing_to_score_are_refused(project: Path, rows: int) -> None:
+    assert refusal(train_rows=rows) == f"train_rows {rows} leaves none of 400 rows to score on"
+
+
+@pytest.mark.parametrize("rows", [1, 3, 399], ids=["one row", "one class to train", "one class to score"])
+def test_train_rows_that_leave_one_class_are_refused(project: Path, rows: int) -> None:
+    assert f"train_rows {rows}" in refusal(train_rows=rows)
+
+
+OUTSIDE = ["/etc/passwd", "../x.csv", "data/../x.csv", "data/a/../../../etc/passwd", "data", "", "~/x.csv"]
+OUTSIDE += ["http://h/x.csv", "file://data/t.csv", "data/link.csv", "data/up/x.csv"]
+
+
+@pytest.mark.parametrize("reference", OUTSIDE)
+def test_a_reference_that_leaves_data_is_refused(project: Path, reference: str) -> None:
+    (project / "x.csv").write_text("secret")
+    (project / "data" / "link.csv").symlink_to(project / "x.csv")
+    (project / "data" / "up").symlink_to(project)
+    expected = f"$ref {reference!r} is not inside data/: put the file there and name it from there"
+    assert refusal(**{"$ref": reference}) == expected
+
+
+NO_PATHS = {"nul": "data/a\0.csv", "long": "data/" + "a" * 5000, "loop": "data/loop.csv"}
+
+
+@pytest.mark.parametrize("reference", NO_PATHS.values(), ids=NO_PATHS)
+def test_a_reference_that_is_no_path_is_refused(project: Path, reference: str) -> None:
+    (project / "data" / "loop.csv").symlink_to("loop.csv")
+    assert repr(reference)[1:20] in refusal(**{"$ref": reference})
+
+
+def test_a_reference_inside_data_is_taken(project: Path) -> None:
+    (project / "data" / "more").mkdir()
+    (project / "data" / "more" / "link.csv").symlink_to("../t.csv")
+    for reference in ("data/t.csv", "./data/t.csv", "data/more/link.csv", "data/more/../t.csv"):
+        assert data_file(reference).samefile("data/t.csv")
+
+
+def test_a_missing_file_is_refused_with_what_is_there(project: Path) -> None:
+    (project / "data" / "b.csv").touch()
+    (project / "data" / "notes.txt").touch()
+    assert refusal(**{"$ref": "data/none.csv"}) == "data/none.csv: no such file; data/ has b.csv, t.csv"
+    for file in project.glob("data/*.csv"):
+        file.unlink()
+    assert refusal() == "data/t.csv: no such file; data/ has no CSV"
+
+
+def number(found: str, line: int = 3, column: str = "age") -> str:
+    return f"data/t.csv: column {column!r}, line {line}: expected a number, found {found}"
+
+
+ONE_CLASS = "data/t.csv: expected at least two classes of 'income', found"
+BAD_TABLES = {
+    "empty": ([], "data/t.csv: expected a CSV with a header, found: No columns to parse from file"),
+    "header only": ([HEADER], f"{ONE_CLASS} [] in 0 rows"),
+    "one class": (labelled("0"), f"{ONE_CLASS} [0] in 400 rows"),
+    "missing columns": (
+        [HEADER.replace("age", "Age").replace(",race", ""), *(row.replace(",race_White", "") for row in ROWS[:2])],
+        f"data/t.csv: missing columns: age, race; unknown: Age. {NAMED}",
+    ),
+    "unknown column": (
+        [f"{HEADER},zip", *(f"{row},1" for row in ROWS)],
+        f"data/t.csv: missing columns: none; unknown: zip. {NAMED}",
+    ),
+    "semicolons": (
+        [line.replace(",", ";") for line in (HEADER, *ROWS)],
+        f"data/t.csv: missing columns: {', '.join((*COLUMNS, 'income'))}; unknown: {HEADER.replace(',', ';')}. {NAMED}",
+    ),
+    "text for a number": ([HEADER, ROWS[0], f"old{REST}1", *ROWS], number("'old'")),
+    "nothing for a number": ([HEADER, ROWS[0], f"{REST}1", *ROWS], number("''")),
+    "nan for a number": ([HEADER, ROWS[0], f"nan{REST}1", *ROWS], number("'nan'")),
+    "infinity for a number": ([HEADER, ROWS[0], f"inf{REST}1", *ROWS], number("inf")),
+    "beyond float32": ([HEADER, ROWS[0], f"1e39{REST}1", *ROWS], number("1e+39")),
+    "a row too short": ([HEADER, *ROWS, ROWS[0].rsplit(",", 3)[0]], number("''", 402, "hours-per-week")),
+    "a row too long": (
+        [HEADER, *ROWS, f"{ROWS[0]},9"],
+        "data/t.csv: expected a CSV with a header, found: Error tokenizing data. "
+        "C error: Expected 15 fields in line 402, saw 16",
+    ),
+    "all rows too long": ([HEADER, *(f"{row},9" for row in ROWS)], number("'workclass_State-gov'", 2)),
+    "few rows of a class": (
+        [HEADER, ROWS[0], ROWS[7]],
+        "2 rows can't be split by class: The least populated classes in y have only 1 member, which is too few. The "
+        "minimum number of groups for any class cannot be less than 2. Classes with too few members are: [0, 1]",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_TABLES)
+def test_a_table_that_does_not_fit_is_refused(project: Path, kind: str) -> None:
+    lines, message = BAD_TABLES[kind]
+    write(project, lines)
+    assert refusal().strip() == message
+
+
+@pytest.mark.parametrize("row", [f"39{REST}", f"39{REST}".rstrip(",")], ids=["empty", "absent"])
+def test_a_row_without_a_label_is_refused(project: Path, row: str) -> None:
+    write(project, [HEADER, *ROWS, *[row] * 10])
+    assert "line 402" in refusal()
+
+
+def test_a_table_that_is_no_text_is_refused(project: Path) -> None:
+    (project / "data" / "t.csv").write_bytes(f"{HEADER}\n".encode("utf-16"))
+    assert refusal().startswith("data/t.csv: expected a CSV with a header, found: 'utf-8' codec can't decode byte 0xff")
+
+
+def test_another_way_with_numbers_is_refused(project: Path) -> None:
+    assert refusal(numbers="scaled") == "numbers='scaled': expected 'raw' or 'binned'"
+
+
+@pytest.mark.parametrize("estimator", [LinearRegression(), RidgeClassifier(), LinearSVC(), None])
+def test_an_estimator_without_probabilities_is_refused(project: Path, estimator: Any) -> None:
+    name = type(estimator).__name__
+    expected = f"{name} has no predict_proba; expected a classifier that gives probabilities"
+    assert refusal(estimator) == expected
+
+
+class Own(ClassifierMixin, BaseEstimator):
+    """A classifier that no converter knows."""
+
+    def fit(self, features: np.ndarray, labels: np.ndarray) -> "Own":
+        self.classes_ = np.unique(labels)
+        return self
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        return np.tile([0.75, 0.25], (len(features), 1))
+
+
+def test_an_estimator_that_cannot_be_converted_is_refused_with_the_way_out(project: Path) -> None:
+    found = refusal(Own())
+    assert found.startswith("Own can't be converted to ONNX (")
+    way_out = "README, 'A model that can't be converted'"
+    assert found.endswith(f"; save it yourself in train.py and load it in your own predict.py ({way_out})")
+    assert "### A model that can't be converted\n" in (ROOT / "README.md").read_text()
+
+
+def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -> None:
+    """A scaler rounds to float32, and rows that lie on a threshold change sides; without it the tree is taken."""
+    (project / "data" / "t.csv").write_text((ROOT / "data" / "adult_income-prepped.csv").read_text())
+    tree = DecisionTreeClassifier(random_state=0)
+    found = refusal(make_pipeline(StandardScaler(), tree), train_rows=5000)
+    assert found.startswith("model m: its ONNX form answers otherwise than the estimator on ")
+    assert " of 43842 held-out rows (scores differ by up to 1, allowed 1e-05); nothing was written. " in found
+    assert trained_on(tree, train_rows=5000)["metrics"]["largest_score_difference"] <= 1e-5
+
+
+@pytest.mark.parametrize(("shift", "taken"), [(0.0, True), (5e-6, True), (5e-5, False), (5.0, False), (np.nan, False)])
+def test_the_onnx_of_another_estimator_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, shift: float, taken: bool
+) -> None:
+    """The converter is made to err: it is given the estimator with a shifted intercept."""
+    real = train_utils.to_onnx
+
+    def shifted(estimator: Any, width: int) -> bytes:
+        fitted = estimator.intercept_
+        estimator.intercept_ = fitted + shift
+        content = real(estimator, width)
+        estimator.intercept_ = fitted
+        return content
+
+    monkeypatch.setattr(train_utils, "to_onnx", shifted)
+    estimator = LogisticRegression(solver="newton-cholesky")
+    if taken:
+        assert trained_on(estimator, "binned")["metrics"]["ties"] == 0
+    else:
+        assert "its ONNX form answers otherwise than the estimator" in refusal(estimator, "binned")
+
+
+def test_the_model_file_tells_what_was_trained(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setenv("GIT_COMMIT", "abc")
+    found = trained_on()
+    expected = {"modelName": "m", "modelDescription": "A test", "createdTime": "2023-11-14T22:13:20Z", "commit": "abc"}
+    assert {key: found[key] for key in expected} == expected
+    digest = hashlib.sha256((project / "data" / "t.csv").read_bytes()).hexdigest()
+    assert found["data"] == {"path": "data/t.csv", "sha256": digest}
+    assert found["test_acc"] == found["metrics"]["accuracy"]
+    assert (found["metrics"]["rows_compared"], found["schema"]["classes"]) == (120, [0, 1])
+    assert set(found["libraries"]) >= {"numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx"}
+    assert [(column["name"], column["kind"]) for column in found["schema"]["columns"]] == list(COLUMNS.items())
+    assert sorted(set(found["golden"]["predictions"])) == [0, 1]
+
+
+def test_recorded_figures_are_rounded_beyond_what_the_order_of_threads_changes(project: Path) -> None:
+    metrics = trained_on()["metrics"]
+    assert metrics == {name: float(f"{figure:.6g}") for name, figure in metrics.items()}
+    assert len(metrics) == 6 and 0 < metrics["largest_score_difference"] < 1e-5
+
+
+def test_what_is_held_out_is_not_learnt_from(project: Path) -> None:
+    held_out = [row.replace("race_White", "race_Green") for row in ROWS[300:]]
+    write(project, [HEADER, *ROWS[:300], *held_out, f"99{REST}0"])
+    found = trained_on(train_rows=300)
+    columns = {column["name"]: column for column in found["schema"]["columns"]}
+    ages = [int(row.split(",")[0]) for row in ROWS[:300]]
+    assert (columns["age"]["minimum"], columns["age"]["maximum"]) == (min(ages), max(ages))
+    assert max(ages) < 99 and "race_White" in columns["race"]["categories"]
+    assert not any("race_Green" in column.get("categories", []) for column in found["scaler"]["columns"])
+    assert not any("race_Green" in row for row in found["golden"]["instances"])
+    assert found["metrics"]["rows_compared"] == 101
+
+
+@pytest.mark.parametrize("rows", [200, 2_000, 20_000])
+def test_binning_any_part_of_the_data_warns_of_nothing(rows: int) -> None:
+    table = train_utils.read_table(ROOT / "data" / "adult_income-prepped.csv").head(rows)
+    train_utils.fit(train_utils.make_pipeline(SMALL_TREE, "binned", table), table)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"), [("no yes", ["no", "yes"]), ("5 7 9", [5, 7, 9]), ("a b c", ["a", "b", "c"])]
+)
+def test_predictions_are_the_datas_own_classes(project: Path, labels: str, classes: list[Any]) -> None:
+    write(project, labelled(labels))
+    found = trained_on(DecisionTreeClassifier(random_state=0))
+    assert found["schema"]["classes"] == classes
+    assert set(found["golden"]["predictions"]) == set(classes)
+
+
+def test_the_time_is_now_unless_an_epoch_is_given(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    before = int(time.time())
+    created = trained_on()["createdTime"]
+    assert before <= calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")) <= time.time()
+
+
+def test_an_epoch_that_is_no_number_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    assert "SOURCE_DATE_EPOCH" in refusal()
+
+
+@pytest.mark.parametrize("directory", MODEL_DIRS)
+def test_training_twice_gives_the_same_bytes(trained: Path, tmp_path: Path, directory: str) -> None:
+    name = f"{setting(directory, 'MODEL_NAME')}.pkl"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    done = train(tmp_path, directory)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "models" / name).read_bytes() == (trained / "models" / name).read_bytes()
+
+
+def test_another_time_or_another_seed_gives_other_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test above would miss if digests, or trees, were all the same."""
+    digests = set()
+    for epoch, seed in (("0", 0), ("0", 0), ("1", 0), ("0", 1)):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        digests.add(trained_on(DecisionTreeClassifier(max_features=2, random_state=seed))["digest"])
+    assert len(digests) == 3
