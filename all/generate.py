@@ -1,7 +1,7 @@
 """Makes the combined application out of several model directories. Standard library only, Python 3.9.
 
-Usage: all/generate.py OUTPUT MODEL_DIR...       (make generate in all/; build.sh, into its context)
-       all/generate.py --check MODEL_DIR...      writes nothing
+Usage: python3 all/generate.py OUTPUT MODEL_DIR...       (make generate in all/; build.sh, into its context)
+       python3 all/generate.py --check MODEL_DIR...      writes nothing
 
 Writes OUTPUT/.s2i/environment, predict.py, requirements.txt and setup.sh, and copies each model below OUTPUT unless
 OUTPUT is all/ itself. A route or a function that two models share, and two pins of one package, are refused.

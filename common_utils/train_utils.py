@@ -1,5 +1,6 @@
 """Trains the models of this project: reads the table, splits, encodes, fits, scores, writes the model file."""
 
+import errno
 import hashlib
 import importlib.metadata
 import os
@@ -20,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotE
 from utils.encode_decode import ModelFileError, model_path, pickle_model
 from utils.onnx_export import to_onnx
 from utils.serving import TOLERANCE, Model
-from utils.table_encoder import Category, TableEncoder
+from utils.table_encoder import FLOAT32_MAX, Category, TableEncoder
 
 LABEL = "income"
 # The features in the table's order, which is also the order of a row sent as a list.
@@ -67,6 +68,7 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
     if not hasattr(estimator, "predict_proba"):
         name = type(estimator).__name__
         raise TrainingError(f"{name} has no predict_proba; expected a classifier that gives probabilities")
+    check_writable("models")
     print(f"---> Reading {payload['$ref']}", flush=True)
     table = read_table(data_file(payload["$ref"]))
     train, held_out = split(table, payload.get("train_rows"))
@@ -95,13 +97,26 @@ def checked_payload(payload: Any) -> dict[str, Any]:
     return payload
 
 
+def check_writable(directory: str) -> None:
+    """Raises TrainingError or PermissionError before the work, if its result could not be written."""
+    if not Path(directory).is_dir():
+        raise TrainingError(f"{directory}/: no such folder; mount or make it where {Path.cwd()} is")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), directory)
+
+
 def data_file(reference: str, directory: str = "data") -> Path:
     """The path of a data file inside `directory`; raises TrainingError for one outside, and for none."""
     path = Path(reference)
     root = Path(directory).resolve()
-    if path.is_absolute() or "://" in reference or root not in path.resolve().parents:
+    try:
+        inside = not path.is_absolute() and "://" not in reference and root in path.resolve().parents
+        found = path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a null character
+        raise TrainingError(f"$ref {reference[:60]!r} is no path: {error}") from error
+    if not inside:
         raise TrainingError(f"$ref {reference!r} is not inside {directory}/: put the file there and name it from there")
-    if not path.is_file():
+    if not found:
         there = ", ".join(sorted(file.name for file in root.glob("*.csv"))) or "no CSV"
         raise TrainingError(f"{reference}: no such file; {directory}/ has {there}")
     return path
@@ -124,6 +139,9 @@ def read_table(path: Path) -> pd.DataFrame:
     for name, kind in COLUMNS.items():
         if kind == "number":
             table[name] = numeric(path, table[name])
+    unlabelled = np.flatnonzero(table[LABEL].isna() | (table[LABEL].astype(str) == ""))
+    if len(unlabelled):
+        raise TrainingError(f"{path}: column {LABEL!r}, line {unlabelled[0] + 2}: expected a class, found none")
     classes = sorted(table[LABEL].unique().tolist())
     if len(classes) < 2:
         raise TrainingError(f"{path}: expected at least two classes of {LABEL!r}, found {classes} in {len(table)} rows")
@@ -133,11 +151,10 @@ def read_table(path: Path) -> pd.DataFrame:
 def numeric(path: Path, column: pd.Series) -> pd.Series:
     """The column as float64; raises TrainingError naming the first row that is no finite number."""
     numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
-    bad = np.flatnonzero(~np.isfinite(numbers.to_numpy()))
+    bad = np.flatnonzero(~(np.abs(numbers.to_numpy()) <= FLOAT32_MAX))
     if len(bad):
-        raise TrainingError(
-            f"{path}: column {column.name!r}, line {bad[0] + 2}: expected a number, found {column.iloc[bad[0]]!r}"
-        )
+        found = column.tolist()[bad[0]]
+        raise TrainingError(f"{path}: column {column.name!r}, line {bad[0] + 2}: expected a number, found {found!r}")
     return numbers
 
 
@@ -146,7 +163,10 @@ def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd
     if train_rows is not None:
         if train_rows >= len(table):
             raise TrainingError(f"train_rows {train_rows} leaves none of {len(table)} rows to score on")
-        return table.iloc[:train_rows], table.iloc[train_rows:]
+        both = table.iloc[:train_rows], table.iloc[train_rows:]
+        if any(part[LABEL].nunique() < table[LABEL].nunique() for part in both):
+            raise TrainingError(f"train_rows {train_rows} leaves a part that lacks a class of {LABEL!r}")
+        return both
     try:
         parts = train_test_split(table, test_size=HELD_OUT, random_state=SEED, stratify=table[LABEL])
     except ValueError as error:
@@ -187,16 +207,20 @@ def bins(column: pd.DataFrame) -> Any:
         quantile_method="averaged_inverted_cdf",
         subsample=None,
     )
-    return FrozenEstimator(binning.fit(distinct)) if crowded else binning
+    return FrozenEstimator(fit_quietly(binning, distinct)) if crowded else binning
+
+
+def fit_quietly(estimator: Any, *data: Any) -> Any:
+    """Fits; a number with many equal values has fewer quantiles than asked for, and that is as it should be."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
+        return estimator.fit(*data)
 
 
 def fit(pipeline: Pipeline, train: pd.DataFrame) -> float:
     """Fits the pipeline and returns the seconds it took."""
     started = time.perf_counter()
-    with warnings.catch_warnings():
-        # A number with many equal values has fewer quantiles than asked for; that is as it should be.
-        warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
-        pipeline.fit(train.drop(columns=LABEL), train[LABEL].to_numpy())
+    fit_quietly(pipeline, train.drop(columns=LABEL), train[LABEL].to_numpy())
     return time.perf_counter() - started
 
 
@@ -265,14 +289,16 @@ def compare(model: Model, held_out: pd.DataFrame, labels: np.ndarray, scores: np
     best = np.sort(scores, axis=1)
     ties = best[:, -1] - best[:, -2] <= 2 * TOLERANCE
     differ = np.array(predictions) != labels
-    if difference > TOLERANCE or (differ & ~ties).any():
+    if not difference <= TOLERANCE or (differ & ~ties).any():
         raise ModelFileError(
             f"model {model.name}: its ONNX form answers otherwise than the estimator on {int(differ.sum())} of "
             f"{len(labels)} held-out rows (scores differ by up to {difference:.2g}, allowed {TOLERANCE}); nothing was "
             "written. Scale or bin numbers only for linear models; bound a forest's depth; or load the estimator "
             "in your own predict.py (README, 'A model that can't be converted')"
         )
-    return {"rows_compared": len(labels), "ties": int(differ.sum()), "largest_score_difference": difference}
+    # Threads add up in any order, so the last digits differ from training to training.
+    rounded = float(f"{difference:.2g}")
+    return {"rows_compared": len(labels), "ties": int(differ.sum()), "largest_score_difference": rounded}
 
 
 def score(labels: pd.Series, scores: np.ndarray, classes: np.ndarray) -> dict[str, float]:
@@ -307,7 +333,10 @@ def column_schema(column: pd.Series, kind: str) -> dict[str, Any]:
 
 def created_time() -> str:
     """Now, or SOURCE_DATE_EPOCH, in UTC (https://reproducible-builds.org/specs/source-date-epoch/)."""
-    seconds = float(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if epoch.strip("0123456789"):
+        raise TrainingError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, found {epoch!r}")
+    seconds = float(epoch or time.time())
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 

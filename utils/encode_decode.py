@@ -69,10 +69,9 @@ def _replace(path: Path, content: bytes) -> None:
     """Puts `content` at `path` by way of a temporary file: a crash leaves the old file as it was."""
     pattern = f".{path.name}."
     _remove_leftovers(path.parent, pattern)
-    descriptor, unfinished = tempfile.mkstemp(prefix=pattern, dir=path.parent)
+    descriptor, unfinished = _locked_file(path.parent, pattern)
     try:
         with open(descriptor, "wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # tells _remove_leftovers that its writer lives
             file.write(content)
             file.flush()
             os.fchmod(descriptor, 0o644)  # mkstemp's 0600 can't be read by the uid that serves
@@ -87,6 +86,16 @@ def _replace(path: Path, content: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _locked_file(directory: Path, pattern: str) -> tuple[int, str]:
+    """A new temporary file, whose lock tells _remove_leftovers that its writer lives."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=pattern, dir=directory)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, name
+        os.close(descriptor)  # another writer took it for a leftover before it was locked
 
 
 def _remove_leftovers(directory: Path, pattern: str) -> None:
@@ -127,10 +136,11 @@ def _read(path: Path) -> bytes:
         raise ModelFileError(f"{path}: no such file; train the model first (make train)") from None
     except OSError as error:
         raise ModelFileError(f"{path}: can't be opened ({error.strerror}); expected a regular file") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise ModelFileError(f"{path}: is not a regular file; remove it and train the model again")
     with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ModelFileError(f"{path}: is not a regular file; remove it and train the model again")
         if status.st_size > MAX_BYTES:
             raise ModelFileError(f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
         return file.read(MAX_BYTES + 1)

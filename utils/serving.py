@@ -79,9 +79,14 @@ class Model:
 
     def replay_golden(self) -> float:
         """Answers the golden rows and returns the seconds one row took; raises ModelFileError on another answer."""
+        rows = self.golden["instances"]
+        if not rows:
+            raise ModelFileError(
+                f"model {self.name}: has no golden rows, so nothing shows that it works; train it again"
+            )
         started = time.perf_counter()
-        answer = self.predict(self.golden["instances"])
-        seconds = (time.perf_counter() - started) / max(1, len(self.golden["instances"]))
+        answer = self.predict(rows)
+        seconds = (time.perf_counter() - started) / len(rows)
         difference = np.abs(np.array(answer["scores"]) - np.array(self.golden["scores"])).max(initial=0.0)
         if answer["predictions"] != self.golden["predictions"] or not difference <= TOLERANCE:
             raise ModelFileError(
@@ -137,8 +142,14 @@ class ServedModel:
     def _load(self) -> None:
         """Puts the file's model into service once it has answered its golden rows."""
         model = _loaded(init_model(self.name, self.directory), self.ignore_unknown)
-        seconds = min(model.replay_golden() for _ in range(3))
-        row_bytes = len(str(model.golden["instances"])) / max(1, len(model.golden["instances"]))
+        try:
+            seconds = min(model.replay_golden() for _ in range(3))
+        except (ValueError, TypeError, KeyError) as error:  # rows that this encoder refuses, answers of another shape
+            raise ModelFileError(
+                f"model {model.name}: answers its golden rows otherwise than when it was trained ({error}); "
+                "train it again with this image's library versions"
+            ) from error
+        row_bytes = len(str(model.golden["instances"])) / len(model.golden["instances"])
         self.quick_bytes = int(QUICK_SECONDS / seconds * row_bytes)
         self.model = model
 

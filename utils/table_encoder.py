@@ -177,7 +177,7 @@ class TableEncoder:
 
 def _shown(value: Any) -> str:
     """A value as the sender wrote it, cut to a length that a message can bear."""
-    names = {dict: "an object", list: "a list", type(None): "null", bool: str(value).lower()}
+    names = {dict: "an object", list: "a list", type(None): "null", bool: "true" if value is True else "false"}
     if type(value) is int and abs(value) >= 2**64:  # Python refuses to print very long ones
         return "an integer beyond 64 bits"
     text = names.get(type(value)) or repr(value)
