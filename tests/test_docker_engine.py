@@ -334,7 +334,7 @@ def test_an_incremental_build_takes_over_the_environment(tiny: tuple[Path, str])
     context, image = tiny
     assert "---> Installing" in by_hand(context, image).stderr
     (context / "app.py").write_text("def train(msg):\n    print('second', msg.payload)\n")
-    again = by_hand(context, image, "--incremental")
+    again = by_hand(context, image, "--incremental", "--rm")
     assert again.returncode == 0 and "---> Installing" not in again.stderr, again.stderr
     assert run("docker", "run", "--rm", "-e", "TRAIN=1", "-e", "PAYLOAD=7", image).stdout == "second 7\n"
 
@@ -350,7 +350,7 @@ def test_s2i_itself_says_0_to_a_bad_tag_and_build_sh_does_not(tiny: tuple[Path, 
 
 
 ROUTES = f"ROUTES={NAME}/predict:finance_income_prediction.predict:{{}}\n"
-NO_BUILDER = "docker.sh: builder image no-such-builder can't be had; check TRAIN_BUILDER and PREDICT_BUILDER\n"
+NO_BUILDER = "builders.sh: builder image no-such-builder can't be had; check TRAIN_BUILDER and PREDICT_BUILDER\n"
 FAILING = {
     "setup.sh fails": ("setup.sh", "exit 1\n", "assemble: setup.sh failed as user 0"),
     "no such version": ("requirements_predict.txt", "numpy==0.0.1\n", "numpy==0.0.1"),
@@ -418,8 +418,10 @@ def rootless_builders(docker_clone: Path) -> Iterator[None]:
     """Builder images for clusters that refuse root builds; the default ones again in the end."""
     made = make(docker_clone, ".", "builders", ASSEMBLE_USER=1001)
     assert made.returncode == 0, made.stderr
+    rootless = [inspect(f"s2i-{target}-python")["Id"] for target in ("model", "daemon")]
     yield
     assert make(docker_clone, ".", "builders").returncode == 0
+    run("docker", "rmi", *rootless)
 
 
 @pytest.mark.usefixtures("rootless_builders")
