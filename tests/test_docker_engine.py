@@ -261,6 +261,14 @@ def test_a_server_that_runs_already_is_named(docker_clone: Path) -> None:
     assert f"docker.sh: {image} is running already; make stop ends it\n" in second.stderr
 
 
+@pytest.mark.parametrize("target", ["stop", "logs"])
+def test_a_server_that_never_ran_is_named(docker_clone: Path, target: str) -> None:
+    image = image_of(docker_clone, MODEL, "predict")
+    refused = make(docker_clone, MODEL, target)
+    assert refused.returncode == 2
+    assert f"docker.sh: {image} is not running" in refused.stderr
+
+
 @pytest.mark.parametrize("image, role", [("s2i-model-python", "train"), ("s2i-daemon-python", "predict")])
 def test_a_builder_run_without_arguments_tells_how_to_use_it(docker_clone: Path, image: str, role: str) -> None:
     shown = run("docker", "run", "--rm", image)
