@@ -130,11 +130,16 @@ def make_docker_clone(parent: Path, prefix: str) -> Path:
 
 
 def remove_images(prefix: str) -> None:
-    """Removes containers and images whose names begin with `prefix`."""
-    containers = run("docker", "ps", "-aq", "--filter", f"name=^{prefix}-").stdout.split()
-    images = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", f"{prefix}-*").stdout.split()
-    run("docker", "rm", "--force", *containers)
-    run("docker", "rmi", "--force", *images)
+    """Removes containers and images whose names begin with `prefix`, and what later builds have made nameless."""
+    run("docker", "rm", "--force", *run("docker", "ps", "-aq", "--filter", f"name=^{prefix}-").stdout.split())
+    for name in run("docker", "images", "--format", "{{.Repository}}", f"{prefix}-*").stdout.split():
+        label = f"label=io.k8s.display-name={name}"
+        run("docker", "rmi", name)
+        run(
+            "docker",
+            "rmi",
+            *run("docker", "images", "-q", "--filter", "dangling=true", "--filter", label).stdout.split(),
+        )
 
 
 @pytest.fixture(scope="session")
