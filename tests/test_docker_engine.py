@@ -412,6 +412,12 @@ def test_a_sound_build_moves_the_tag(victim: tuple[Path, str]) -> None:
     assert ":unfinished" not in tags()
 
 
+def test_training_waits_for_its_build_when_jobs_run_side_by_side(victim: tuple[Path, str]) -> None:
+    directory, _ = victim
+    done = make(directory.parent, directory.name, "-j4", "build-train", "train")
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_base_image_that_cannot_be_had_names_both_ways_out(docker_clone: Path) -> None:
     failed = make(docker_clone, ".", "builders", BASE_IMAGE="none/such:1")
     assert failed.returncode == 2
