@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_DIRS = sorted(path.parent.name for path in ROOT.glob("*/train.py"))
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Completed = subprocess.CompletedProcess[str]
+Run = Callable[..., Completed]
 # What a developer's shell may hold and a test must not depend on.
 PUBLIC = ("ENGINE", "PORT", "PAYLOAD", "DETACH", "SETUP", "UNKNOWN", "WORKERS", "MODEL_NAME", "MODElNAME", "ROUTES")
 
@@ -108,3 +109,54 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     problem = docker_problem() if marked else ""
     for item in marked if problem else []:
         item.add_marker(pytest.mark.skip(reason=problem))
+
+
+def make(clone: Path, directory: str, *targets: str, engine: str = "docker", **variables: object) -> Completed:
+    """Runs make in a directory of a clone, under one engine, with variables from the environment."""
+    text = {name: str(value) for name, value in variables.items()}
+    return run("make", "--no-print-directory", "-C", clone / directory, *targets, env={"ENGINE": engine, **text})
+
+
+def make_docker_clone(parent: Path, prefix: str) -> Path:
+    """A clone whose images' names begin with `prefix`, so that they are nobody else's; builder images made anew."""
+    clone = make_clone(parent)
+    if (ROOT / "tools/bin").exists():
+        (clone / "tools/bin").symlink_to(ROOT / "tools/bin")
+    for makefile in clone.glob("*/Makefile"):
+        makefile.write_text(makefile.read_text().replace("CONTAINER_NAME := ", f"CONTAINER_NAME := {prefix}-"))
+    made = make(clone, ".", "builders")
+    assert made.returncode == 0, made.stderr
+    return clone
+
+
+def remove_images(prefix: str) -> None:
+    """Removes containers and images whose names begin with `prefix`, and what later builds have made nameless."""
+    run("docker", "rm", "--force", *run("docker", "ps", "-aq", "--filter", f"name=^{prefix}-").stdout.split())
+    for name in run("docker", "images", "--format", "{{.Repository}}", f"{prefix}-*").stdout.split():
+        label = f"label=io.k8s.display-name={name}"
+        run("docker", "rmi", name)
+        run(
+            "docker",
+            "rmi",
+            *run("docker", "images", "-q", "--filter", "dangling=true", "--filter", label).stdout.split(),
+        )
+
+
+@pytest.fixture(scope="session")
+def docker_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clone in which make has trained every model and built every image with Docker; removes the images.
+
+    Its directory's parent is called as the images' names begin.
+    """
+    prefix = f"test{os.getpid()}"
+    parent = tmp_path_factory.mktemp("docker") / prefix
+    clone = make_docker_clone(parent, prefix)
+    try:
+        trained = make(clone, "all", "-j2", "train-all")
+        assert trained.returncode == 0, trained.stderr
+        for directory in (*MODEL_DIRS, "all"):
+            built = make(clone, directory, "build-predict")
+            assert built.returncode == 0, built.stderr
+        yield clone
+    finally:
+        remove_images(prefix)
