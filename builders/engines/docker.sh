@@ -1,16 +1,10 @@
 #!/usr/bin/env bash
 # Summary: runs images with Docker, with the document's mounts and ports.
-# Usage:   docker.sh keep UNFINISHED IMAGE           moves the tag IMAGE to a build that is whole
-#          docker.sh train|predict|stop|logs IMAGE   DETACH=1 predicts in the background
+# Usage:   docker.sh train|predict|stop|logs IMAGE       DETACH=1 predicts in the background
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . builders/engines/common.sh
 [ $# -ge 2 ] || usage
-
-keep() { # keep UNFINISHED IMAGE
-  docker image inspect "$1" >/dev/null 2>&1 || die 1 "s2i has built no image; see its messages above"
-  docker tag "$1" "$2" && docker rmi "$1" >/dev/null
-}
 
 # The user that a container runs as: yours, in group 0; never root, for which models/ is opened to group 0.
 container_user() {
@@ -36,11 +30,17 @@ run() { # run IMAGE DOCKER_ARGUMENTS...
 }
 
 mounted() { # mounted FOLDER PATH: the argument that mounts a folder of the project at PATH
-  printf '"type=bind","source=%s","target=%s"' "$PWD/$1" "$2"
+  # Docker reads it as CSV, where a quote is doubled.
+  local path=$PWD/$1 quote='"'
+  printf '"type=bind","source=%s","target=%s"' "${path//$quote/$quote$quote}" "$2"
+}
+
+there() { # there CONTAINER
+  docker container inspect "$1" >/dev/null 2>&1 ||
+    die 69 "$1 is not running in the background; make predict DETACH=1 starts it"
 }
 
 case $1 in
-  keep) "$@" ;;
   train)
     run "$2" --rm --mount "$(mounted data /model/data)" --mount "$(mounted models /model/models)" --env TRAIN="${TRAIN-1}"
     ;;
@@ -50,7 +50,7 @@ case $1 in
     say "Port 5000 of the container is http://127.0.0.1:$PORT" >&2
     run "$2" "$keep" --mount "$(mounted models /action/models)" --env MODElNAME="${MODEL_NAME:-}" --publish "$PORT:5000"
     ;;
-  stop) docker stop --time 40 "$2" >/dev/null && { docker rm "$2" >/dev/null 2>&1 || true; } ;;
-  logs) docker logs "$2" ;;
+  stop) there "$2" && docker stop --time 40 "$2" >/dev/null && { docker rm "$2" >/dev/null 2>&1 || true; } ;;
+  logs) there "$2" && docker logs "$2" ;;
   *) usage ;;
 esac

@@ -13,6 +13,7 @@ check_image_name "$2"
 root=$PWD
 image=$root/.local/images/$2
 running=$root/.local/run/$2
+not_running="$2 is not running in the background; make predict DETACH=1 starts it"
 export BUILDERS=$root/builders APP_ROOT=$image HOST=${HOST:-127.0.0.1} PORT=${PORT:-5111}
 
 build() { # build CONTEXT ROLE
@@ -36,7 +37,7 @@ run() { # run ROLE [PREFIX...]: starts what assemble made, as the image's comman
 
 stop() {
   local pid
-  pid=$(cat "$running.pid" 2>/dev/null) || die 69 "$(basename "$image") is not running in the background"
+  pid=$(cat "$running.pid" 2>/dev/null) || die 69 "$not_running"
   kill "$pid" 2>/dev/null || say "$(basename "$image") had ended already"
   while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
   rm -f "$running.pid"
@@ -53,6 +54,6 @@ case $1 in
     echo $! >"$running.pid"
     ;;
   stop) stop ;;
-  logs) cat "$running.log" ;;
+  logs) cat "$running.log" 2>/dev/null || die 69 "$not_running" ;;
   *) usage ;;
 esac
