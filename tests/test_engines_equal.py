@@ -94,6 +94,7 @@ def once(clone: Path, engine: str, instances: list[list[Any]]) -> dict[str, Any]
     done = {
         directory: make(clone, directory, "predict-once", engine=engine, PAYLOAD=payload) for directory in MODEL_DIRS
     }
+    assert [answered.stderr for answered in done.values() if answered.returncode] == []
     return {directory: json.loads(answered.stdout) for directory, answered in done.items()}
 
 
