@@ -65,7 +65,23 @@ def test_a_wrong_number_of_arguments_prints_the_opening_comment(arguments: list[
 
 
 NAME_RULE = "expected lower-case letters and digits, with single . _ - between them; set CONTAINER_NAME"
-BAD_NAMES = ["", "A", "a b", "-a", "a-", "a..b", "a:b", "../a", "/a", "a/", "a;touch x", "$(touch x)", "ü", "a\nb", "a" * 129]
+BAD_NAMES = [
+    "",
+    "A",
+    "a b",
+    "-a",
+    "a-",
+    "a..b",
+    "a:b",
+    "../a",
+    "/a",
+    "a/",
+    "a;touch x",
+    "$(touch x)",
+    "ü",
+    "a\nb",
+    "a" * 129,
+]
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
@@ -161,7 +177,10 @@ def test_a_docker_host_where_nothing_answers_is_no_engine(clone: Path) -> None:
         pytest.skip("there is no docker client here")
     env = {"DOCKER_HOST": "tcp://127.0.0.1:9", "ENGINE": "docker"}
     done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
-    assert (done.returncode, done.stderr) == (69, f"build.sh: ENGINE=docker, but {NO_ENGINE}; ENGINE=local needs neither\n")
+    assert (done.returncode, done.stderr) == (
+        69,
+        f"build.sh: ENGINE=docker, but {NO_ENGINE}; ENGINE=local needs neither\n",
+    )
 
 
 @pytest.mark.parametrize("case", ["no docker", "no engine", "no s2i"])
@@ -184,7 +203,7 @@ def test_an_engine_that_is_none_is_named(clone: Path) -> None:
 
 
 def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> None:
-    directory = add_model(clone, **{name: "" for name in ("Makefile", "README.md", "helper.py", "requirements.txt")})
+    directory = add_model(clone, **dict.fromkeys(("Makefile", "README.md", "helper.py", "requirements.txt"), ""))
     for folder in ("test", "__pycache__", "extra"):
         (directory / folder).mkdir()
         (directory / folder / "file").touch()
@@ -253,7 +272,7 @@ def test_what_cannot_be_combined_is_named(clone: Path, directories: str) -> None
 
 def test_the_temporary_folder_may_have_spaces_and_quotes(clone: Path) -> None:
     add_model(clone)
-    scratch = clone.parent / "it's \"my\" $HOME;"
+    scratch = clone.parent / 'it\'s "my" $HOME;'
     scratch.mkdir()
     done = build(clone, IMAGE, "house", "predict", TMPDIR=str(scratch))
     assert (done.returncode, done.stderr, list(scratch.iterdir())) == (0, "", [])
@@ -277,7 +296,11 @@ def test_an_images_name_may_have_a_folder(clone: Path) -> None:
 ROUTE = "ROUTES=house:finance_income_prediction.{}:{}\n"
 FAILING = {
     "a module that is not there": ({".s2i/environment": ROUTE.format("nothing", "predict")}, 78, "there is no module"),
-    "a function that is not there": ({".s2i/environment": ROUTE.format("predict", "nothing")}, 78, "defines no function"),
+    "a function that is not there": (
+        {".s2i/environment": ROUTE.format("predict", "nothing")},
+        78,
+        "defines no function",
+    ),
     "a clash with the server's requirements": ({"requirements_predict.txt": "flask==0.1\n"}, 1, "flask==0.1"),
     "a package that is not to be had": ({"requirements.txt": "no-such-package-here==1\n"}, 1, "no-such-package-here"),
     "a setup.sh that fails": ({"setup.sh": "exit 3\n"}, 1, "assemble: setup.sh failed as user"),

@@ -139,9 +139,7 @@ def test_what_is_no_model_directory_is_named(project: Path, name: str) -> None:
 
 
 def test_a_model_named_twice_is_refused(project: Path) -> None:
-    assert refusal(project, ONE, OTHER, ONE) == (
-        f"generate: MODEL_DIRS: {ONE} is named twice; name it once\n"
-    )
+    assert refusal(project, ONE, OTHER, ONE) == (f"generate: MODEL_DIRS: {ONE} is named twice; name it once\n")
 
 
 def test_a_bad_environment_file_is_named(project: Path) -> None:

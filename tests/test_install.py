@@ -54,7 +54,10 @@ class Bench:
     def leftovers(self) -> list[str]:
         """Unfinished environments and temporary files."""
         unfinished = [path.name for path in self.folder.rglob("*") if re.fullmatch(r".*\.\d+", path.name)]
-        return [*(name for name in unfinished if not name.startswith(("uv-", "python"))), *map(str, self.scratch.iterdir())]
+        return [
+            *(name for name in unfinished if not name.startswith(("uv-", "python"))),
+            *map(str, self.scratch.iterdir()),
+        ]
 
 
 @pytest.fixture
@@ -118,7 +121,12 @@ def test_a_clash_of_two_files_shows_both_sides(bench: Bench) -> None:
 def test_a_killed_installation_is_never_taken(bench: Bench) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         index = f"http://127.0.0.1:{mute.getsockname()[1]}/simple"
-        more = {"UV_OFFLINE": "0", "UV_FIND_LINKS": "", "UV_DEFAULT_INDEX": index, "ENVIRONMENTS": str(bench.folder / "e")}
+        more = {
+            "UV_OFFLINE": "0",
+            "UV_FIND_LINKS": "",
+            "UV_DEFAULT_INDEX": index,
+            "ENVIRONMENTS": str(bench.folder / "e"),
+        }
         command = [INSTALL, bench.venv, bench.folder / "one.txt"]
         env = {**os.environ, **bench.variables(more)}
         hung = subprocess.Popen(command, env=env, start_new_session=True, stdout=subprocess.DEVNULL)
@@ -209,7 +217,10 @@ def test_the_index_of_pip_serves_uv_too(tmp_path: Path) -> None:
 
 
 def test_a_variable_wins_over_the_configuration_file(tmp_path: Path) -> None:
-    configure(tmp_path, "[global]\nindex-url = https://file.example/%(x)s\nextra-index-url =\n  https://a.example\n  https://b\n")
+    configure(
+        tmp_path,
+        "[global]\nindex-url = https://file.example/%(x)s\nextra-index-url =\n  https://a.example\n  https://b\n",
+    )
     text = settings(tmp_path).stdout
     assert read_by_a_shell(text, "PIP_INDEX_URL") == "https://file.example/%(x)s"
     assert read_by_a_shell(text, "UV_INDEX") == "https://a.example https://b"

@@ -37,7 +37,7 @@ def written(directory: str) -> dict[str, tuple[str | None, str | None]]:
     found = {}
     for file in makefiles_of(directory):
         for targets, _, mark, text in RULE.findall((ROOT / file).read_text()):
-            found.update({target: (mark, text) for target in targets.split()})
+            found.update(dict.fromkeys(targets.split(), (mark, text)))
     return found
 
 
@@ -52,7 +52,9 @@ def shown(directory: str, *target: str) -> dict[str, str]:
 
 def phony(directory: str) -> set[str]:
     texts = [(ROOT / file).read_text() for file in makefiles_of(directory)]
-    return {word for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for word in line.split()}
+    return {
+        word for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for word in line.split()
+    }
 
 
 @pytest.mark.parametrize("directory", DIRECTORIES)
@@ -114,7 +116,8 @@ def test_make_3_81_knows_every_word(file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [".ONESHELL:", ".SHELLFLAGS = -e", "x := $(file <y)", "x ::= y", "x :::= y", "x != y", "a b &: c", "undefine x"]
+    "text",
+    [".ONESHELL:", ".SHELLFLAGS = -e", "x := $(file <y)", "x ::= y", "x :::= y", "x != y", "a b &: c", "undefine x"],
 )
 def test_a_newer_word_is_noticed(text: str) -> None:
     assert NEWER.search(f"a: b\n{text}\n")
@@ -123,12 +126,54 @@ def test_a_newer_word_is_noticed(text: str) -> None:
 # Hostile values
 
 HOSTILE = [
-    *("$(shell touch canary)", "${shell touch canary}", "$$(shell touch canary)", "$(eval x:;touch canary)", "$(error x)"),
-    *("`touch canary`", "$(touch canary)", "x$(touch canary)y", "; touch canary;", "&& touch canary", "|| touch canary"),
+    *(
+        "$(shell touch canary)",
+        "${shell touch canary}",
+        "$$(shell touch canary)",
+        "$(eval x:;touch canary)",
+        "$(error x)",
+    ),
+    *(
+        "`touch canary`",
+        "$(touch canary)",
+        "x$(touch canary)y",
+        "; touch canary;",
+        "&& touch canary",
+        "|| touch canary",
+    ),
     *("| touch canary", "& touch canary &", "> canary", "<(touch canary)", "x\ntouch canary\n", "x\n\ttouch canary"),
-    *("'; touch canary; '", '"; touch canary; "', "'", '"', "'\"'", "\\", "\\'", "x' y\" z", "a\tb", "a b", "$", "$$", "$("),
-    *("../canary", "/etc/passwd", "a/../../b", "-k", "--eval=$(shell touch canary)", "-", "--", "%", "*", "?", "~", "#x"),
-    *("a=b", ":= x", "x:y", "x: ; touch canary", "x|y", "{a,b}", "!!", "%s%n", "ünïcode", "²", "\u202e", "\x01", "A" * 10_000),
+    *("'; touch canary; '", '"; touch canary; "', "'", '"', "'\"'", "\\", "\\'", "x' y\" z", "a\tb", "a b", "$"),
+    *(
+        "$$",
+        "$(",
+        "../canary",
+        "/etc/passwd",
+        "a/../../b",
+        "-k",
+        "--eval=$(shell touch canary)",
+        "-",
+        "--",
+        "%",
+        "*",
+        "?",
+    ),
+    *(
+        "~",
+        "#x",
+        "a=b",
+        ":= x",
+        "x:y",
+        "x: ; touch canary",
+        "x|y",
+        "{a,b}",
+        "!!",
+        "%s%n",
+        "ünïcode",
+        "²",
+        "\u202e",
+        "\x01",
+        "A" * 10_000,
+    ),
 ]
 SOME = HOSTILE[::6]  # where a target reads a variable by a road that another one has shown whole
 PROBE = """import json, os, sys

@@ -3,7 +3,7 @@
 import ast
 import re
 import statistics
-from itertools import combinations
+from itertools import combinations, takewhile
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ def name(file: Path) -> str:
 def script_faults(text: str) -> list[str]:
     """What a script's text lacks: size, opening comment, strict mode right after it."""
     lines = text.splitlines()
-    opening = [line for line in lines[1 : next((i for i, x in enumerate(lines) if not x.startswith("#")), len(lines))]]
+    opening = list(takewhile(lambda line: line.startswith("#"), lines[1:]))
     after = lines[len(opening) + 1 :]
     generated = any(BANNER.search(line) for line in opening)
     checks = {
