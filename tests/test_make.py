@@ -302,7 +302,7 @@ def test_hostile_model_dirs_are_refused_by_name(site: Path, target: str) -> None
 @pytest.mark.parametrize("target", ["train-all", "build-predict", "generate"])
 def test_no_model_at_all_is_refused(site: Path, target: str) -> None:
     done = attack(site, "all", target, "MODEL_DIRS", "", "command line")
-    assert (done.returncode, "MODEL_DIRS" in done.stderr) == (2, True)
+    assert (done.returncode, "MODEL_DIR" in done.stderr) == (2, True)
 
 
 UNMOVED = {
