@@ -177,7 +177,9 @@ def test_ctrl_c_at_make_leaves_no_server(project: Path) -> None:
 def test_stop_without_a_server_says_so(project: Path) -> None:
     done = make(project, MODEL, "stop")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"local.sh: {IMAGE}-predict is not running in the background\n" in done.stderr
+    assert (
+        f"local.sh: {IMAGE}-predict is not running in the background; make predict DETACH=1 starts it\n" in done.stderr
+    )
 
 
 # Ports and what isn't there yet
