@@ -6,7 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,24 @@ def make_clone(parent: Path, name: str = 'a clone\'s "copy"') -> Path:
         (ROOT / ".local" / shared).mkdir(parents=True, exist_ok=True)
         (clone / ".local" / shared).symlink_to(ROOT / ".local" / shared)
     return clone
+
+
+def wheel(directory: Path, name: str, version: str = "1.0", needs: str = "") -> str:
+    """Makes a wheel of a module NAME in `directory` and returns its sha256."""
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + (
+        f"Requires-Dist: {needs}\n" if needs else ""
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}.py", f"VERSION = {version!r}\n")
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{info}/RECORD", "")
+    return sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture

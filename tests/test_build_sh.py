@@ -1,0 +1,414 @@
+"""build.sh: its arguments, what it refuses, what it stages, and that a failed build leaves nothing behind."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from conftest import MODEL_DIRS, ROOT, run, setting, wheel
+
+MODEL = MODEL_DIRS[0]
+IMAGE = "house-predict"
+
+
+def build(clone: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs build.sh with a temporary folder of its own, which must be empty afterwards."""
+    scratch = clone.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    env = {"ENGINE": "local", "TMPDIR": str(scratch), **variables}
+    done = run("./build.sh", *arguments, cwd=clone, env=env)
+    assert list(scratch.iterdir()) == []
+    return done
+
+
+def image(clone: Path, name: str = IMAGE) -> Path:
+    return clone / ".local/images" / name
+
+
+def contents(directory: Path) -> dict[str, bytes | str]:
+    """Every file below a directory with its bytes, and every link with its target."""
+    return {
+        str(path.relative_to(directory)): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def add_model(clone: Path, name: str = "house", **files: str) -> Path:
+    """A small model directory without requirements of its own."""
+    directory = clone / name
+    (directory / ".s2i").mkdir(parents=True)
+    texts = {
+        ".s2i/environment": "ROUTES=house:finance_income_prediction.predict:predict\n",
+        "predict.py": "def predict(msg):\n    return {'predictions': [1]}\n",
+        "__init__.py": "",
+        **files,
+    }
+    for file, text in texts.items():
+        (directory / file).write_text(text)
+    return directory
+
+
+# Arguments
+
+USAGE = (ROOT / "build.sh").read_text().split("set -euo")[0].splitlines()[1:]
+
+
+@pytest.mark.parametrize("arguments", [[], ["x"], ["x", MODEL], ["x", MODEL, "train", "y"]])
+def test_a_wrong_number_of_arguments_prints_the_opening_comment(arguments: list[str]) -> None:
+    done = run("./build.sh", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [line.removeprefix("#").removeprefix(" ") for line in USAGE]
+
+
+NAME_RULE = "expected lower-case letters and digits, with single . _ - between them; set CONTAINER_NAME"
+BAD_NAMES = [
+    "",
+    "A",
+    "a b",
+    "-a",
+    "a-",
+    "a..b",
+    "a:b",
+    "../a",
+    "/a",
+    "a/",
+    "a;touch x",
+    "$(touch x)",
+    "ü",
+    "a\nb",
+    "a" * 129,
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_bad_image_name_is_named(name: str) -> None:
+    done = run("./build.sh", name, MODEL, "train")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"build.sh: image name '{name}': {NAME_RULE}\n"
+
+
+@pytest.mark.parametrize("directory", ["", ".", "..", "a b", "../x", "/tmp", "-x", "1x", "x;y", "$(x)", "a-b", "x\ny"])
+def test_a_bad_model_directory_is_named(directory: str) -> None:
+    done = run("./build.sh", "house", directory, "train")
+    expected = f"build.sh: model directory '{directory}': expected a name here made of letters, digits and _\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+@pytest.mark.parametrize("directory", ["nowhere", "data", "utils"])
+def test_a_directory_without_an_environment_file_is_named(directory: str) -> None:
+    done = run("./build.sh", "house", directory, "train")
+    expected = f"build.sh: {directory}/.s2i/environment: no such file; is {directory} a model directory?\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+@pytest.mark.parametrize("role", ["", "Train", "serve", "train predict", "$(x)"])
+def test_a_role_that_is_none_is_named(role: str) -> None:
+    done = run("./build.sh", "house", MODEL, role)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"build.sh: expected train or predict, found '{role}'\n"
+
+
+def test_scripts_that_would_replace_the_builders_are_refused(clone: Path) -> None:
+    (add_model(clone) / ".s2i/bin").mkdir()
+    done = build(clone, IMAGE, "house", "predict")
+    expected = "build.sh: house/.s2i/bin: would take the place of the builder's own scripts; remove it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (78, "", expected)
+
+
+def test_a_bad_environment_file_is_refused_before_anything_is_built(clone: Path) -> None:
+    add_model(clone, **{".s2i/environment": "ROUTES\n"})
+    done = build(clone, IMAGE, "house", "predict")
+    expected = "environment: house/.s2i/environment, line 1: expected KEY=value, found 'ROUTES'; s2i would drop it\n"
+    assert (done.returncode, done.stdout, done.stderr) == (78, "", expected)
+    assert not (clone / ".local/images").exists()
+
+
+def test_a_role_that_the_environment_file_does_not_serve_is_refused(clone: Path) -> None:
+    add_model(clone)
+    done = build(clone, IMAGE, "house", "train")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith("environment: house/.s2i/environment: TRAIN_MODULE and TRAIN_FUNCTION are not set")
+
+
+# Engines
+
+
+def path_with(folder: Path, programs: Mapping[str, str]) -> str:
+    """A PATH with all that this machine has but docker and s2i, and with `programs` (name: shell text)."""
+    folder.mkdir()
+    for directory in os.environ["PATH"].split(":"):
+        for program in Path(directory).iterdir() if Path(directory).is_dir() else []:
+            if program.name not in ("docker", "s2i") and not (folder / program.name).is_symlink():
+                (folder / program.name).symlink_to(program)
+    for name, text in programs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+NO_DOCKER = "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
+NO_ENGINE = "no Docker engine answers (docker version fails: start it, join its group, or set DOCKER_HOST)"
+NO_S2I = "there is no s2i on the PATH (make tools builds it where Go is)"
+MISSING = {
+    "no docker": ({}, NO_DOCKER),
+    "no engine": ({"docker": "echo 'Cannot connect' >&2; exit 1", "s2i": ""}, NO_ENGINE),
+    "an engine that hangs": ({"docker": "sleep 60", "s2i": ""}, NO_ENGINE),
+    "no s2i": ({"docker": ""}, NO_S2I),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_a_forced_engine_that_is_not_there_fails_in_seconds(clone: Path, case: str) -> None:
+    programs, problem = MISSING[case]
+    path = path_with(clone.parent / "bin", programs)
+    env = {"PATH": path, "ENGINE": "docker"}
+    done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
+    expected = f"build.sh: ENGINE=docker, but {problem}; ENGINE=local needs neither\n"
+    assert (done.returncode, done.stdout, done.stderr) == (69, "", expected)
+    assert not (clone / ".local/images").exists()
+
+
+def test_a_docker_host_where_nothing_answers_is_no_engine(clone: Path) -> None:
+    if not shutil.which("docker"):
+        pytest.skip("there is no docker client here")
+    env = {"DOCKER_HOST": "tcp://127.0.0.1:9", "ENGINE": "docker"}
+    done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
+    assert (done.returncode, done.stderr) == (
+        69,
+        f"build.sh: ENGINE=docker, but {NO_ENGINE}; ENGINE=local needs neither\n",
+    )
+
+
+@pytest.mark.parametrize("case", ["no docker", "no engine", "no s2i"])
+@pytest.mark.parametrize("engine", ["", "auto"])
+def test_left_to_itself_it_takes_the_local_engine_and_says_why(clone: Path, case: str, engine: str) -> None:
+    programs, problem = MISSING[case]
+    add_model(clone)
+    done = build(clone, IMAGE, "house", "predict", PATH=path_with(clone.parent / "bin", programs), ENGINE=engine)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == f"---> Engine: local ({problem})"
+
+
+def test_an_engine_that_is_none_is_named(clone: Path) -> None:
+    done = build(clone, IMAGE, MODEL, "predict", ENGINE="podman")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "build.sh: ENGINE=podman: expected docker, local or auto\n"
+
+
+# What goes into an image
+
+
+def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> None:
+    directory = add_model(clone, **dict.fromkeys(("Makefile", "README.md", "helper.py", "requirements.txt"), ""))
+    for folder in ("test", "__pycache__", "extra"):
+        (directory / folder).mkdir()
+        (directory / folder / "file").touch()
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    found = {name for name in contents(image(clone)) if "__pycache__" not in name}
+    shared = {str(path.relative_to(ROOT)) for name in ("utils", "common_utils") for path in (ROOT / name).glob("*.py")}
+    own = {f"finance_income_prediction/{name}" for name in ("__init__.py", "predict.py", "helper.py", "extra/file")}
+    rest = {".s2i/environment", "requirements.txt", "constraints.txt", ".venv", "data", "models"}
+    assert found == shared | own | rest
+
+
+def test_the_images_environment_is_the_models_with_the_commit(clone: Path) -> None:
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    lines = (image(clone) / ".s2i/environment").read_text().split()
+    assert lines == ["ROUTES=house:finance_income_prediction.predict:predict", "GIT_COMMIT=unknown"]
+
+
+def git(clone: Path, *arguments: str) -> str:
+    done = run("git", "-c", "user.name=t", "-c", "user.email=t@t", *arguments, cwd=clone)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_commit_is_the_clones_own_and_tells_changes(clone: Path) -> None:
+    directory = add_model(clone)
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "v1"]):
+        git(clone, *arguments)
+    commit = git(clone, "rev-parse", "HEAD")
+    for expected in (commit, f"{commit}-dirty"):
+        assert build(clone, IMAGE, "house", "predict").returncode == 0
+        assert (image(clone) / ".s2i/environment").read_text().endswith(f"\nGIT_COMMIT={expected}\n")
+        (directory / "predict.py").write_text((directory / "predict.py").read_text() + "\n")
+
+
+def test_an_environment_file_without_a_last_newline_keeps_its_last_value(clone: Path) -> None:
+    text = "ROUTES=house:finance_income_prediction.predict:predict"
+    add_model(clone, **{".s2i/environment": text})
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    assert (image(clone) / ".s2i/environment").read_text().splitlines()[0] == text
+
+
+def test_the_combined_image_holds_every_model_below_one_package(clone: Path) -> None:
+    assert build(clone, IMAGE, "all", "predict").returncode == 0
+    app = image(clone) / "finance_income_prediction"
+    assert {path.name for path in app.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(MODEL_DIRS)
+    assert (app / "predict.py").read_text() == (ROOT / "all/predict.py").read_text()
+    assert not [path for path in app.rglob("*") if path.name in ("Makefile", "test", "generate.py", ".s2i")]
+
+
+def test_model_dirs_choose_what_is_combined_and_all_stays_as_it_is(clone: Path) -> None:
+    before = contents(clone / "all")
+    assert build(clone, IMAGE, "all", "predict", MODEL_DIRS=MODEL).returncode == 0
+    routes = (image(clone) / ".s2i/environment").read_text()
+    assert [setting(name, "MODEL_NAME") in routes for name in MODEL_DIRS] == [True, False, False]
+    assert contents(clone / "all") == before
+
+
+@pytest.mark.parametrize("directories", ["nowhere", "../x", "-k", "$(touch x)", f"{MODEL} ;"])
+def test_what_cannot_be_combined_is_named(clone: Path, directories: str) -> None:
+    done = build(clone, IMAGE, "all", "predict", MODEL_DIRS=directories)
+    assert done.returncode == 78
+    assert done.stderr.startswith("generate: MODEL_DIRS: ") and "is not a model directory" in done.stderr
+    assert not (clone / ".local/images").exists() and not (clone / "x").exists()
+
+
+def test_the_temporary_folder_may_have_spaces_and_quotes(clone: Path) -> None:
+    add_model(clone)
+    scratch = clone.parent / 'it\'s "my" $HOME;'
+    scratch.mkdir()
+    done = build(clone, IMAGE, "house", "predict", TMPDIR=str(scratch))
+    assert (done.returncode, done.stderr, list(scratch.iterdir())) == (0, "", [])
+
+
+def test_build_sh_may_be_called_from_anywhere(clone: Path) -> None:
+    add_model(clone)
+    done = run(clone / "build.sh", IMAGE, "house", "predict", cwd=clone.parent, env={"ENGINE": "local"})
+    assert (done.returncode, (image(clone) / "finance_income_prediction").is_dir()) == (0, True)
+
+
+def test_an_images_name_may_have_a_folder(clone: Path) -> None:
+    add_model(clone)
+    assert build(clone, "team/house-predict", "house", "predict").returncode == 0
+    for name in ("data", "models"):
+        assert (image(clone, "team/house-predict") / name).resolve() == (clone / name).resolve()
+
+
+# Builds that fail
+
+ROUTE = "ROUTES=house:finance_income_prediction.{}:{}\n"
+FAILING = {
+    "a module that is not there": ({".s2i/environment": ROUTE.format("nothing", "predict")}, 78, "there is no module"),
+    "a function that is not there": (
+        {".s2i/environment": ROUTE.format("predict", "nothing")},
+        78,
+        "defines no function",
+    ),
+    "a clash with the server's requirements": ({"requirements_predict.txt": "flask==0.1\n"}, 1, "flask==0.1"),
+    "a package that is not to be had": ({"requirements.txt": "no-such-package-here==1\n"}, 1, "no-such-package-here"),
+    "a setup.sh that fails": ({"setup.sh": "exit 3\n"}, 1, "assemble: setup.sh failed as user"),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_a_failed_build_leaves_the_old_image_and_nothing_else(clone: Path, case: str) -> None:
+    files, code, message = FAILING[case]
+    add_model(clone)
+    add_model(clone, "spoiled", **files)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    before = contents(clone / ".local/images")
+    done = build(clone, IMAGE, "spoiled", "predict", SETUP="1", UV_OFFLINE="1")
+    assert (done.returncode, message in done.stderr, "Built" in done.stdout) == (code, True, False)
+    assert contents(clone / ".local/images") == before
+
+
+def test_building_in_place_would_have_spoiled_it(clone: Path) -> None:
+    add_model(clone)
+    source = add_model(clone, "spoiled", **{".s2i/environment": ROUTE.format("nothing", "predict")})
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    before = contents(clone / ".local/images")
+    assert assemble(clone, source, image(clone)).returncode == 78
+    assert contents(clone / ".local/images") != before
+
+
+def assemble(clone: Path, source: Path, app: Path) -> subprocess.CompletedProcess[str]:
+    """Runs assemble on a source as it is, as a build by hand would."""
+    app.mkdir(exist_ok=True)
+    env = {"S2I_SOURCE": source, "APP_ROOT": app, "BUILDERS": clone / "builders", "CACHE": clone / ".local/cache"}
+    env |= {"ENVIRONMENTS": clone / ".local/environments", "SETTINGS": "/nonexistent"}
+    return run(clone / "builders/s2i/bin/assemble", env={"ROLE": "predict", **{key: str(env[key]) for key in env}})
+
+
+@pytest.mark.parametrize("name", ["runtime.py", "runtime"])
+def test_a_module_with_the_builders_own_name_is_refused(clone: Path, name: str) -> None:
+    source = add_model(clone, **{".s2i/environment": "ROUTES=house:predict:predict\n"})
+    assert assemble(clone, source, clone.parent / "good").returncode == 0
+    (source / name).mkdir()
+    done = assemble(clone, source, clone.parent / "app")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == "assemble: the source has a module 'runtime', which is the builder's own name; rename yours\n"
+
+
+def own_environments(clone: Path) -> None:
+    """Keeps what a test installs out of the environments that the checkout shares."""
+    (clone / ".local/environments").unlink()
+
+
+def test_a_flipped_hash_stops_the_build(clone: Path) -> None:
+    own_environments(clone)
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict", UV_OFFLINE="1").returncode == 0
+    file = clone / "constraints.txt"
+    of_flask = re.search(r"^flask==.*?(?=^[a-z])", file.read_text(), re.MULTILINE | re.DOTALL)
+    assert of_flask
+    flipped = re.sub("(?<=sha256:)[0-9a-f]{8}", "00000000", of_flask.group())
+    file.write_text(file.read_text().replace(of_flask.group(), flipped))
+    done = build(clone, "other", "house", "predict", UV_OFFLINE="1")
+    assert (done.returncode, image(clone, "other").exists()) == (1, False)
+    assert "flask" in done.stderr and "sha256:00000000" in done.stderr
+
+
+def test_a_package_that_the_constraints_lack_is_installed_with_a_notice(clone: Path) -> None:
+    own_environments(clone)
+    wheel(clone.parent / "wheels", "alpha")
+    text = "import alpha\n\ndef predict(msg):\n    return {'predictions': [alpha.VERSION]}\n"
+    add_model(clone, **{"predict.py": text, "requirements_predict.txt": "alpha==1.0\n"})
+    more = {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(clone.parent / "wheels")}
+    done = build(clone, IMAGE, "house", "predict", **more)
+    assert (done.returncode, "warning" in done.stderr) == (0, False)
+    assert run(image(clone) / ".venv/bin/python", "-c", "import alpha").returncode == 0
+    assert "---> alpha is not in constraints.txt: installed without a hash\n" in done.stdout
+
+
+def test_trouble_on_import_is_a_warning(clone: Path) -> None:
+    add_model(clone, **{"predict.py": "open('models/not_yet.pkl')\n"})
+    done = build(clone, IMAGE, "house", "predict")
+    assert (done.returncode, "check: warning: route house" in done.stderr) == (0, True)
+
+
+# Builds at once
+
+
+def at_once(clone: Path, *names: str, path: str = "") -> None:
+    env = {**os.environ, "ENGINE": "local", "PATH": f"{path}:{os.environ['PATH']}"}
+    quiet = subprocess.DEVNULL
+    builds = [
+        subprocess.Popen(["./build.sh", name, "house", "predict"], cwd=clone, env=env, stdout=quiet) for name in names
+    ]
+    assert [one.wait(120) for one in builds] == [0] * len(names)
+
+
+def test_two_images_built_at_once_do_not_meet(clone: Path) -> None:
+    add_model(clone)
+    at_once(clone, "one-predict", "two-predict")
+    assert contents(image(clone, "one-predict")) == contents(image(clone, "two-predict"))
+    assert sorted(path.name for path in (clone / ".local/images").iterdir()) == ["one-predict", "two-predict"]
+
+
+def test_one_image_built_several_times_at_once_is_whole(clone: Path) -> None:
+    add_model(clone)
+    slow = clone.parent / "slow"
+    slow.mkdir()
+    (slow / "rm").write_text(f'#!/bin/sh\n{shutil.which("rm")} "$@"; code=$?; sleep 0.3; exit $code\n')
+    (slow / "rm").chmod(0o755)  # whoever removes and then renames is met by another in between
+    at_once(clone, "alone-predict")
+    at_once(clone, *[IMAGE] * 4, path=str(slow))
+    assert contents(image(clone)) == contents(image(clone, "alone-predict"))
+    assert sorted(path.name for path in (clone / ".local/images").iterdir()) == ["alone-predict", IMAGE]
