@@ -5,7 +5,13 @@ include common.mk
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
-train-all predict-all test-all: ## train every model; serve all from one server; test that server
+train-all: ## build and run every model's train container
+	@$(MAKE) --no-print-directory -C all $@
+
+predict-all: ## serve every model from one container, on PORT (5111)
+	@$(MAKE) --no-print-directory -C all $@
+
+test-all: ## test that server with every model's instances
 	@$(MAKE) --no-print-directory -C all $@
 
 builders: ## make the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)

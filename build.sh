@@ -19,7 +19,7 @@ stage() { # stage CONTEXT MODEL_DIR
   cp -R utils common_utils constraints.txt "$context"
   if [ "$model" = all ]; then
     # shellcheck disable=SC2046,SC2086 # a list of names, one word each
-    python3 all/generate.py "$app" ${MODEL_DIRS:-$(sed -n 's/^MODEL_DIRS *:= *//p' all/Makefile)}
+    python3 all/generate.py "$app" ${MODEL_DIRS-$(sed -n 's/^MODEL_DIRS *:= *//p' all/Makefile)}
   else
     cp -R "$model/." "$app"
   fi
@@ -55,5 +55,5 @@ stage "$scratch/context" "$2"
 choose_engine
 say "Building $1 from $2"
 [ "$ENGINE" = local ] || with_docker "$1" "$scratch/context" "$3"
-[ "$ENGINE" = docker ] || builders/engines/local.sh build "$1" "$scratch/context" "$3"
+[ "$ENGINE" = docker ] || builders/engines/local-build.sh "$1" "$scratch/context" "$3"
 say "Built $1"

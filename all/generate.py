@@ -74,7 +74,8 @@ def requirement_lines(directory: Path) -> list[str]:
     for name in ("requirements_predict.txt", "requirements.txt"):
         if (directory / name).exists():
             lines = (directory / name).read_text().splitlines()
-            return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+            bare = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
+            return [line for line in bare if line]
     return []
 
 
@@ -86,10 +87,12 @@ def setup(directories: list[str], package: str) -> str:
 
 def generated(directories: list[str]) -> dict[str, str]:
     """The four files' names and texts; raises ConfigurationError if the models clash."""
-    refuse_shared([(directory, directory) for directory in directories], "model directory")
+    there = [path.parent.name for path in ROOT.glob("*/predict.py") if path.parent.name != "all"]
     for directory in directories:
-        if not directory.isidentifier() or not (ROOT / directory / "predict.py").exists():
+        if directory not in there:
             raise ConfigurationError(f"MODEL_DIRS: {directory!r} is not a model directory (it has no predict.py)")
+        if directories.count(directory) > 1:
+            raise ConfigurationError(f"MODEL_DIRS: {directory} is named twice; name it once")
     routes = [(directory, route) for directory in directories for route in routes_of(directory)]
     refuse_shared([(route.path, directory) for directory, route in routes], "route")
     refuse_shared([(route.function, directory) for directory, route in routes], "function")

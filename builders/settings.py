@@ -19,6 +19,10 @@ MOUNTED = "/run/s2i-settings"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
+class Unusable(Exception):
+    """A file of settings that can't be used; the message names it."""
+
+
 def pip_configuration() -> dict[str, str]:
     """The [global] and [install] settings of pip's configuration files, the later file winning."""
     home = Path.home()
@@ -29,7 +33,13 @@ def pip_configuration() -> dict[str, str]:
         os.environ.get("PIP_CONFIG_FILE", ""),
     ]
     parser = configparser.RawConfigParser()
-    parser.read([name for name in files if name and name != os.devnull])
+    try:
+        parser.read([name for name in files if name and name != os.devnull])
+    except configparser.Error as error:
+        # Not the error's own text: it quotes the line, which may hold a password.
+        raise Unusable(
+            f"{getattr(error, 'source', 'a pip.conf')}: is not a configuration file that pip can read"
+        ) from None
     return {
         key: value for section in ("global", "install") if section in parser for key, value in parser[section].items()
     }
@@ -64,7 +74,10 @@ def main(directory: str | None) -> None:
     """Prints the settings, or writes them to `directory` with the CA's path as a container will see it."""
     variables = settings()
     if directory and "SSL_CERT_FILE" in variables:
-        shutil.copyfile(variables["SSL_CERT_FILE"], Path(directory) / "ca.crt")
+        try:
+            shutil.copyfile(variables["SSL_CERT_FILE"], Path(directory) / "ca.crt")
+        except OSError as error:
+            raise Unusable(f"{error.filename}: {error.strerror}; it is named as the CA (SSL_CERT_FILE)") from None
         variables.update(SSL_CERT_FILE=f"{MOUNTED}/ca.crt", PIP_CERT=f"{MOUNTED}/ca.crt")
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     if directory:
@@ -74,4 +87,8 @@ def main(directory: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    try:
+        main(sys.argv[1] if len(sys.argv) > 1 else None)
+    except Unusable as problem:
+        print(f"settings: {problem}", file=sys.stderr)
+        sys.exit(78)

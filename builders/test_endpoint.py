@@ -8,6 +8,7 @@ Exit code 1 unless each model answers 200 with one prediction per instance, each
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+from port import is_port  # noqa: E402
 from runtime.environment import ConfigurationError, check_file  # noqa: E402
 
 # A proxy of the company's can't reach this machine's own port.
@@ -52,7 +54,7 @@ def wait_until_ready(server: str, seconds: float) -> None:
             status, last = fetch(f"{server}/ready")
             if status == 200:
                 return
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             last = error
         time.sleep(0.1)
     raise WrongAnswer(f"{server} is not ready after {seconds:g} s: {last}; start it with make predict")
@@ -63,18 +65,21 @@ def test(server: str, directory: Path) -> str:
     path = check_file(directory / ".s2i" / "environment", "predict")[0].path
     file = directory / "test" / "test_instances.json"
     content = file.read_bytes()
-    test_case = json.loads(content)
+    try:
+        test_case = json.loads(content)
+        instances = test_case["payload"]["instances"]
+    except (ValueError, KeyError, TypeError):
+        raise WrongAnswer(f'{file}: expected {{"payload": {{"instances": [...]}}}}, found {content[:60]!r}') from None
     status, answer = fetch(f"{server}/{path}", content)
     if status != 200:
         raise WrongAnswer(f"/{path}: expected status 200, found {status}: {answer}")
     payload = answer.get("payload") if isinstance(answer, dict) else None
     payload = payload if isinstance(payload, dict) else {}
     predictions = payload.get("predictions")
-    instances = test_case["payload"]["instances"]
     if not isinstance(predictions, list) or len(predictions) != len(instances):
         raise WrongAnswer(f"/{path}: expected {len(instances)} predictions, found {predictions}")
     labels = payload.get("labels", predictions)
-    if not all(prediction in labels for prediction in predictions):
+    if not isinstance(labels, list) or not all(prediction in labels for prediction in predictions):
         raise WrongAnswer(f"/{path}: expected predictions among {labels}, found {predictions}")
     if predictions != test_case.get("expected", predictions):
         raise WrongAnswer(f"/{path}: expected {test_case['expected']} ({file}), found {predictions}")
@@ -86,12 +91,15 @@ def main(directories: list[str]) -> int:
     if not directories:
         print(__doc__, file=sys.stderr)
         return 2
-    server = f"http://127.0.0.1:{os.environ.get('PORT') or 5111}"
+    port = os.environ.get("PORT") or "5111"
+    if not is_port(port):
+        return 2
+    server = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(server, float(os.environ.get("WAIT") or 60))
         for directory in directories:
             print(test(server, Path(directory)), flush=True)
-    except (WrongAnswer, ConfigurationError, OSError, ValueError, KeyError) as error:
+    except (WrongAnswer, ConfigurationError, OSError, http.client.HTTPException, ValueError) as error:
         print(f"test-endpoint: {error}", file=sys.stderr)
         return 1
     return 0

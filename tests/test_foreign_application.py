@@ -157,7 +157,8 @@ def test_it_trains_and_serves_without_docker(tmp_path: Path) -> None:
     clone = make_clone(tmp_path)
     engine = clone / "builders/engines/local.sh"
     for role in ("train", "predict"):
-        built = run(engine, "build", f"foreign-{role}", clone / "tests/foreign", role)
+        builder = clone / "builders/engines/local-build.sh"
+        built = run(builder, f"foreign-{role}", clone / "tests/foreign", role)
         assert built.returncode == 0, built.stderr
         assert "---> Skipping setup.sh: it installs on this machine; SETUP=1 runs it\n" in built.stdout
     trained = run(engine, "train", "foreign-train", env={"PAYLOAD": PAYLOAD})

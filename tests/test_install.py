@@ -68,7 +68,11 @@ def bench(tmp_path: Path) -> Bench:
 def test_an_environment_holds_what_the_files_ask_for(bench: Bench) -> None:
     bench.write("two.txt", "beta==1.0\n")
     done = bench.install("one.txt", "two.txt")
-    assert (done.returncode, done.stdout.count("---> Installing what 2 requirements files ask for\n"), done.stderr) == (0, 1, "")
+    assert (done.returncode, done.stdout.count("---> Installing what 2 requirements files ask for\n"), done.stderr) == (
+        0,
+        1,
+        "",
+    )
     assert (bench.versions(), bench.leftovers()) == ("1.0 1.0", [])
 
 

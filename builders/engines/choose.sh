@@ -15,7 +15,7 @@ except (OSError, subprocess.TimeoutExpired):
 docker_problem() { # docker_problem: prints why the docker engine can't be used; nothing if it can
   if ! command -v docker >/dev/null; then
     echo "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
-  elif ! within 15 docker version --format '{{.Server.Version}}' >/dev/null; then
+  elif ! within 10 docker version --format '{{.Server.Version}}' >/dev/null; then
     echo "no Docker engine answers (docker version fails: start it, join its group, or set DOCKER_HOST)"
   elif ! command -v s2i >/dev/null; then
     echo "there is no s2i on the PATH (make tools builds it where Go is)"
