@@ -1,0 +1,149 @@
+"""Fits the users' pipeline for a model and saves it where a peer's users would. Run by the peer's own Python.
+
+Usage: python -m bench.peers.fit PEER MODEL STORE      (from the repository's root)
+
+MODEL is adult_income_lr, _rf or _xgb; STORE a folder. Writes STORE/MODEL.expected.json too: what the pipeline answers
+to table.rows(100). A model that was fitted from the same files is left as it is.
+"""
+
+import hashlib
+import importlib
+import json
+import os
+import pickle
+import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import joblib
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from bench.peers.table import CATEGORIES, COLUMNS, DATA, LABEL, NUMBERS, ROOT, rows
+
+DIRECTORIES = {
+    "adult_income_lr": "logisticRegression",
+    "adult_income_rf": "randomForest",
+    "adult_income_xgb": "xgBoost",
+}
+
+
+def our_estimator(model):
+    """The estimator as MODEL's train.py makes it, our own train_model being replaced by one that hands it back."""
+    stub = SimpleNamespace(train_model=lambda msg, estimator, *args, **options: estimator)
+    sys.modules["common_utils.train_utils"] = stub
+    return importlib.import_module(f"{DIRECTORIES[model]}.train").train(None)
+
+
+def make_pipeline(peer, model):
+    """One-hot categories and numbers, the estimator; logistic regression's numbers scaled; the document scales all."""
+    scaled = model == "adult_income_lr" and peer != "document"
+    encoder = ColumnTransformer(
+        [
+            ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), CATEGORIES),
+            ("numbers", StandardScaler() if scaled else "passthrough", NUMBERS),
+        ]
+    )
+    steps = [("encoder", encoder), ("estimator", our_estimator(model))]
+    if peer == "document":
+        steps.insert(1, ("scaler", StandardScaler()))
+    return Pipeline(steps)
+
+
+def fitted(peer, model):
+    """The pipeline, fitted on as many rows as our own train."""
+    table = pd.read_csv(DATA)
+    train, _ = train_test_split(table, test_size=0.3, random_state=0, stratify=table[LABEL])
+    pipeline = make_pipeline(peer, model).fit(train[COLUMNS], train[LABEL])
+    if model != "adult_income_lr":
+        pipeline["estimator"].set_params(n_jobs=1)  # workers use the cores; threads for one row only slow a peer
+    return pipeline
+
+
+def save_document(pipeline, model, store):
+    """A pickle of the parts, as the document's code bases keep them."""
+    encoder = pipeline["encoder"].named_transformers_["categories"]
+    parts = {
+        "model": pipeline["estimator"],
+        "scaler": pipeline["scaler"],
+        "columns": COLUMNS,
+        "numbers": NUMBERS,
+        "categories": {name: found.tolist() for name, found in zip(CATEGORIES, encoder.categories_)},
+    }
+    (store / f"{model}.pkl").write_bytes(pickle.dumps(parts))
+
+
+def save_mlflow(pipeline, model, store):
+    """Two MLflow models: the pipeline with its signature, and ours.py as code."""
+    import mlflow
+
+    mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
+    example = pd.DataFrame(rows(5), columns=COLUMNS)
+    signature = mlflow.models.infer_signature(example, pipeline.predict(example))
+    shared = {"signature": signature, "pip_requirements": "bench/peers/mlflow/requirements.txt"}
+    for mode in ("users", "ours"):
+        shutil.rmtree(store / f"{model}-{mode}", ignore_errors=True)
+    mlflow.sklearn.save_model(pipeline, store / f"{model}-users", serialization_format="cloudpickle", **shared)
+    mlflow.pyfunc.save_model(store / f"{model}-ours", python_model="bench/peers/mlflow/ours.py", **shared)
+
+
+def save_bentoml(pipeline, model, store):
+    """A model in BentoML's store, which lies where BENTOML_HOME says."""
+    os.environ.update(BENTOML_HOME=str(store), BENTOML_DO_NOT_TRACK="True")
+    import bentoml
+
+    with bentoml.models.create(model) as entry:
+        joblib.dump(pipeline, entry.path_of("model.joblib"))
+
+
+def save_mlserver(pipeline, model, store):
+    """Two model folders: mlserver-sklearn's, and ours."""
+    settings = {
+        "users": {"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": "./model.joblib"}},
+        "ours": {"implementation": "bench.peers.mlserver.ours.AdultIncome"},
+    }
+    for mode, chosen in settings.items():
+        folder = store / f"{model}-{mode}"
+        folder.mkdir(exist_ok=True)
+        (folder / "model-settings.json").write_text(json.dumps({"name": "adult_income", **chosen}))
+    joblib.dump(pipeline, store / f"{model}-users" / "model.joblib")
+
+
+def save_joblib(pipeline, model, store):
+    """A joblib file, which LitServe's, KServe's and Seldon's users load themselves."""
+    joblib.dump(pipeline, store / f"{model}.joblib")
+
+
+SAVE = {"document": save_document, "mlflow": save_mlflow, "bentoml": save_bentoml, "mlserver": save_mlserver}
+
+
+def digest(peer, model):
+    """A name for all that the saved model depends on."""
+    files = [DATA, ROOT / DIRECTORIES[model] / "train.py", *sorted(Path(__file__).parent.glob("*.py"))]
+    files += sorted((ROOT / "bench/peers" / peer).glob("[ro]*s.*"))  # ours.py, requirements.txt
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def main(peer, model, store):
+    """Fits and saves unless that is done already."""
+    store = Path(store).resolve()
+    record = store / f"{model}.expected.json"
+    key = digest(peer, model)
+    if record.exists() and json.loads(record.read_text())["digest"] == key:
+        return
+    print(f"---> Fitting {model} for {peer}", flush=True)
+    store.mkdir(parents=True, exist_ok=True)
+    pipeline = fitted(peer, model)
+    SAVE.get(peer, save_joblib)(pipeline, model, store)
+    predictions = pipeline.predict(pd.DataFrame(rows(100), columns=COLUMNS)).tolist()
+    record.write_text(json.dumps({"digest": key, "predictions": predictions}))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4 or sys.argv[2] not in DIRECTORIES:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
