@@ -1,7 +1,7 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test lint quality constraints clean
+.PHONY: demo train-all predict-all test-all builders tools test lint quality bench bench-predict bench-serve bench-peers constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
@@ -28,6 +28,18 @@ lint: ## shellcheck, shfmt, ruff, mypy, hadolint
 
 quality: ## score the three models on UCI's own split
 	@tests/quality.sh
+
+bench: ##- measure predicting, serving and peers (bench/README.md); minutes to an hour
+	@bench/run.sh
+
+bench-predict: ##- one prediction in process
+	@bench/run.sh predict
+
+bench-serve: ##- our servers under load from wrk
+	@bench/run.sh serve
+
+bench-peers: ##- ours beside other model servers
+	@bench/run.sh peers
 
 constraints: ##- pin everything beneath the requirements files anew, with hashes
 	@tests/constraints.sh
