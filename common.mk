@@ -6,9 +6,9 @@ PUBLIC := ENGINE PORT PAYLOAD DETACH SETUP UNKNOWN WORKERS MODEL_NAME DATASET_NA
 	BASE_IMAGE ASSEMBLE_USER TRAIN_BUILDER PREDICT_BUILDER
 define plain_text
 override $(1) := $$(value $(1))
+export $(1)
 endef
-$(foreach name,$(PUBLIC),$(eval $(call plain_text,$(name))))
-export $(PUBLIC)
+$(foreach name,$(PUBLIC),$(if $(filter undefined,$(origin $(name))),,$(eval $(call plain_text,$(name)))))
 
 .DEFAULT_GOAL := help
 .PHONY: help help-all

@@ -451,3 +451,27 @@ def test_without_root_a_model_builds_and_a_setup_that_needs_root_fails(victim: t
     reason = "assemble: setup.sh failed as user 1001; what needs root needs a builder made with ASSEMBLE_USER=0\n"
     assert reason in failed.stderr
     assert inspect(image)["Id"] == before
+
+
+def imported(tag: str) -> str:
+    """The id of a new image with nothing in it, under a name."""
+    return run(
+        "bash", "-c", f"date +%N >note && tar -c note | docker import - {tag}", cwd=Path(os.getcwd())
+    ).stdout.strip()
+
+
+def test_a_build_takes_the_name_leaves_other_names_and_nothing_nameless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image = f"keep-{os.getpid()}"
+    ids = []
+    for build in range(3):
+        ids.append(imported(f"{image}:unfinished"))
+        if build == 1:
+            run("docker", "tag", image, f"{image}:released")
+        assert run(ROOT / "builders/engines/keep.sh", f"{image}:unfinished", image).returncode == 0
+    there = [run("docker", "image", "inspect", one).returncode == 0 for one in ids]
+    released = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image}:released").stdout.strip()
+    run("docker", "rmi", image, f"{image}:released")
+    assert (there, released) == ([True, False, True], ids[0])

@@ -9,5 +9,6 @@ docker image inspect "$1" >/dev/null 2>&1 || die 1 "s2i has built no image; see 
 before=$(docker image inspect --format '{{.Id}}' "$2" 2>/dev/null) || true
 docker tag "$1" "$2"
 docker rmi "$1" >/dev/null
-# Else each build would leave a nameless image; one that a container still runs on stays.
-[ -z "$before" ] || docker rmi "$before" >/dev/null 2>&1 || true
+# Else each build would leave a nameless image. One with another name stays, and one that a container still runs on.
+names=$(docker image inspect --format '{{len .RepoTags}}' "$before" 2>/dev/null) || true
+[ "$names" != 0 ] || docker rmi "$before" >/dev/null 2>&1 || true
