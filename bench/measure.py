@@ -113,15 +113,13 @@ def verdict(value: float, goal: float, at_most: bool) -> str:
     return "yes" if (value <= goal if at_most else value >= goal) else "no"
 
 
-def rows_of_data(count: int, header: bool = False) -> list[Any]:
+def rows_of_data(count: int) -> list[Any]:
     """The first `count` rows of the committed table as clients send them: numbers and texts in column order."""
     import csv
 
     with open(ROOT / "data" / "adult_income-prepped.csv", newline="") as file:
         lines = list(csv.reader(file))[: count + 1]
-    names = lines[0][:-1]
-    rows = [[int(text) if text.lstrip("-").isdigit() else text for text in line[:-1]] for line in lines[1:]]
-    return [names, rows] if header else rows
+    return [[int(text) if text.lstrip("-").isdigit() else text for text in line[:-1]] for line in lines[1:]]
 
 
 def median_of(values: Iterable[float]) -> float:
