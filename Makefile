@@ -1,7 +1,7 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test lint quality bench bench-predict bench-serve bench-peers constraints clean
+.PHONY: demo train-all predict-all test-all builders tools test test-faults lint quality bench bench-predict bench-serve bench-peers constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
@@ -22,6 +22,9 @@ tools: ## build s2i into tools/bin, where Go is
 
 test: ## make what the tests need and run them
 	@tests/run.sh
+
+test-faults: ##- try every fault as often as tests/faults/README.md says; an hour or so
+	@FAULTS=full tests/run.sh tests/faults
 
 lint: ## shellcheck, shfmt, ruff, mypy, hadolint
 	@tests/lint.sh

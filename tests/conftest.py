@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["figures"]
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_DIRS = sorted(path.parent.name for path in ROOT.glob("*/train.py"))
 Completed = subprocess.CompletedProcess[str]

@@ -1,0 +1,38 @@
+"""The figures of the fault tests: how often each fault was tried and what came of it, in a table at the end of a run.
+
+`make test` tries each fault a few times; with FAULTS=full (`make test-faults`) as often as the table's figures say.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+FULL = os.environ.get("FAULTS") == "full"
+Figure = Callable[[str, str, str], None]
+_rows: dict[str, tuple[str, str]] = {}
+
+
+def times(full: int, quick: int) -> int:
+    """How often to try: `full` under `make test-faults`, else `quick`."""
+    return full if FULL else quick
+
+
+@pytest.fixture
+def figure() -> Iterator[Figure]:
+    """Keeps one row of the table: what was done, what was seen, what the control (the naive way) gave."""
+
+    def keep(what: str, seen: str, control: str = "-") -> None:
+        _rows[what] = (seen, control)
+
+    yield keep
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the table, as Markdown."""
+    if not _rows:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.write_line("| what | seen | control |\n|---|---|---|")
+    for what, (seen, control) in sorted(_rows.items()):
+        terminalreporter.write_line(f"| {what} | {seen} | {control} |")
