@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotE
 from utils.encode_decode import ModelFileError, model_path, pickle_model
 from utils.onnx_export import to_onnx
 from utils.serving import TOLERANCE, Model
-from utils.table_encoder import FLOAT32_MAX, Category, TableEncoder
+from utils.table_encoder import FLOAT32_MAX, TableEncoder
 
 LABEL = "income"
 # The features in the table's order, which is also the order of a row sent as a list.
@@ -317,8 +317,8 @@ def golden_rows(model: Model, held_out: pd.DataFrame) -> dict[str, Any]:
     """Some held-out rows of each class with the model's answers, for a server to replay before it is ready."""
     known = held_out
     for column in model.encoder.columns:
-        if isinstance(column, Category):
-            known = known[known[column.name].isin(column.categories)]
+        if column.places is not None:
+            known = known[known[column.name].isin(column.places)]
     rows = rows_of(known.groupby(LABEL).head(GOLDEN_PER_CLASS))
     answer = model.predict(rows)
     return {"instances": rows, "predictions": answer["predictions"], "scores": answer["scores"]}

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from conftest import MODEL_DIRS, ROOT, run, setting
 from runtime.message import Message
+from sklearn.linear_model import LogisticRegression
 
 from utils.encode_decode import ModelFileError, init_model, pickle_model
+from utils.onnx_export import to_onnx
 from utils.serving import Model, ServedModel, Unavailable, model_name, served
 from utils.table_encoder import InvalidInstances
 
@@ -59,6 +62,41 @@ def test_the_answer_does_not_depend_on_the_batch(trained: Path) -> None:
     rows = model.golden["instances"]
     alone = [model.predict(row)["scores"][0] for row in rows]
     np.testing.assert_allclose(model.predict(rows * 9)["scores"], alone * 9, atol=1e-6, rtol=0)
+
+
+def test_a_row_leaves_nothing_behind_for_the_next(trained: Path) -> None:
+    model = Model(init_model(NAME, trained / "models"), ignore_unknown=True)
+    rows = model.golden["instances"]
+    expected = [model.predict(row)["scores"] for row in rows]
+    strange = ["nowhere" if isinstance(value, str) else 0 for value in rows[0]]
+    bad = [[*rows[0][:-1], ["no", "text"]], [*rows[0][:-1], None]]
+    assert {type(value) for value in strange} == {str, int}, "the control: this row sets no category"
+    for row, scores in zip(rows, expected):
+        model.predict(strange)
+        for refused in bad:
+            with pytest.raises(InvalidInstances):
+                model.predict(refused)
+        assert model.predict(row)["scores"] == scores
+
+
+def test_threads_that_ask_for_one_row_do_not_mix_their_answers(trained: Path) -> None:
+    model = Model(init_model(NAME, trained / "models"))
+    rows = model.golden["instances"]
+    expected = [model.predict(row)["scores"] for row in rows]
+    assert len({str(scores) for scores in expected}) > 1, "the control: mixed answers would be seen"
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(model.predict, rows * 300))
+    assert [answer["scores"] for answer in found] == expected * 300
+
+
+def test_classes_may_be_texts(trained: Path) -> None:
+    table = [[float(i), float(i % 7)] for i in range(60)]
+    texts = np.array(["low" if row[0] < 30 else "high" for row in table])
+    model = to_onnx(LogisticRegression().fit(np.array(table, dtype=np.float32), texts), 2)
+    parts = {**init_model(NAME, trained / "models"), "model": model}
+    parts.update(scaler={"columns": [{"name": "a"}, {"name": "b"}]}, schema={"classes": ["high", "low"]})
+    answers = [Model(parts).predict(rows)["predictions"] for rows in (table[:1], table[-1:], [table[0], table[-1]])]
+    assert answers == [["low"], ["high"], ["low", "high"]]
 
 
 def test_an_empty_batch_has_an_empty_answer(models: Path) -> None:
@@ -153,8 +191,8 @@ BAD_FILES = {
     "damaged": (damaged, " is not a model file of this repository "),
     "removed": (lambda models: (models / f"{NAME}.pkl").unlink(), ": no such file; train the model first"),
     "directory": (lambda models: (models / f"{NAME}.pkl").unlink() or (models / f"{NAME}.pkl").mkdir(), "regular file"),
-    "another prediction": (lying, f"{LIES} (scores differ by 0); "),
-    "another score": (slightly_lying, f"{LIES} (scores differ by 3e-05); "),
+    "another prediction": (lying, f"{LIES} (scores differ by 0.00000); "),
+    "another score": (slightly_lying, f"{LIES} (scores differ by 0.00003); "),
     "an answer too few": (with_golden(predictions=[]), LIES),
     "scores of another shape": (with_golden(scores=[[0.5, 0.5]] * 2), LIES),
     "scores that are no numbers": (with_golden(scores="?"), LIES),

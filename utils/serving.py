@@ -9,6 +9,7 @@ A predict function may carry an attribute `hook`, which the predict daemon asks;
 
 import functools
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,32 @@ class Unavailable(RuntimeError):
     code = "model_unavailable"
 
 
+class OneRow:
+    """A session whose input and outputs for one row are bound once: passing arrays costs more than a small model."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, width: int, classes: int):
+        self._run = session.run_with_iobinding
+        self._row = np.zeros((1, width), dtype=np.float32)
+        self._cells = self._row.reshape(-1).data
+        self._empty = memoryview(bytes(4 * width)).cast("f")
+        self._label, self._scores = np.zeros(1, dtype=np.int64), np.zeros((1, classes), dtype=np.float32)
+        self._binding = session.io_binding()
+        bound = onnxruntime.OrtValue.ortvalue_from_numpy  # shares the array's memory
+        label, scores = (output.name for output in session.get_outputs())
+        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, bound(self._row))
+        self._binding.bind_ortvalue_output(label, bound(self._label))
+        self._binding.bind_ortvalue_output(scores, bound(self._scores))
+        self._lock = threading.Lock()
+
+    def run(self, encoder: TableEncoder, rows: list[Any]) -> tuple[list[Any], list[Any]]:
+        """The class and the scores (1 x classes) of the only row in `rows`; raises InvalidInstances."""
+        with self._lock:
+            self._cells[:] = self._empty
+            encoder.write_by_row(rows, self._cells)
+            self._run(self._binding)
+            return self._label.tolist(), self._scores.tolist()
+
+
 class Model:
     """A loaded model: encoder and ONNX session. It never changes; a new file makes a new one."""
 
@@ -52,6 +79,9 @@ class Model:
         self._session = onnxruntime.InferenceSession(contents["model"], options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
+        # Classes that are texts can't be bound: their length isn't known.
+        bindable = self._session.get_outputs()[0].type == "tensor(int64)"
+        self._one_row = OneRow(self._session, self.encoder.width, len(self.classes)) if bindable else None
 
     def answer(self, msg: Any) -> dict[str, Any]:
         """Answers `msg.payload["instances"]`, see predict(); raises InvalidInstances if there are none."""
@@ -67,8 +97,13 @@ class Model:
         `instances`: a list of rows, each a list in column order or an object by column name; one flat row is a
         batch of one. Raises InvalidInstances, which names row and column.
         """
-        predictions, scores = self.run(self.encoder.encode(instances))
-        return {"predictions": predictions, "scores": scores.tolist(), "labels": self.classes}
+        rows = self.encoder.rows(instances)
+        if len(rows) == 1 and self._one_row is not None:
+            predictions, scores = self._one_row.run(self.encoder, rows)
+        else:
+            predictions, matrix = self.run(self.encoder.encode(rows))
+            scores = matrix.tolist()
+        return {"predictions": predictions, "scores": scores, "labels": self.classes}
 
     def run(self, matrix: np.ndarray) -> tuple[list[Any], np.ndarray]:
         """The classes (one per row) and probabilities (rows x classes) of an encoded matrix (rows x width, float32)."""
@@ -87,11 +122,14 @@ class Model:
         started = time.perf_counter()
         answer = self.predict(rows)
         seconds = (time.perf_counter() - started) / len(rows)
-        difference = np.abs(np.array(answer["scores"]) - np.array(self.golden["scores"])).max(initial=0.0)
-        if answer["predictions"] != self.golden["predictions"] or not difference <= TOLERANCE:
+        first = self.predict(rows[:1])  # takes another road than several rows
+        labels, scores = answer["predictions"] + first["predictions"], answer["scores"] + first["scores"]
+        expected = [self.golden[name] + self.golden[name][:1] for name in ("predictions", "scores")]
+        difference = np.abs(np.array(scores) - np.array(expected[1])).max(initial=0.0)
+        if labels != expected[0] or not difference <= TOLERANCE:
             raise ModelFileError(
                 f"model {self.name}: answers its golden rows otherwise than when it was trained "
-                f"(scores differ by {difference:.2g}); train it again with this image's library versions"
+                f"(scores differ by {difference:.5f}); train it again with this image's library versions"
             )
         return seconds
 

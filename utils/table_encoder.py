@@ -6,17 +6,20 @@ Plain lists and dicts describe the encoding (the model file's `scaler`), so noth
 - a category is one column per category, 1 where it applies (OneHotEncoder).
 """
 
+from __future__ import annotations  # Python 3.11's memoryview has no memoryview[float]
+
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any
+from itertools import repeat
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-# Below this many rows plain Python is faster than numpy's call overhead (measured: they cross near 8).
-FEW_ROWS = 8
-# The ones of unknown categories go into a spare last column, which is cut off.
-SPARE = -1
+# Below this many rows plain Python is faster than numpy's call overhead (measured: they cross near 16).
+FEW_ROWS = 16
+NUMERIC = frozenset((int, float))
+UNKNOWN = -1
 
 
 class InvalidInstances(ValueError):
@@ -30,67 +33,24 @@ class InvalidInstances(ValueError):
         self.path = path
 
 
-class Number:
-    """A column of finite numbers: as they are, or one matrix column per bin."""
+class Column(NamedTuple):
+    """A column of texts (`places`: each category's matrix column) or of numbers (as they are, or binned by `edges`)."""
 
-    def __init__(self, name: str, start: int, edges: list[float] | None):
-        self.name = name
-        self.start = start
-        self.edges = edges
-        self.width = 1 if edges is None else len(edges) + 1
+    name: str
+    start: int
+    width: int
+    places: dict[str, int] | None
+    edges: list[float] | None
 
-    def put(self, value: Any) -> tuple[int, float]:
-        """The matrix column that `value` goes to and what goes there; raises ValueError saying what was expected."""
-        if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-            raise ValueError(f"expected a finite number, found {_shown(value)}")
-        if self.edges is None:
-            return self.start, value
-        return self.start + bisect_right(self.edges, value), 1.0
-
-    def fill(self, matrix: np.ndarray, values: Sequence[Any]) -> None:
-        """Writes a column of values into `matrix`; raises ValueError or OverflowError if one is bad."""
-        if not set(map(type, values)) <= {int, float}:
-            raise ValueError
-        numbers = np.array(values, dtype=np.float64)
-        if not (np.abs(numbers) <= FLOAT32_MAX).all():
-            raise ValueError
-        if self.edges is None:
-            matrix[:, self.start] = numbers
-        else:
-            bins = np.searchsorted(self.edges, numbers, side="right")
-            matrix[np.arange(len(bins)), self.start + bins] = 1.0
-
-
-class Category:
-    """A column of texts: one matrix column per category that training saw, 1 where it applies."""
-
-    def __init__(self, name: str, start: int, categories: list[str], ignore_unknown: bool):
-        self.name = name
-        self.categories = categories
-        self.places = {category: start + i for i, category in enumerate(categories)}
-        self.ignore_unknown = ignore_unknown
-        self.width = len(categories)
-
-    def put(self, value: Any) -> tuple[int, float]:
-        """The matrix column that `value` goes to and what goes there; raises ValueError saying what was expected."""
-        place = self.places.get(value, SPARE) if type(value) is str else None
-        if place is None or place == SPARE and not self.ignore_unknown:
-            raise ValueError(self._expected(value))
-        return place, 1.0
-
-    def fill(self, matrix: np.ndarray, values: Sequence[Any]) -> None:
-        """Writes a column of values into `matrix`; raises ValueError if one is bad."""
-        if set(map(type, values)) != {str}:
-            raise ValueError
-        places = [self.places.get(value, SPARE) for value in values]
-        if SPARE in places and not self.ignore_unknown:
-            raise ValueError
-        matrix[np.arange(len(places)), places] = 1.0
-
-    def _expected(self, value: Any) -> str:
-        some = ", ".join(repr(category) for category in self.categories[:3])
-        more = f" and {len(self.categories) - 3} more" if len(self.categories) > 3 else ""
-        return f"expected one of {some}{more}, found {_shown(value)}"
+    def expected(self, value: Any, ignore_unknown: bool) -> str:
+        """What should have stood where `value` stands; empty if it may stand there."""
+        if self.places is None:
+            good = type(value) in NUMERIC and -FLOAT32_MAX <= value <= FLOAT32_MAX
+            return "" if good else "a finite number"
+        if type(value) is str and (ignore_unknown or value in self.places):
+            return ""
+        some = ", ".join(repr(category) for category in list(self.places)[:3])
+        return f"one of {some}" + (f" and {self.width - 3} more" if self.width > 3 else "")
 
 
 class TableEncoder:
@@ -100,35 +60,48 @@ class TableEncoder:
     """
 
     def __init__(self, scaler: dict[str, Any], ignore_unknown: bool = False):
-        self.columns: list[Number | Category] = []
+        self.columns: list[Column] = []
         self.width = 0
+        self.ignore_unknown = ignore_unknown
         for column in scaler["columns"]:
-            if "categories" in column:
-                made: Number | Category = Category(column["name"], self.width, column["categories"], ignore_unknown)
-            else:
-                made = Number(column["name"], self.width, column.get("edges"))
-            self.columns.append(made)
-            self.width += made.width
+            edges, categories = column.get("edges"), column.get("categories")
+            places = None if categories is None else {text: self.width + i for i, text in enumerate(categories)}
+            width = len(edges or ()) + 1 if places is None else len(places)
+            self.columns.append(Column(column["name"], self.width, width, places, edges))
+            self.width += width
+        # Plain tuples: a NamedTuple takes twice as long to unpack.
+        self._plan = [(column.places, column.start, column.edges) for column in self.columns]
         self.names = [column.name for column in self.columns]
 
     def encode(self, instances: Any) -> np.ndarray:
-        """The matrix (rows x width, float32) of `instances`.
+        """The matrix (rows x width, float32) of `instances`, see rows().
+
+        Raises InvalidInstances naming row, column, what was found and what was expected.
+        """
+        rows = self.rows(instances)
+        matrix = np.zeros((len(rows), self.width), dtype=np.float32)
+        if len(rows) < FEW_ROWS:
+            self.write_by_row(rows, matrix.reshape(-1).data)
+        else:
+            try:
+                self._by_column(rows, matrix)
+            except (ValueError, TypeError, OverflowError):
+                self._refuse(rows)
+        return matrix
+
+    def rows(self, instances: Any) -> list[Sequence[Any]]:
+        """The rows of `instances`, each with as many values as there are columns, in their order.
 
         Instances are a list of rows; a row is a list in column order, or an object by column name; one flat
-        row is a batch of one. Raises InvalidInstances naming row, column, what was found and what was expected.
+        row is a batch of one. Raises InvalidInstances naming the row.
         """
         if not isinstance(instances, list):
             raise InvalidInstances(f"expected a list of rows, found {_shown(instances)}", "instances")
         if instances and not isinstance(instances[0], (list, dict)):
             instances = [instances]
-        rows = [self._in_order(row, i) for i, row in enumerate(instances)]
-        if len(rows) < FEW_ROWS:
-            return self._few(rows)
-        try:
-            return self._many(rows)
-        except (ValueError, OverflowError):
-            self._few(rows)  # finds the row and says what is wrong with it
-            raise
+        if set(map(type, instances)) == {list} and set(map(len, instances)) == {len(self.names)}:
+            return instances
+        return [self._in_order(row, i) for i, row in enumerate(instances)]
 
     def _in_order(self, row: Any, i: int) -> Sequence[Any]:
         """The values of one row in column order."""
@@ -151,28 +124,56 @@ class TableEncoder:
         problem = "is missing" if missing else f"is none of the model's ({', '.join(self.names)})"
         raise InvalidInstances(f"row {i}: column {name!r} {problem}", f"instances[{i}].{name}")
 
-    def _few(self, rows: list[Sequence[Any]]) -> np.ndarray:
-        """Encodes row by row; the road that knows where a bad value stands."""
-        matrix = np.zeros((len(rows), self.width + 1), dtype=np.float32)
-        for i, row in enumerate(rows):
-            places, values = [], []
-            for column, value in zip(self.columns, row):
-                try:
-                    place, amount = column.put(value)
-                except ValueError as error:
-                    message = f"row {i}: column {column.name!r}: {error}"
-                    raise InvalidInstances(message, f"instances[{i}].{column.name}") from None
-                places.append(place)
-                values.append(amount)
-            matrix[i, places] = values
-        return np.ascontiguousarray(matrix[:, :SPARE])
+    def write_by_row(self, rows: list[Sequence[Any]], cells: memoryview[float]) -> None:
+        """Writes rows() into `cells` (rows times width floats, all 0); raises InvalidInstances as encode() does."""
+        try:
+            start = 0
+            for row in rows:
+                for value, (places, place, edges) in zip(row, self._plan):
+                    if places is not None:
+                        found = places.get(value)
+                        if found is not None:
+                            cells[start + found] = 1.0
+                        elif not self.ignore_unknown or type(value) is not str:
+                            self._refuse(rows)
+                    elif type(value) not in NUMERIC or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+                        self._refuse(rows)
+                    elif edges is None:
+                        cells[start + place] = value
+                    else:
+                        cells[start + place + bisect_right(edges, value)] = 1.0
+                start += self.width
+        except TypeError:  # a list or an object can't be looked up
+            self._refuse(rows)
 
-    def _many(self, rows: list[Sequence[Any]]) -> np.ndarray:
-        """Encodes column by column: several times faster on many rows."""
-        matrix = np.zeros((len(rows), self.width + 1), dtype=np.float32)
-        for column, values in zip(self.columns, zip(*rows)):
-            column.fill(matrix, values)
-        return np.ascontiguousarray(matrix[:, :SPARE])
+    def _by_column(self, rows: list[Sequence[Any]], matrix: np.ndarray) -> None:
+        """Writes column by column, several times faster on many rows; raises as _by_row does."""
+        cells = matrix.reshape(-1)
+        starts = np.arange(0, cells.size, self.width)
+        for values, (places, place, edges) in zip(zip(*rows), self._plan):
+            if places is not None:
+                found = np.fromiter(map(places.get, values, repeat(UNKNOWN)), np.intp, len(rows))
+                known = found != UNKNOWN
+                if not known.all() and not (self.ignore_unknown and set(map(type, values)) == {str}):
+                    raise ValueError
+                cells[(starts + found)[known]] = 1.0
+                continue
+            numbers = np.fromiter(values, np.float64, len(rows))
+            if not NUMERIC.issuperset(map(type, values)) or not (np.abs(numbers) <= FLOAT32_MAX).all():
+                raise ValueError
+            if edges is None:
+                matrix[:, place] = numbers
+            else:
+                cells[starts + place + np.searchsorted(edges, numbers, side="right")] = 1.0
+
+    def _refuse(self, rows: list[Sequence[Any]]) -> NoReturn:
+        """Raises InvalidInstances for the first bad value."""
+        for i, row in enumerate(rows):
+            for column, value in zip(self.columns, row):
+                if expected := column.expected(value, self.ignore_unknown):
+                    message = f"row {i}: column {column.name!r}: expected {expected}, found {_shown(value)}"
+                    raise InvalidInstances(message, f"instances[{i}].{column.name}")
+        raise AssertionError("no bad value in rows that were refused")
 
 
 def _shown(value: Any) -> str:
