@@ -42,7 +42,7 @@ bench-serve: ##- our servers under load from wrk
 	@bench/run.sh serve
 
 bench-peers: ##- ours beside other model servers
-	@bench/run.sh peers
+	@bench/run.sh beside
 
 constraints: ##- pin everything beneath the requirements files anew, with hashes
 	@tests/constraints.sh

@@ -12,7 +12,7 @@ from load import Load, Server, load
 from measure import ROOT, rows_of_data
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-SECONDS_EACH = float(os.environ.get("SECONDS_EACH", "2"))
+SECONDS_EACH = int(os.environ.get("SECONDS_EACH", "2"))  # wrk takes whole ones
 WORKERS = "2"
 FIRST_PORT = 5200
 # Rows to a request: path, headers, body.

@@ -5,6 +5,7 @@ Machines are noisy: only ratios of what ran side by side in one round are compar
 
 import datetime
 import json
+import math
 import os
 import platform
 import statistics
@@ -28,8 +29,8 @@ class Ratio(NamedTuple):
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
-    """values / base, round by round."""
-    ratios = [value / other for value, other in zip(values, base, strict=True)]
+    """values / base, round by round; infinite where base is 0."""
+    ratios = [value / other if other else math.inf for value, other in zip(values, base, strict=True)]
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 
 
