@@ -20,6 +20,7 @@ Completed = subprocess.CompletedProcess[str]
 Run = Callable[..., Completed]
 # What a developer's shell may hold and a test must not depend on.
 PUBLIC = ("ENGINE", "PORT", "PAYLOAD", "DETACH", "SETUP", "UNKNOWN", "WORKERS", "MODEL_NAME", "MODElNAME", "ROUTES")
+PUBLIC += ("API_KEY_FILE",)
 
 
 def run(

@@ -78,6 +78,13 @@ def test_a_model_serves_is_asked_shows_its_log_and_stops(project: Path, director
     assert is_free(port)
 
 
+def test_a_server_with_keys_is_asked_with_one(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "my keys").write_text("a-key-of-24-characters-1\n")
+    with serving(project, MODEL, API_KEY_FILE=str(tmp_path / "my keys")) as port:
+        assert "as expected" in made(project, MODEL, "test-endpoint", PORT=port, API_KEY_FILE=str(tmp_path / "my keys"))
+        assert "found 401" in make(project, MODEL, "test-endpoint", PORT=port).stderr
+
+
 def test_a_wrong_expectation_fails_the_endpoints_test(project: Path) -> None:
     file = project / MODEL / "test/test_instances.json"
     right = file.read_text()

@@ -22,7 +22,10 @@ CUT_SECONDS = 0.25
 JSON = b"application/json"
 # The format that Prometheus asks for; prometheus_client.generate_latest writes it.
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
-RETRY_AFTER = (b"retry-after", b"1")
+CLOSE = (b"connection", b"close")
+# What a status says beside its body. A reply that leaves a body unread closes the connection, but not 401: many a
+# client would see a reset instead of it.
+HEADERS = {401: (b"www-authenticate", b"Bearer"), 408: CLOSE, 413: CLOSE, 503: (b"retry-after", b"1")}
 
 
 class Limits(NamedTuple):
@@ -129,10 +132,10 @@ class Front:
         headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(response.body))]
         if response.status == 405:
             headers.append((b"allow", allow))
-        if response.status == 503:
-            headers.append(RETRY_AFTER)
-        if self.draining or response.status in (408, 413):
-            headers.append((b"connection", b"close"))
+        elif response.status in HEADERS:
+            headers.append(HEADERS[response.status])
+        if self.draining and CLOSE not in headers:
+            headers.append(CLOSE)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
 

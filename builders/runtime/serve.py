@@ -22,6 +22,9 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.front import Front, Limits
+from runtime.handler import endpoints
+from runtime.keys import GuardedFront, read_keys
 from runtime.metrics import SLOTS
 
 UNAVAILABLE = 69
@@ -83,6 +86,7 @@ class Settings(NamedTuple):
     drain_seconds: int
     body_bytes: int
     body_seconds: int
+    keys: tuple[bytes, ...]
 
 
 def read_settings(variables: Mapping[str, str]) -> Settings:
@@ -94,6 +98,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         whole(variables, "DRAIN_SECONDS", 1, 0, 600),
         whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40),
         whole(variables, "BODY_SECONDS", 10, 1, 3600),
+        read_keys(variables["API_KEY_FILE"]) if variables.get("API_KEY_FILE") else (),
     )
 
 
@@ -160,10 +165,9 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
     for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
         if variables.get(alias):
             variables.setdefault(name, variables[alias])
-    from runtime.front import Front, Limits
-    from runtime.handler import endpoints
-
-    front = Front(endpoints(routes), Limits(settings.body_bytes, settings.body_seconds))
+    limits = Limits(settings.body_bytes, settings.body_seconds)
+    served = endpoints(routes)
+    front = GuardedFront(served, limits, settings.keys) if settings.keys else Front(served, limits)
     for endpoint in front.endpoints.values():
         endpoint.refresh()
     return front
