@@ -41,7 +41,7 @@ def daemon(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (directory / "app.py").write_text(APPLICATION)
     (directory / "models").symlink_to(trained / "models")
     routes = ",".join([*ROUTES.values(), *(f"{name}:app:{name}" for name in OWN)])
-    with Daemon(directory, routes, BODY_SECONDS="1", MAX_BODY_BYTES=str(LIMIT)) as running:
+    with Daemon(directory, routes, BODY_SECONDS="1", MAX_BODY_BYTES=str(LIMIT), MAX_ROWS="14000") as running:
         yield running.ready()
 
 
@@ -215,6 +215,15 @@ def test_a_body_of_the_largest_size_is_read(daemon: Daemon) -> None:
         connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
     connection.sendall(b"0\r\n\r\n")
     assert response(connection).status == 200
+
+
+def test_a_batch_of_too_many_rows_is_refused_with_both_numbers(daemon: Daemon) -> None:
+    for path in ("/echo", PATHS[MODEL_DIRS[0]]):
+        for rows, status in ((14_000, {"/echo": 200}.get(path, 422)), (14_001, 413)):
+            answer = daemon.ask("POST", path, json.dumps({"payload": {"instances": [[]] * rows}}).encode())
+            assert answer.status == status
+        message = "found 14,001 rows, expected at most 14,000: send fewer at once"
+        assert error(answer) == {"code": "too_many_rows", "message": message, "path": "instances"}
 
 
 @pytest.mark.parametrize("sent", [b"", GOOD[:-1]])

@@ -23,12 +23,12 @@ run() { # run IMAGE DOCKER_ARGUMENTS...
   docker rm "$image" >/dev/null 2>&1 || true # an ended one that DETACH=1 had left for its logs
   arguments=(--init --name "$image" --user "$(container_user)" "$@")
   [ ! -t 0 ] || [ ! -t 1 ] || arguments+=(--interactive --tty)
-  for name in PAYLOAD SOURCE_DATE_EPOCH UNKNOWN WORKERS MAX_BODY_BYTES BODY_SECONDS DRAIN_SECONDS; do
+  for name in PAYLOAD SOURCE_DATE_EPOCH UNKNOWN WORKERS ACCESS_LOG LOG_FORMAT DRAIN_SECONDS MAX_BODY_BYTES MAX_ROWS \
+    MAX_WAITING BODY_SECONDS HEADER_SECONDS; do
     [ -z "${!name:-}" ] || arguments+=(--env "$name")
   done
   for name in $FILE_VARIABLES; do
-    [ -z "${!name:-}" ] ||
-      arguments+=(--mount "$(mounted "${!name}" "/run/secrets/$name"),readonly" --env "$name=/run/secrets/$name")
+    [ -z "${!name:-}" ] || arguments+=(--env "$name=/run/$name" --mount "$(mounted "${!name}" "/run/$name"),readonly")
   done
   exec docker run "${arguments[@]}" "$image"
 }

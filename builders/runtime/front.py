@@ -5,7 +5,7 @@ All else goes to the Flask app, which is imported when first asked for: no predi
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -29,10 +29,17 @@ HEADERS = {401: (b"www-authenticate", b"Bearer"), 408: CLOSE, 413: CLOSE, 503: (
 
 
 class Limits(NamedTuple):
-    """What a request may take: bytes of its body, seconds until the body is there."""
+    """What a request may take: bytes of its body, seconds until that is there, seconds until its header is, rows.
+
+    `waiting`: how many batches may be in the inference thread and wait for it, in each worker. What is answered on
+    the event loop needs no such limit: a connection has one request under way, and none takes longer than 2 ms.
+    """
 
     body_bytes: int
     body_seconds: float
+    header_seconds: float = 10
+    rows: int = 100_000
+    waiting: int = 100
 
 
 class Disconnected(Exception):
@@ -44,8 +51,12 @@ class Front:
 
     def __init__(self, endpoints: list[Endpoint], limits: Limits):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
+        for endpoint in endpoints:
+            endpoint.max_rows = limits.rows
         self.limits = limits
         self.draining = False
+        self.connections: Iterable[Any] = ()  # uvicorn's, once it is there
+        self._waiting = 0
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._pages: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._own = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
@@ -86,8 +97,14 @@ class Front:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if len(body) <= endpoint.quick_bytes:
             return endpoint.answer(body, content_type)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
+        if self._waiting >= self.limits.waiting:
+            return endpoint.refuse(overloaded(self.limits.waiting))
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
+        finally:
+            self._waiting -= 1
 
     async def _body(self, length: bytes | None, receive: Receive) -> bytearray:
         """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
@@ -108,12 +125,26 @@ class Front:
             del self._reading[task]
 
     async def _cut_slow(self) -> None:
-        """Cancels the requests whose body is overdue; a timer for each request would cost more than its prediction."""
+        """Ends the requests whose body or header is overdue; a timer for each would cost more than its prediction."""
+        since: dict[Any, float] = {}
         while True:
             await asyncio.sleep(CUT_SECONDS)
             now = time.monotonic()
             for task in [task for task, deadline in self._reading.items() if deadline <= now]:
                 task.cancel()
+            since = {waiting: since.get(waiting, now) for waiting in self._without_header()}
+            for (connection, _), start in since.items():
+                if start + self.limits.header_seconds <= now:
+                    connection.transport.abort()
+
+    def _without_header(self) -> list[tuple[Any, Any]]:
+        """The connections with no request or part of a header, and the request before; uvicorn ends only idle ones."""
+        return [
+            (connection, connection.cycle)
+            for connection in self.connections
+            if connection.timeout_keep_alive_task is None
+            and (connection.cycle is None or connection.cycle.response_complete)
+        ]
 
     async def _chunks(self, receive: Receive) -> bytearray:
         body = bytearray()
@@ -205,3 +236,8 @@ def wrong_method(method: str, allowed: str) -> RequestError:
 def too_large(limit: int) -> RequestError:
     """413, saying how much would have been taken."""
     return RequestError(413, "too_large", f"the body has more than {limit:,} bytes: send fewer rows at once")
+
+
+def overloaded(limit: int) -> RequestError:
+    """503, saying how many are before this request."""
+    return RequestError(503, "overloaded", f"{limit} batches are waiting already: try again in a second")

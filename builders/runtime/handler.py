@@ -44,6 +44,7 @@ class Endpoint:
         self.function = function
         self.hook = getattr(function, "hook", None)
         self.problem: str | None = None
+        self.max_rows = 100_000
         self.counts = Counts()
 
     @property
@@ -81,6 +82,8 @@ class Endpoint:
             self._check(content_type)
             message = decode(body)
             rows = batch_size(message)
+            if rows > self.max_rows:
+                raise too_many_rows(rows, self.max_rows)
             response = Response(200, encode(self.function(message)))
         except (Exception, SystemExit) as error:  # a function that calls sys.exit() must not end the server
             response = failure(error)
@@ -129,6 +132,12 @@ def batch_size(message: Message) -> int:
     if not isinstance(instances, list):
         return 1
     return len(instances) if not instances or isinstance(instances[0], (list, dict)) else 1
+
+
+def too_many_rows(rows: int, limit: int) -> RequestError:
+    """413, saying how many rows there were and may be."""
+    message = f"found {rows:,} rows, expected at most {limit:,}: send fewer at once"
+    return RequestError(413, "too_many_rows", message, "instances")
 
 
 def encode(answer: Any) -> bytes:

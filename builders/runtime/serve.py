@@ -1,7 +1,7 @@
 """The predict daemon: checks the variables, imports the routes, loads the models, then serves with gunicorn.
 
-Variables: HOST (0.0.0.0), PORT (5000), WORKERS (the cgroup's CPUs, else 1), MAX_BODY_BYTES (16 MiB),
-BODY_SECONDS (10), DRAIN_SECONDS (1). Exit code 78 for a variable or a route that can't be, 69 for a taken port.
+Its variables stand in README.md's table of settings. Exit code 78 for a variable or a route that can't be, 69 for a
+taken port.
 """
 
 import asyncio
@@ -55,6 +55,7 @@ class Worker(UvicornWorker):
     CONFIG_KWARGS = {
         "loop": "uvloop",
         "http": "httptools",
+        "ws": "none",
         "lifespan": "on",
         "access_log": False,
         "server_header": False,
@@ -63,6 +64,7 @@ class Worker(UvicornWorker):
     async def _serve(self) -> None:
         self.config.app = self.wsgi
         server = Server(self.config)
+        self.wsgi.connections = server.server_state.connections
         loop = asyncio.get_running_loop()
         stop, quit_now = server.handle_exit, signal.SIGQUIT
 
@@ -84,8 +86,7 @@ class Settings(NamedTuple):
     port: int
     workers: int
     drain_seconds: int
-    body_bytes: int
-    body_seconds: int
+    limits: Limits
     keys: tuple[bytes, ...]
 
 
@@ -96,8 +97,13 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         whole(variables, "PORT", 5000, 1, 65535),
         whole(variables, "WORKERS", cgroup_cpus(), 1, SLOTS),
         whole(variables, "DRAIN_SECONDS", 1, 0, 600),
-        whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40),
-        whole(variables, "BODY_SECONDS", 10, 1, 3600),
+        Limits(
+            whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40),
+            whole(variables, "BODY_SECONDS", 10, 1, 3600),
+            whole(variables, "HEADER_SECONDS", 10, 1, 3600),
+            whole(variables, "MAX_ROWS", 100_000, 1, 1 << 40),
+            whole(variables, "MAX_WAITING", 100, 1, 1 << 40),
+        ),
         read_keys(variables["API_KEY_FILE"]) if variables.get("API_KEY_FILE") else (),
     )
 
@@ -165,8 +171,7 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
     for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
         if variables.get(alias):
             variables.setdefault(name, variables[alias])
-    limits = Limits(settings.body_bytes, settings.body_seconds)
-    served = endpoints(routes)
+    served, limits = endpoints(routes), settings.limits
     front = GuardedFront(served, limits, settings.keys) if settings.keys else Front(served, limits)
     for endpoint in front.endpoints.values():
         endpoint.refresh()
