@@ -419,6 +419,24 @@ def test_a_killed_worker_is_replaced_and_answering_within_two_seconds(own: Path)
         assert daemon.ask("POST", "/names", GOOD).json["payload"]["pid"] != old
 
 
+def first_digest(daemon: Daemon) -> str:
+    """The digest that the first answer after a worker's death shows."""
+    (old,) = daemon.workers()
+    os.kill(old, signal.SIGKILL)
+    until(lambda: daemon.workers() not in ([], [old]), 5)
+    answer: dict[str, Any] = until(lambda: daemon.status("/ready") == 200 and daemon.ask("GET", "/ready").json, 5)
+    return str(answer["routes"][PATHS[MODEL]]["digest"])
+
+
+def test_a_replaced_worker_has_the_replaced_model(own: Path) -> None:
+    with Daemon(own, ROUTES[MODEL]) as daemon:
+        daemon.ready()
+        new = renamed(own, setting(MODEL, "MODEL_NAME"), setting(MODEL_DIRS[-1], "MODEL_NAME"))
+        until(lambda: digests(daemon, PATHS[MODEL], 1) == {new}, 3)
+        for _ in range(3):
+            assert first_digest(daemon) == new
+
+
 def test_two_workers_leave_nothing_in_memory(own: Path, pair: Daemon) -> None:
     pair.signal(signal.SIGTERM)
     assert pair.ended() == 0

@@ -203,6 +203,8 @@ class Front:
         await receive()
         # One thread: a second inference beside the first would only make both slower.
         self._inference = ThreadPoolExecutor(1, "inference")
+        # A worker that takes a dead one's place has the models of the start, not those that replaced them since.
+        await self._refresh_all()
         tasks = [asyncio.create_task(self._refresh()), asyncio.create_task(self._cut_slow())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -213,11 +215,14 @@ class Front:
 
     async def _refresh(self) -> None:
         """Looks for replaced model files, for as long as the worker lives."""
-        loop = asyncio.get_running_loop()
         while True:
-            for endpoint in self.endpoints.values():
-                await loop.run_in_executor(None, endpoint.refresh)
             await asyncio.sleep(REFRESH_SECONDS)
+            await self._refresh_all()
+
+    async def _refresh_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        for endpoint in self.endpoints.values():
+            await loop.run_in_executor(None, endpoint.refresh)
 
 
 def _import_pages(endpoints: list[Endpoint]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
