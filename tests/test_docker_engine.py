@@ -85,7 +85,7 @@ def test_a_model_serves_in_the_background_until_stopped(docker_clone: Path, dire
     assert (tested.returncode, logs.returncode, stopped.returncode) == (0, 0, 0), tested.stderr + stopped.stderr
     route = f"/{setting(directory, 'MODEL_NAME')}/predict"
     assert f"POST {route}" in tested.stdout
-    assert f"---> Answering POST http://0.0.0.0:5000{route}\n" in logs.stdout
+    assert f'"Answering POST http://0.0.0.0:5000{route}"' in logs.stdout
     assert left_running(image_of(docker_clone, directory, "predict")) == ""
     assert make(docker_clone, directory, "test-endpoint", PORT=port, WAIT=1).returncode == 2
     assert make(docker_clone, directory, "logs").returncode == 2

@@ -74,7 +74,7 @@ def test_a_model_serves_is_asked_shows_its_log_and_stops(project: Path, director
     with serving(project, directory) as port:
         said = made(project, directory, "test-endpoint", PORT=port)
         assert said == f"---> POST {route}: 4 predictions, as expected: {expected(directory)}\n"
-        assert f"---> Answering POST http://127.0.0.1:{port}{route}\n" in made(project, directory, "logs")
+        assert f'"Answering POST http://127.0.0.1:{port}{route}"' in made(project, directory, "logs")
     assert is_free(port)
 
 

@@ -71,8 +71,8 @@ def digest(file: Path) -> str:
 def start(directory: Path, routes: str = FOREIGN, **variables: str) -> subprocess.CompletedProcess[str]:
     """Starts a daemon that is to refuse, and waits for its end."""
     env = {"PYTHONPATH": str(ROOT / "builders"), "PYTHONDONTWRITEBYTECODE": "1", "ROUTES": routes, "HOST": "127.0.0.1"}
-    port = str(free_port())
-    return run(sys.executable, "-m", "runtime.serve", cwd=directory, env={**env, "PORT": port, **variables}, seconds=20)
+    env |= {"PORT": str(free_port()), "LOG_FORMAT": "text", **variables}
+    return run(sys.executable, "-m", "runtime.serve", cwd=directory, env=env, seconds=20)
 
 
 def whole(name: str, text: str, least: int, most: int) -> tuple[str, str, str]:
@@ -196,7 +196,8 @@ def test_a_foreign_application_is_ready_once_imported(foreign: Path) -> None:
         assert (payload["content"], payload["names"]) == ("its own", [None, None])
         assert payload["pid"] in daemon.workers() and len(daemon.workers()) == 1
         address = f"http://127.0.0.1:{daemon.port}"
-        assert daemon.said == f"---> Answering POST {address}/names\n---> Answering POST {address}/sleep\n"
+        answering = "".join(f"---> Answering POST {address}/{name}\n" for name in ("names", "sleep"))
+        assert daemon.said == f"---> Starting 1 worker\n{answering}"
 
 
 @pytest.mark.parametrize(

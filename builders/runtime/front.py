@@ -4,6 +4,7 @@ All else goes to the Flask app, which is imported when first asked for: no predi
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import msgspec
 
 from runtime import metrics
 from runtime.handler import Endpoint, RequestError, Response, failure
+from runtime.log import request_id, tell, tell_request
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -49,7 +51,7 @@ class Disconnected(Exception):
 class Front:
     """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
 
-    def __init__(self, endpoints: list[Endpoint], limits: Limits):
+    def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool = False):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
         for endpoint in endpoints:
             endpoint.max_rows = limits.rows
@@ -57,6 +59,9 @@ class Front:
         self.draining = False
         self.connections: Iterable[Any] = ()  # uvicorn's, once it is there
         self._waiting = 0
+        self._overloaded = False
+        self._access_log = access_log
+        self._noted = 200 if access_log else 400  # answers from this status on get an id, and a look for a traceback
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._pages: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._own = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
@@ -72,12 +77,17 @@ class Front:
         if scope["type"] != "http":
             return None
         endpoint = self.endpoints.get(scope["path"])
+        started = time.perf_counter()
         if endpoint is not None:
+            headers = dict(scope["headers"])
             try:
-                response = await self._predict(endpoint, scope, receive)
+                response = await self._predict(endpoint, scope["method"], headers, receive)
             except Disconnected:
                 return None
+            if response.status >= self._noted or b"x-request-id" in headers:
+                send = self._noting(send, scope, started, endpoint, getattr(response, "trace", ""))
             return await self._send(send, response)
+        send = self._noting(send, scope, started)
         own = self._own.get(scope["path"])
         if own is None:
             return await (await self._flask())(scope, receive, send)
@@ -85,11 +95,29 @@ class Front:
             return await self._send(send, failure(wrong_method(scope["method"], "GET, HEAD")), allow=b"GET, HEAD")
         return await own(send)
 
-    async def _predict(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response:
+    def _noting(
+        self, send: Send, scope: Scope, started: float, endpoint: Endpoint | None = None, trace: str = ""
+    ) -> Send:
+        """`send`, but the reply gets the request's id, and a line in the log if it is a failure or all get one."""
+        name = request_id(dict(scope["headers"]).get(b"x-request-id"))
+
+        async def noting(event: MutableMapping[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                event["headers"] = [*event["headers"], (b"x-request-id", name)]
+                if trace or self._access_log:
+                    model = {key: endpoint.info.get(key) for key in ("model", "digest")} if endpoint else {}
+                    seconds = time.perf_counter() - started
+                    tell_request(scope, event["status"], seconds, trace, request=name.decode(), **model)
+            await send(event)
+
+        return noting
+
+    async def _predict(
+        self, endpoint: Endpoint, method: str, headers: dict[bytes, bytes], receive: Receive
+    ) -> Response:
         """Reads the body and has the endpoint answer it: here if that is quick, else in the inference thread."""
-        if scope["method"] != "POST":
-            return endpoint.refuse(wrong_method(scope["method"], "POST"))
-        headers = dict(scope["headers"])
+        if method != "POST":
+            return endpoint.refuse(wrong_method(method, "POST"))
         try:
             body = await self._body(headers.get(b"content-length"), receive)
         except RequestError as error:
@@ -97,14 +125,23 @@ class Front:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if len(body) <= endpoint.quick_bytes:
             return endpoint.answer(body, content_type)
+        return await self._queued(endpoint, body, content_type)
+
+    async def _queued(self, endpoint: Endpoint, body: bytearray, content_type: str) -> Response:
+        """Has the inference thread answer, unless too many wait for it; that is told once until none waits."""
         if self._waiting >= self.limits.waiting:
-            return endpoint.refuse(overloaded(self.limits.waiting))
+            error = overloaded(self.limits.waiting)
+            if not self._overloaded:
+                tell("overloaded", str(error), logging.WARNING)
+            self._overloaded = True
+            return endpoint.refuse(error)
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
         finally:
             self._waiting -= 1
+            self._overloaded = self._overloaded and self._waiting > 0
 
     async def _body(self, length: bytes | None, receive: Receive) -> bytearray:
         """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
@@ -160,15 +197,16 @@ class Front:
 
     async def _send(self, send: Send, response: Response, content_type: bytes = JSON, allow: bytes = b"POST") -> None:
         """Sends a response; after one that leaves the body unread, and while draining, the connection is closed."""
-        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(response.body))]
-        if response.status == 405:
+        status, body = response
+        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+        if status in HEADERS:
+            headers.append(HEADERS[status])
+        elif status == 405:
             headers.append((b"allow", allow))
-        elif response.status in HEADERS:
-            headers.append(HEADERS[response.status])
         if self.draining and CLOSE not in headers:
             headers.append(CLOSE)
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _health(self, send: Send) -> None:
         await self._send(send, Response(200, b'{"status":"alive"}'))
@@ -176,6 +214,7 @@ class Front:
     async def _ready(self, send: Send) -> None:
         """503 while draining, and until every model has answered its golden rows; the body names who isn't ready."""
         waiting = {e.path: e.problem or "not loaded yet" for e in self.endpoints.values() if not e.ready}
+        response: Response
         if self.draining:
             response = failure(RequestError(503, "stopping", "the server is stopping"))
         elif waiting:

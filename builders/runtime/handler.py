@@ -6,7 +6,7 @@ and `path` if it has them; any other is a 500 whose traceback goes to the log on
 """
 
 import importlib
-import sys
+import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runtime.environment import ConfigurationError, Route
+from runtime.log import tell
 from runtime.message import Message
 from runtime.metrics import Counts
 
@@ -24,6 +25,12 @@ class Response(NamedTuple):
 
     status: int
     body: bytes
+
+
+class Failure(Response):
+    """A response for which the server, or the function, is to blame: with the traceback, for the log."""
+
+    trace: str
 
 
 class RequestError(Exception):
@@ -65,13 +72,18 @@ class Endpoint:
         """Lets the hook bring its model up to date; a problem is logged once and kept for /ready."""
         if self.hook is None:
             return
+        before = self.info.get("digest")
         try:
             self.hook.refresh()
             problem = None
         except Exception as error:
             problem = str(error)
-        if problem != self.problem and problem is not None:
-            print(f"predict: {self.path}: {problem}", file=sys.stderr, flush=True)
+        model: dict[str, Any] = {"route": self.path, "model": self.info.get("model"), "digest": self.info.get("digest")}
+        if problem not in (None, self.problem):
+            tell("model refused", f"{self.path}: {problem}", logging.WARNING, **model)
+        if model["digest"] != before:
+            event = "model swapped" if before else "model loaded"
+            tell(event, f"{self.path}: {event}, digest {model['digest']}", **model)
         self.problem = problem
 
     def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
@@ -154,16 +166,20 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def failure(error: BaseException) -> Response:
-    """The reply to an error: its own status if it has one, else 500 with the traceback in the log."""
+def failure(error: BaseException) -> Failure:
+    """The reply to an error: its own status if it has one, else 500; a 5xx of the function's has a traceback."""
     status = getattr(error, "status", None)
+    trace = ""
+    if not isinstance(status, int) or not 400 <= status < 500 and not isinstance(error, RequestError):
+        trace = "".join(traceback.format_exception(error))
     if not isinstance(status, int) or not 400 <= status <= 599:
-        traceback.print_exception(error)
         status, error = 500, RequestError(500, "internal_error", "the predict function failed; see the server's log")
     code, path = getattr(error, "code", "error"), getattr(error, "path", None)
     message = str(error).encode(errors="backslashreplace").decode()
     body = {"code": str(code), "message": message, "path": None if path is None else str(path)}
-    return Response(status, msgspec.json.encode({"error": body}))
+    response = Failure(status, msgspec.json.encode({"error": body}))
+    response.trace = trace
+    return response
 
 
 def endpoints(routes: Iterable[Route]) -> list[Endpoint]:

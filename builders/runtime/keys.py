@@ -2,6 +2,7 @@
 
 import hmac
 import re
+import time
 from pathlib import Path
 
 from runtime.environment import ConfigurationError
@@ -29,8 +30,8 @@ def read_keys(path: str) -> tuple[bytes, ...]:
 class GuardedFront(Front):
     """A front that wants a key for all but /health, /ready and /metrics, before it reads a body."""
 
-    def __init__(self, endpoints: list[Endpoint], limits: Limits, keys: tuple[bytes, ...]):
-        super().__init__(endpoints, limits)
+    def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool, keys: tuple[bytes, ...]):
+        super().__init__(endpoints, limits, access_log)
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,6 +39,7 @@ class GuardedFront(Front):
             return await super().__call__(scope, receive, send)
         error = RequestError(401, "unauthorized", "expected Authorization: Bearer KEY, found none or an unknown key")
         endpoint = self.endpoints.get(scope["path"])
+        send = self._noting(send, scope, time.perf_counter(), endpoint)
         return await self._send(send, endpoint.refuse(error) if endpoint else failure(error))
 
     def _knows(self, scope: Scope) -> bool:

@@ -6,6 +6,7 @@ taken port.
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
@@ -25,6 +27,7 @@ from runtime.environment import CONFIGURATION, ConfigurationError, check
 from runtime.front import Front, Limits
 from runtime.handler import endpoints
 from runtime.keys import GuardedFront, read_keys
+from runtime.log import set_up, tell
 from runtime.metrics import SLOTS
 
 UNAVAILABLE = 69
@@ -47,6 +50,14 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
         quota, period = ((root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return max(1, int(quota) // int(period))
     return 1
+
+
+class ServersLog(Logger):  # type: ignore[misc, unused-ignore]
+    """gunicorn's own messages, and through it uvicorn's, in our form."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers = logging.getLogger().handlers
 
 
 class Worker(UvicornWorker):
@@ -87,6 +98,7 @@ class Settings(NamedTuple):
     workers: int
     drain_seconds: int
     limits: Limits
+    access_log: bool
     keys: tuple[bytes, ...]
 
 
@@ -104,6 +116,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
             whole(variables, "MAX_ROWS", 100_000, 1, 1 << 40),
             whole(variables, "MAX_WAITING", 100, 1, 1 << 40),
         ),
+        bool(whole(variables, "ACCESS_LOG", 0, 0, 1)),
         read_keys(variables["API_KEY_FILE"]) if variables.get("API_KEY_FILE") else (),
     )
 
@@ -130,7 +143,9 @@ class Daemon(BaseApplication):
             "worker_tmp_dir": scratch(),
             "when_ready": lambda arbiter: self.announce(),
             "pre_fork": take_slot,
-            "post_fork": lambda arbiter, worker: self.front.use_slot(worker.slot),
+            "post_fork": lambda arbiter, worker: self.begin(worker),
+            "on_exit": lambda arbiter: tell("stop", "Stopped"),
+            "logger_class": ServersLog,
             # A normal interpreter exit hangs in a forked child that has ONNX Runtime loaded.
             "worker_exit": lambda arbiter, worker: os._exit(0),
         }
@@ -140,10 +155,16 @@ class Daemon(BaseApplication):
     def load(self) -> Any:
         return self.front
 
+    def begin(self, worker: Any) -> None:
+        """Tells a new worker which cells are its own, and the log if it takes a dead one's place."""
+        self.front.use_slot(worker.slot)
+        if worker.age > self.settings.workers:
+            tell("worker replaced", "a worker has died; this one takes its place", logging.WARNING)
+
     def announce(self) -> None:
         """Says where the routes are."""
         for path in self.front.endpoints:
-            print(f"---> Answering POST http://{self.settings.host}:{self.settings.port}{path}", flush=True)
+            tell("ready", f"Answering POST http://{self.settings.host}:{self.settings.port}{path}", route=path)
 
 
 def scratch() -> str:
@@ -171,8 +192,8 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
     for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
         if variables.get(alias):
             variables.setdefault(name, variables[alias])
-    served, limits = endpoints(routes), settings.limits
-    front = GuardedFront(served, limits, settings.keys) if settings.keys else Front(served, limits)
+    common = endpoints(routes), settings.limits, settings.access_log
+    front = GuardedFront(*common, settings.keys) if settings.keys else Front(*common)
     for endpoint in front.endpoints.values():
         endpoint.refresh()
     return front
@@ -181,19 +202,21 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
 def main() -> int:
     """Serves until told to stop and returns the exit code."""
     try:
+        set_up(os.environ)
         settings = read_settings(os.environ)
         try:
             check_free(settings.host, settings.port)
         except OSError as error:
             another = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
             where = f"{settings.host}:{settings.port}"
-            print(f"predict: {where}: {error.strerror}; set another {another}", file=sys.stderr)
+            tell("refused", f"{where}: {error.strerror}; set another {another}", logging.ERROR)
             return UNAVAILABLE
-        Daemon(settings, prepare(os.environ, settings)).run()
+        front = prepare(os.environ, settings)
+        tell("start", f"Starting {settings.workers} worker{'s' * (settings.workers > 1)}", workers=settings.workers)
+        Daemon(settings, front).run()
     except ConfigurationError as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        print(f"predict: {error}", file=sys.stderr)
+        cause = error.__cause__
+        tell("refused", str(error), logging.ERROR, "".join(traceback.format_exception(cause)) if cause else "")
         return CONFIGURATION
     return 0
 
