@@ -51,6 +51,8 @@ class Disconnected(Exception):
 class Front:
     """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
 
+    guarded = False  # whether it wants a key
+
     def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool = False):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
         for endpoint in endpoints:
@@ -234,7 +236,7 @@ class Front:
         """The Flask app as ASGI; importing it takes a third of a second, so not on the event loop."""
         if self._pages is None:
             loop = asyncio.get_running_loop()
-            self._pages = await loop.run_in_executor(None, _import_pages, list(self.endpoints.values()))
+            self._pages = await loop.run_in_executor(None, _import_pages, list(self.endpoints.values()), self.guarded)
         return self._pages
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -264,12 +266,12 @@ class Front:
             await loop.run_in_executor(None, endpoint.refresh)
 
 
-def _import_pages(endpoints: list[Endpoint]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def _import_pages(endpoints: list[Endpoint], guarded: bool) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     from a2wsgi import WSGIMiddleware
 
     from runtime.pages import create_app
 
-    return WSGIMiddleware(create_app(endpoints))
+    return WSGIMiddleware(create_app(endpoints, guarded))
 
 
 def wrong_method(method: str, allowed: str) -> RequestError:

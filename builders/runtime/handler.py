@@ -68,6 +68,11 @@ class Endpoint:
         """The hook's short texts: name and digest of the model."""
         return {} if self.hook is None else self.hook.info
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The hook's JSON schemas of request and reply, and examples; nothing if it has none."""
+        return getattr(self.hook, "schema", {})
+
     def refresh(self) -> None:
         """Lets the hook bring its model up to date; a problem is logged once and kept for /ready."""
         if self.hook is None:

@@ -30,6 +30,8 @@ def read_keys(path: str) -> tuple[bytes, ...]:
 class GuardedFront(Front):
     """A front that wants a key for all but /health, /ready and /metrics, before it reads a body."""
 
+    guarded = True
+
     def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool, keys: tuple[bytes, ...]):
         super().__init__(endpoints, limits, access_log)
         self._keys = keys
