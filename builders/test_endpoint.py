@@ -1,6 +1,7 @@
 """Posts a model's test instances to a running server and checks the answer. Standard library only.
 
 Usage: test_endpoint.py MODEL_DIR...      on 127.0.0.1, PORT (5111); waits up to WAIT (60) seconds until ready
+                                          API_KEY_FILE names a file whose first key is sent
 
 Exit code 1 unless each model answers 200 with one prediction per instance, each among its labels, and equal to
 `expected` where MODEL_DIR/test/test_instances.json has it.
@@ -33,7 +34,7 @@ class WrongAnswer(Exception):
 
 def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
     """Status and JSON of an answer; raises WrongAnswer if it isn't JSON, OSError if there is no answer."""
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"} if body else {})
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **key()} if body else {})
     try:
         with OPENER.open(request, timeout=SECONDS) as response:
             status, text = response.status, response.read()
@@ -43,6 +44,12 @@ def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
         return status, json.loads(text)
     except ValueError:
         raise WrongAnswer(f"{url}: status {status}, expected JSON, found {text[:80]!r}") from None
+
+
+def key() -> dict[str, str]:
+    """The header with the first key of API_KEY_FILE; nothing if that isn't set or holds none."""
+    keys = Path(os.environ["API_KEY_FILE"]).read_text().split() if os.environ.get("API_KEY_FILE") else []
+    return {"Authorization": f"Bearer {keys[0]}"} if keys else {}
 
 
 def wait_until_ready(server: str, seconds: float) -> None:

@@ -19,7 +19,10 @@ MODEL_DIRS = sorted(path.parent.name for path in ROOT.glob("*/train.py"))
 Completed = subprocess.CompletedProcess[str]
 Run = Callable[..., Completed]
 # What a developer's shell may hold and a test must not depend on.
-PUBLIC = ("ENGINE", "PORT", "PAYLOAD", "DETACH", "SETUP", "UNKNOWN", "WORKERS", "MODEL_NAME", "MODElNAME", "ROUTES")
+PUBLIC = (
+    *("ENGINE", "PORT", "PAYLOAD", "DETACH", "SETUP", "UNKNOWN", "WORKERS", "MODEL_NAME", "MODElNAME", "ROUTES"),
+    *("API_KEY_FILE", "ACCESS_LOG", "LOG_FORMAT"),
+)
 
 
 def run(

@@ -70,7 +70,8 @@ class Daemon:
         path = f"{ROOT / 'builders'}{os.pathsep}{ROOT}"
         clean = {key: value for key, value in os.environ.items() if key not in PUBLIC}
         settings = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOST": "127.0.0.1"}
-        env = {**clean, **settings, "WORKERS": "1", "DRAIN_SECONDS": "0", "ROUTES": routes, **variables}
+        settings |= {"WORKERS": "1", "DRAIN_SECONDS": "0", "LOG_FORMAT": "text", "ROUTES": routes}
+        env = {**clean, **settings, **variables}
         command = [*prefix, sys.executable, "-m", "runtime.serve"]
         env["PORT"] = variables.get("PORT", str(self.port))
         self.process = subprocess.Popen(command, cwd=directory, env=env, stdout=self._log, stderr=subprocess.STDOUT)

@@ -85,10 +85,23 @@ def test_a_model_serves_in_the_background_until_stopped(docker_clone: Path, dire
     assert (tested.returncode, logs.returncode, stopped.returncode) == (0, 0, 0), tested.stderr + stopped.stderr
     route = f"/{setting(directory, 'MODEL_NAME')}/predict"
     assert f"POST {route}" in tested.stdout
-    assert f"---> Answering POST http://0.0.0.0:5000{route}\n" in logs.stdout
+    assert f'"Answering POST http://0.0.0.0:5000{route}"' in logs.stdout
     assert left_running(image_of(docker_clone, directory, "predict")) == ""
     assert make(docker_clone, directory, "test-endpoint", PORT=port, WAIT=1).returncode == 2
     assert make(docker_clone, directory, "logs").returncode == 2
+
+
+def test_a_server_with_keys_is_asked_with_one(docker_clone: Path, tmp_path: Path) -> None:
+    port, keys = free_port(), tmp_path / 'my "keys"'
+    keys.write_text("a-key-of-24-characters-1\n")
+    assert make(docker_clone, MODEL, "predict", DETACH=1, PORT=port, API_KEY_FILE=keys).returncode == 0
+    known = make(docker_clone, MODEL, "test-endpoint", PORT=port, API_KEY_FILE=keys)
+    stranger = make(docker_clone, MODEL, "test-endpoint", PORT=port)
+    image = image_of(docker_clone, MODEL, "predict")
+    written = run("docker", "exec", image, "sh", "-c", 'echo >>"$API_KEY_FILE"')
+    assert make(docker_clone, MODEL, "stop").returncode == 0
+    assert known.returncode == 0 and "found 401" in stranger.stderr, known.stderr
+    assert written.returncode != 0 and "Read-only file system" in written.stderr
 
 
 def test_all_serves_every_model_from_one_container(docker_clone: Path) -> None:

@@ -1,5 +1,6 @@
 """The daemon's front over real connections, with the real models behind it and small functions beside them."""
 
+import asyncio
 import http.client
 import json
 import statistics
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from conftest import MODEL_DIRS, setting
 from daemon import JSON, PATHS, ROUTES, Answer, Daemon, instances, received, until
+from runtime.front import Front, Limits
+from runtime.handler import Endpoint
 
 APPLICATION = """
 import time
@@ -41,7 +44,7 @@ def daemon(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (directory / "app.py").write_text(APPLICATION)
     (directory / "models").symlink_to(trained / "models")
     routes = ",".join([*ROUTES.values(), *(f"{name}:app:{name}" for name in OWN)])
-    with Daemon(directory, routes, BODY_SECONDS="1", MAX_BODY_BYTES=str(LIMIT)) as running:
+    with Daemon(directory, routes, BODY_SECONDS="1", MAX_BODY_BYTES=str(LIMIT), MAX_ROWS="14000") as running:
         yield running.ready()
 
 
@@ -112,7 +115,7 @@ def test_a_wrong_value_is_a_422_that_names_row_and_column(daemon: Daemon) -> Non
         ("/none", GOOD, JSON, 404, "not_found"),
         ("/echo/", GOOD, JSON, 404, "not_found"),
         ("/health/", GOOD, JSON, 404, "not_found"),
-        ("/docs", GOOD, JSON, 404, "not_found"),
+        ("/docs", GOOD, JSON, 405, "method_not_allowed"),
         ("//echo//none", GOOD, JSON, 404, "not_found"),
         ("/", GOOD, JSON, 405, "method_not_allowed"),
         ("/ready", GOOD, JSON, 405, "method_not_allowed"),
@@ -215,6 +218,15 @@ def test_a_body_of_the_largest_size_is_read(daemon: Daemon) -> None:
         connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
     connection.sendall(b"0\r\n\r\n")
     assert response(connection).status == 200
+
+
+def test_a_batch_of_too_many_rows_is_refused_with_both_numbers(daemon: Daemon) -> None:
+    for path in ("/echo", PATHS[MODEL_DIRS[0]]):
+        for rows, status in ((14_000, {"/echo": 200}.get(path, 422)), (14_001, 413)):
+            answer = daemon.ask("POST", path, json.dumps({"payload": {"instances": [[]] * rows}}).encode())
+            assert answer.status == status
+        message = "found 14,001 rows, expected at most 14,000: send fewer at once"
+        assert error(answer) == {"code": "too_many_rows", "message": message, "path": "instances"}
 
 
 @pytest.mark.parametrize("sent", [b"", GOOD[:-1]])
@@ -374,3 +386,47 @@ def test_metrics_show_the_model_behind_each_route(daemon: Daemon) -> None:
     routes = daemon.ask("GET", "/ready").json["routes"]
     assert shown == {(path, info["model"], info["digest"]): 1 for path, info in routes.items() if info}
     assert daemon.ask("GET", "/metrics").headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Swapped:
+    """A hook whose model was replaced before this worker was forked; loading it takes a moment."""
+
+    ready, quick_bytes = True, 0
+    digest = "of the start"
+
+    @property
+    def info(self) -> dict[str, str]:
+        return {"model": "a", "digest": self.digest}
+
+    def refresh(self) -> None:
+        time.sleep(0.1)
+        self.digest = "of now"
+
+
+class NaiveFront(Front):
+    """Looks for replaced models only once it serves."""
+
+    async def _refresh_all(self) -> None:
+        await asyncio.sleep(0)
+
+
+def served_first(kind: type[Front]) -> str:
+    """The digest of the model that a new worker has in service when it begins to accept connections."""
+    endpoint = Endpoint("a", lambda msg: {})
+    endpoint.hook = Swapped()
+    events = [{"type": "lifespan.startup"}]
+    seen: list[str] = []
+
+    async def receive() -> dict[str, str]:
+        return events.pop() if events else {"type": "lifespan.shutdown"}
+
+    async def send(event: Any) -> None:
+        seen.append(endpoint.info["digest"])
+
+    asyncio.run(kind([endpoint], Limits(1, 1))({"type": "lifespan"}, receive, send))
+    return seen[0]
+
+
+def test_a_new_worker_accepts_nobody_before_it_has_the_model_of_now() -> None:
+    assert served_first(Front) == "of now"
+    assert served_first(NaiveFront) == "of the start"

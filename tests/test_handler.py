@@ -148,14 +148,14 @@ def hooked() -> Endpoint:
     return endpoint
 
 
-def test_a_model_that_is_not_there_is_a_503_with_the_reason(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_not_there_is_a_503_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     endpoint = hooked()
     waiting = "the model is not loaded yet; try again"
     assert problem(endpoint) == (503, {"code": "not_ready", "message": waiting, "path": None})
     endpoint.refresh()
     endpoint.refresh()
     assert problem(endpoint) == (503, {"code": "not_ready", "message": "models/a.pkl: no such file", "path": None})
-    assert capfd.readouterr().err == "predict: /a: models/a.pkl: no such file\n"
+    assert [record.getMessage() for record in caplog.records] == ["/a: models/a.pkl: no such file"]
     endpoint.hook.ready = True
     endpoint.refresh()
     assert endpoint.answer(GOOD).status == 200 and endpoint.problem is None
@@ -203,13 +203,12 @@ def test_an_exception_with_a_status_is_the_answer(attributes: dict[str, Any], ex
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_any_other_exception_is_a_500_that_tells_the_log_alone(
-    error: BaseException, capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert problem(raising(error)) == INTERNAL
-    log = capfd.readouterr()
-    assert log.out == "" and log.err.startswith("Traceback (most recent call last):\n")
-    assert "in function" in log.err and "hunter2" in log.err
+def test_any_other_exception_is_a_500_that_tells_the_log_alone(error: BaseException) -> None:
+    endpoint = raising(error)
+    assert problem(endpoint) == INTERNAL
+    trace = endpoint.answer(GOOD).trace
+    assert trace.startswith("Traceback (most recent call last):\n")
+    assert "in function" in trace and "hunter2" in trace
 
 
 def test_an_exception_whose_text_cannot_be_sent_is_an_answer_still() -> None:
@@ -223,9 +222,10 @@ def test_an_exception_whose_text_cannot_be_sent_is_an_answer_still() -> None:
      {"a": np.array([object()])}, {(1, 2): 1}],
     ids=repr,
 )  # fmt: skip
-def test_an_answer_that_is_no_dict_or_not_json_is_a_500(answer: Any, capfd: pytest.CaptureFixture[str]) -> None:
-    assert problem(answering(answer)) == INTERNAL
-    assert "Error: " in capfd.readouterr().err
+def test_an_answer_that_is_no_dict_or_not_json_is_a_500(answer: Any) -> None:
+    endpoint = answering(answer)
+    assert problem(endpoint) == INTERNAL
+    assert "Error: " in endpoint.answer(GOOD).trace
 
 
 def test_an_answer_that_holds_itself_is_a_500() -> None:

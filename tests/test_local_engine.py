@@ -74,8 +74,15 @@ def test_a_model_serves_is_asked_shows_its_log_and_stops(project: Path, director
     with serving(project, directory) as port:
         said = made(project, directory, "test-endpoint", PORT=port)
         assert said == f"---> POST {route}: 4 predictions, as expected: {expected(directory)}\n"
-        assert f"---> Answering POST http://127.0.0.1:{port}{route}\n" in made(project, directory, "logs")
+        assert f'"Answering POST http://127.0.0.1:{port}{route}"' in made(project, directory, "logs")
     assert is_free(port)
+
+
+def test_a_server_with_keys_is_asked_with_one(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "my keys").write_text("a-key-of-24-characters-1\n")
+    with serving(project, MODEL, API_KEY_FILE=str(tmp_path / "my keys")) as port:
+        assert "as expected" in made(project, MODEL, "test-endpoint", PORT=port, API_KEY_FILE=str(tmp_path / "my keys"))
+        assert "found 401" in make(project, MODEL, "test-endpoint", PORT=port).stderr
 
 
 def test_a_wrong_expectation_fails_the_endpoints_test(project: Path) -> None:

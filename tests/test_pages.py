@@ -95,7 +95,7 @@ def error(response: TestResponse) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("path", ["/none", "/plain/", "/a", "/a/predict/x", "/openapi.json", "/v2/health", "/%2e%2e/x"])
+@pytest.mark.parametrize("path", ["/none", "/plain/", "/a", "/a/predict/x", "/openapi", "/v2/health", "/%2e%2e/x"])
 def test_what_is_not_there_is_a_404(client: Client, method: str, path: str) -> None:
     response = client.open(path, method=method)
     shown = path.replace("%2e", ".")

@@ -71,8 +71,8 @@ def digest(file: Path) -> str:
 def start(directory: Path, routes: str = FOREIGN, **variables: str) -> subprocess.CompletedProcess[str]:
     """Starts a daemon that is to refuse, and waits for its end."""
     env = {"PYTHONPATH": str(ROOT / "builders"), "PYTHONDONTWRITEBYTECODE": "1", "ROUTES": routes, "HOST": "127.0.0.1"}
-    port = str(free_port())
-    return run(sys.executable, "-m", "runtime.serve", cwd=directory, env={**env, "PORT": port, **variables}, seconds=20)
+    env |= {"PORT": str(free_port()), "LOG_FORMAT": "text", **variables}
+    return run(sys.executable, "-m", "runtime.serve", cwd=directory, env=env, seconds=20)
 
 
 def whole(name: str, text: str, least: int, most: int) -> tuple[str, str, str]:
@@ -94,6 +94,9 @@ def whole(name: str, text: str, least: int, most: int) -> tuple[str, str, str]:
         whole("WORKERS", "auto", 1, 64),
         whole("MAX_BODY_BYTES", "-1", 1, 1 << 40),
         whole("MAX_BODY_BYTES", "16M", 1, 1 << 40),
+        whole("MAX_ROWS", "0", 1, 1 << 40),
+        whole("MAX_WAITING", "0", 1, 1 << 40),
+        whole("HEADER_SECONDS", "0", 1, 3600),
         whole("BODY_SECONDS", "0", 1, 3600),
         whole("BODY_SECONDS", "1e3", 1, 3600),
         whole("DRAIN_SECONDS", "-1", 0, 600),
@@ -193,7 +196,8 @@ def test_a_foreign_application_is_ready_once_imported(foreign: Path) -> None:
         assert (payload["content"], payload["names"]) == ("its own", [None, None])
         assert payload["pid"] in daemon.workers() and len(daemon.workers()) == 1
         address = f"http://127.0.0.1:{daemon.port}"
-        assert daemon.said == f"---> Answering POST {address}/names\n---> Answering POST {address}/sleep\n"
+        answering = "".join(f"---> Answering POST {address}/{name}\n" for name in ("names", "sleep"))
+        assert daemon.said == f"---> Starting 1 worker\n{answering}"
 
 
 @pytest.mark.parametrize(
@@ -414,6 +418,24 @@ def test_a_killed_worker_is_replaced_and_answering_within_two_seconds(own: Path)
         until(lambda: daemon.workers() not in ([], [old]) and daemon.status() == 200, 2)
         assert daemon.ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
         assert daemon.ask("POST", "/names", GOOD).json["payload"]["pid"] != old
+
+
+def first_digest(daemon: Daemon) -> str:
+    """The digest that the first answer after a worker's death shows."""
+    (old,) = daemon.workers()
+    os.kill(old, signal.SIGKILL)
+    until(lambda: daemon.workers() not in ([], [old]), 5)
+    answer: dict[str, Any] = until(lambda: daemon.status("/ready") == 200 and daemon.ask("GET", "/ready").json, 5)
+    return str(answer["routes"][PATHS[MODEL]]["digest"])
+
+
+def test_a_replaced_worker_has_the_replaced_model(own: Path) -> None:
+    with Daemon(own, ROUTES[MODEL]) as daemon:
+        daemon.ready()
+        new = renamed(own, setting(MODEL, "MODEL_NAME"), setting(MODEL_DIRS[-1], "MODEL_NAME"))
+        until(lambda: digests(daemon, PATHS[MODEL], 1) == {new}, 3)
+        for _ in range(3):
+            assert first_digest(daemon) == new
 
 
 def test_two_workers_leave_nothing_in_memory(own: Path, pair: Daemon) -> None:

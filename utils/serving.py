@@ -4,7 +4,9 @@ A predict function may carry an attribute `hook`, which the predict daemon asks;
 - `refresh()`     called before the port opens and every second after: brings the model up to date; raises if it can't,
 - `ready`         False: the route answers 503, and so does /ready,
 - `quick_bytes`   bodies up to this size are answered on the event loop; longer ones in a thread,
-- `info`          a dict of short texts (name, digest, ...) for /metrics.
+- `info`          a dict of short texts (name, digest, ...) for /metrics,
+- `schema`        (may be left out) for /openapi.json, a dict of JSON schemas `request` and `reply` of the payloads that
+                  go in and out, and `examples`, payloads by name.
 """
 
 import functools
@@ -22,6 +24,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
 from utils.encode_decode import ModelFileError, init_model, model_path
+from utils.json_schema import schemas
 from utils.table_encoder import InvalidInstances, TableEncoder
 
 # What the event loop may be held up for: a tenth of what a person or a load balancer notices.
@@ -69,7 +72,8 @@ class Model:
     def __init__(self, contents: dict[str, Any], ignore_unknown: bool = False):
         self.name: str = contents["modelName"]
         self.digest: str = contents.get("digest", "")
-        self.classes: list[Any] = contents["schema"]["classes"]
+        self.schema: dict[str, Any] = contents["schema"]
+        self.classes: list[Any] = self.schema["classes"]
         self.golden: dict[str, Any] = contents["golden"]
         self.encoder = TableEncoder(contents["scaler"], ignore_unknown)
         options = onnxruntime.SessionOptions()
@@ -153,6 +157,10 @@ class ServedModel:
     @property
     def info(self) -> dict[str, str]:
         return {"model": self.name, "digest": self.model.digest if self.model else ""}
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return schemas(self.model.schema, self.model.golden, self.ignore_unknown) if self.model else {}
 
     def current(self) -> Model:
         """The model, loaded now if no daemon has done so; raises Unavailable with the reason."""

@@ -38,4 +38,14 @@ choose_python() { # choose_python: sets PYTHON to a Python that the pinned packa
   die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $(python3 -V 2>&1 || echo missing)); name one with PYTHON="
 }
 
+FILE_VARIABLES="API_KEY_FILE" # each names a file, which a container gets mounted read-only
+
+check_file_variables() { # check_file_variables: ends with 78 unless each one that is set names a file by its full path
+  local name
+  for name in $FILE_VARIABLES; do
+    [ -z "${!name:-}" ] || [[ ${!name} = /* && -f ${!name} ]] ||
+      die 78 "$name=${!name}: expected the full path of a file, such as $name=\"\$PWD/keys\""
+  done
+}
+
 PATH=$PATH:$PWD/tools/bin

@@ -23,15 +23,19 @@ run() { # run IMAGE DOCKER_ARGUMENTS...
   docker rm "$image" >/dev/null 2>&1 || true # an ended one that DETACH=1 had left for its logs
   arguments=(--init --name "$image" --user "$(container_user)" "$@")
   [ ! -t 0 ] || [ ! -t 1 ] || arguments+=(--interactive --tty)
-  for name in PAYLOAD SOURCE_DATE_EPOCH UNKNOWN WORKERS MAX_BODY_BYTES BODY_SECONDS DRAIN_SECONDS; do
+  for name in PAYLOAD SOURCE_DATE_EPOCH UNKNOWN WORKERS ACCESS_LOG LOG_FORMAT DRAIN_SECONDS MAX_BODY_BYTES MAX_ROWS \
+    MAX_WAITING BODY_SECONDS HEADER_SECONDS; do
     [ -z "${!name:-}" ] || arguments+=(--env "$name")
+  done
+  for name in $FILE_VARIABLES; do
+    [ -z "${!name:-}" ] || arguments+=(--env "$name=/run/$name" --mount "$(mounted "${!name}" "/run/$name"),readonly")
   done
   exec docker run "${arguments[@]}" "$image"
 }
 
-mounted() { # mounted FOLDER PATH: the argument that mounts a folder of the project at PATH
+mounted() { # mounted SOURCE PATH: the argument that mounts a folder or a file, named by its full path, at PATH
   # Docker reads it as CSV, where a quote is doubled.
-  local path=$PWD/$1 quote='"'
+  local path=$1 quote='"'
   printf '"type=bind","source=%s","target=%s"' "${path//$quote/$quote$quote}" "$2"
 }
 
@@ -42,13 +46,13 @@ there() { # there CONTAINER
 
 case $1 in
   train)
-    run "$2" --rm --mount "$(mounted data /model/data)" --mount "$(mounted models /model/models)" --env TRAIN="${TRAIN-1}"
+    run "$2" --rm --mount "$(mounted "$PWD/data" /model/data)" --mount "$(mounted "$PWD/models" /model/models)" --env TRAIN="${TRAIN-1}"
     ;;
   predict)
     python3 builders/port.py "${PORT:=5111}"
     if [ -z "${DETACH:-}" ]; then keep=--rm; else keep=--detach && exec >/dev/null; fi
     say "Port 5000 of the container is http://127.0.0.1:$PORT" >&2
-    run "$2" "$keep" --mount "$(mounted models /action/models)" --env MODElNAME="${MODEL_NAME:-}" --publish "$PORT:5000"
+    run "$2" "$keep" --mount "$(mounted "$PWD/models" /action/models)" --env MODElNAME="${MODEL_NAME:-}" --publish "$PORT:5000"
     ;;
   stop) there "$2" && docker stop --time 40 "$2" >/dev/null && { docker rm "$2" >/dev/null 2>&1 || true; } ;;
   logs) there "$2" && docker logs "$2" ;;

@@ -17,5 +17,6 @@ elif [ "$verb" = predict-once ]; then
   export TRAIN= && verb=train
 fi
 export PAYLOAD=${PAYLOAD:-}
+[ "$verb" != predict ] || check_file_variables
 choose_engine >&2
 exec "builders/engines/$ENGINE.sh" "$verb" "$2"

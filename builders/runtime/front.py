@@ -4,8 +4,9 @@ All else goes to the Flask app, which is imported when first asked for: no predi
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import msgspec
 
 from runtime import metrics
 from runtime.handler import Endpoint, RequestError, Response, failure
+from runtime.log import request_id, tell, tell_request
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -22,14 +24,24 @@ CUT_SECONDS = 0.25
 JSON = b"application/json"
 # The format that Prometheus asks for; prometheus_client.generate_latest writes it.
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
-RETRY_AFTER = (b"retry-after", b"1")
+CLOSE = (b"connection", b"close")
+# What a status says beside its body. A reply that leaves a body unread closes the connection, but not 401: many a
+# client would see a reset instead of it.
+HEADERS = {401: (b"www-authenticate", b"Bearer"), 408: CLOSE, 413: CLOSE, 503: (b"retry-after", b"1")}
 
 
 class Limits(NamedTuple):
-    """What a request may take: bytes of its body, seconds until the body is there."""
+    """What a request may take: bytes of its body, seconds until that is there, seconds until its header is, rows.
+
+    `waiting`: how many batches may be in the inference thread and wait for it, in each worker. What is answered on
+    the event loop needs no such limit: a connection has one request under way, and none takes longer than 2 ms.
+    """
 
     body_bytes: int
     body_seconds: float
+    header_seconds: float = 10
+    rows: int = 100_000
+    waiting: int = 100
 
 
 class Disconnected(Exception):
@@ -39,10 +51,19 @@ class Disconnected(Exception):
 class Front:
     """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
 
-    def __init__(self, endpoints: list[Endpoint], limits: Limits):
+    guarded = False  # whether it wants a key
+
+    def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool = False):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
+        for endpoint in endpoints:
+            endpoint.max_rows = limits.rows
         self.limits = limits
         self.draining = False
+        self.connections: Iterable[Any] = ()  # uvicorn's, once it is there
+        self._waiting = 0
+        self._overloaded = False
+        self._access_log = access_log
+        self._noted = 200 if access_log else 400  # answers from this status on get an id, and a look for a traceback
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._pages: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._own = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
@@ -58,12 +79,17 @@ class Front:
         if scope["type"] != "http":
             return None
         endpoint = self.endpoints.get(scope["path"])
+        started = time.perf_counter()
         if endpoint is not None:
+            headers = dict(scope["headers"])
             try:
-                response = await self._predict(endpoint, scope, receive)
+                response = await self._predict(endpoint, scope["method"], headers, receive)
             except Disconnected:
                 return None
+            if response.status >= self._noted or b"x-request-id" in headers:
+                send = self._noting(send, scope, started, endpoint, getattr(response, "trace", ""))
             return await self._send(send, response)
+        send = self._noting(send, scope, started)
         own = self._own.get(scope["path"])
         if own is None:
             return await (await self._flask())(scope, receive, send)
@@ -71,11 +97,29 @@ class Front:
             return await self._send(send, failure(wrong_method(scope["method"], "GET, HEAD")), allow=b"GET, HEAD")
         return await own(send)
 
-    async def _predict(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> Response:
+    def _noting(
+        self, send: Send, scope: Scope, started: float, endpoint: Endpoint | None = None, trace: str = ""
+    ) -> Send:
+        """`send`, but the reply gets the request's id, and a line in the log if it is a failure or all get one."""
+        name = request_id(dict(scope["headers"]).get(b"x-request-id"))
+
+        async def noting(event: MutableMapping[str, Any]) -> None:
+            if event["type"] == "http.response.start":
+                event["headers"] = [*event["headers"], (b"x-request-id", name)]
+                if trace or self._access_log:
+                    model = {key: endpoint.info.get(key) for key in ("model", "digest")} if endpoint else {}
+                    seconds = time.perf_counter() - started
+                    tell_request(scope, event["status"], seconds, trace, request=name.decode(), **model)
+            await send(event)
+
+        return noting
+
+    async def _predict(
+        self, endpoint: Endpoint, method: str, headers: dict[bytes, bytes], receive: Receive
+    ) -> Response:
         """Reads the body and has the endpoint answer it: here if that is quick, else in the inference thread."""
-        if scope["method"] != "POST":
-            return endpoint.refuse(wrong_method(scope["method"], "POST"))
-        headers = dict(scope["headers"])
+        if method != "POST":
+            return endpoint.refuse(wrong_method(method, "POST"))
         try:
             body = await self._body(headers.get(b"content-length"), receive)
         except RequestError as error:
@@ -83,8 +127,23 @@ class Front:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if len(body) <= endpoint.quick_bytes:
             return endpoint.answer(body, content_type)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
+        return await self._queued(endpoint, body, content_type)
+
+    async def _queued(self, endpoint: Endpoint, body: bytearray, content_type: str) -> Response:
+        """Has the inference thread answer, unless too many wait for it; that is told once until none waits."""
+        if self._waiting >= self.limits.waiting:
+            error = overloaded(self.limits.waiting)
+            if not self._overloaded:
+                tell("overloaded", str(error), logging.WARNING)
+            self._overloaded = True
+            return endpoint.refuse(error)
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
+        finally:
+            self._waiting -= 1
+            self._overloaded = self._overloaded and self._waiting > 0
 
     async def _body(self, length: bytes | None, receive: Receive) -> bytearray:
         """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
@@ -105,12 +164,26 @@ class Front:
             del self._reading[task]
 
     async def _cut_slow(self) -> None:
-        """Cancels the requests whose body is overdue; a timer for each request would cost more than its prediction."""
+        """Ends the requests whose body or header is overdue; a timer for each would cost more than its prediction."""
+        since: dict[Any, float] = {}
         while True:
             await asyncio.sleep(CUT_SECONDS)
             now = time.monotonic()
             for task in [task for task, deadline in self._reading.items() if deadline <= now]:
                 task.cancel()
+            since = {waiting: since.get(waiting, now) for waiting in self._without_header()}
+            for (connection, _), start in since.items():
+                if start + self.limits.header_seconds <= now:
+                    connection.transport.abort()
+
+    def _without_header(self) -> list[tuple[Any, Any]]:
+        """The connections with no request or part of a header, and the request before; uvicorn ends only idle ones."""
+        return [
+            (connection, connection.cycle)
+            for connection in self.connections
+            if connection.timeout_keep_alive_task is None
+            and (connection.cycle is None or connection.cycle.response_complete)
+        ]
 
     async def _chunks(self, receive: Receive) -> bytearray:
         body = bytearray()
@@ -126,15 +199,16 @@ class Front:
 
     async def _send(self, send: Send, response: Response, content_type: bytes = JSON, allow: bytes = b"POST") -> None:
         """Sends a response; after one that leaves the body unread, and while draining, the connection is closed."""
-        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(response.body))]
-        if response.status == 405:
+        status, body = response
+        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+        if status in HEADERS:
+            headers.append(HEADERS[status])
+        elif status == 405:
             headers.append((b"allow", allow))
-        if response.status == 503:
-            headers.append(RETRY_AFTER)
-        if self.draining or response.status in (408, 413):
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        await send({"type": "http.response.body", "body": response.body})
+        if self.draining and CLOSE not in headers:
+            headers.append(CLOSE)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _health(self, send: Send) -> None:
         await self._send(send, Response(200, b'{"status":"alive"}'))
@@ -142,6 +216,7 @@ class Front:
     async def _ready(self, send: Send) -> None:
         """503 while draining, and until every model has answered its golden rows; the body names who isn't ready."""
         waiting = {e.path: e.problem or "not loaded yet" for e in self.endpoints.values() if not e.ready}
+        response: Response
         if self.draining:
             response = failure(RequestError(503, "stopping", "the server is stopping"))
         elif waiting:
@@ -161,7 +236,7 @@ class Front:
         """The Flask app as ASGI; importing it takes a third of a second, so not on the event loop."""
         if self._pages is None:
             loop = asyncio.get_running_loop()
-            self._pages = await loop.run_in_executor(None, _import_pages, list(self.endpoints.values()))
+            self._pages = await loop.run_in_executor(None, _import_pages, list(self.endpoints.values()), self.guarded)
         return self._pages
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -169,6 +244,8 @@ class Front:
         await receive()
         # One thread: a second inference beside the first would only make both slower.
         self._inference = ThreadPoolExecutor(1, "inference")
+        # A worker that takes a dead one's place has the models of the start, not those that replaced them since.
+        await self._refresh_all()
         tasks = [asyncio.create_task(self._refresh()), asyncio.create_task(self._cut_slow())]
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -179,19 +256,22 @@ class Front:
 
     async def _refresh(self) -> None:
         """Looks for replaced model files, for as long as the worker lives."""
-        loop = asyncio.get_running_loop()
         while True:
-            for endpoint in self.endpoints.values():
-                await loop.run_in_executor(None, endpoint.refresh)
             await asyncio.sleep(REFRESH_SECONDS)
+            await self._refresh_all()
+
+    async def _refresh_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        for endpoint in self.endpoints.values():
+            await loop.run_in_executor(None, endpoint.refresh)
 
 
-def _import_pages(endpoints: list[Endpoint]) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def _import_pages(endpoints: list[Endpoint], guarded: bool) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     from a2wsgi import WSGIMiddleware
 
     from runtime.pages import create_app
 
-    return WSGIMiddleware(create_app(endpoints))
+    return WSGIMiddleware(create_app(endpoints, guarded))
 
 
 def wrong_method(method: str, allowed: str) -> RequestError:
@@ -202,3 +282,8 @@ def wrong_method(method: str, allowed: str) -> RequestError:
 def too_large(limit: int) -> RequestError:
     """413, saying how much would have been taken."""
     return RequestError(413, "too_large", f"the body has more than {limit:,} bytes: send fewer rows at once")
+
+
+def overloaded(limit: int) -> RequestError:
+    """503, saying how many are before this request."""
+    return RequestError(503, "overloaded", f"{limit} batches are waiting already: try again in a second")

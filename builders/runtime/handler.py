@@ -6,7 +6,7 @@ and `path` if it has them; any other is a 500 whose traceback goes to the log on
 """
 
 import importlib
-import sys
+import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runtime.environment import ConfigurationError, Route
+from runtime.log import tell
 from runtime.message import Message
 from runtime.metrics import Counts
 
@@ -24,6 +25,12 @@ class Response(NamedTuple):
 
     status: int
     body: bytes
+
+
+class Failure(Response):
+    """A response for which the server, or the function, is to blame: with the traceback, for the log."""
+
+    trace: str
 
 
 class RequestError(Exception):
@@ -44,6 +51,7 @@ class Endpoint:
         self.function = function
         self.hook = getattr(function, "hook", None)
         self.problem: str | None = None
+        self.max_rows = 100_000
         self.counts = Counts()
 
     @property
@@ -60,17 +68,27 @@ class Endpoint:
         """The hook's short texts: name and digest of the model."""
         return {} if self.hook is None else self.hook.info
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The hook's JSON schemas of request and reply, and examples; nothing if it has none."""
+        return getattr(self.hook, "schema", {})
+
     def refresh(self) -> None:
         """Lets the hook bring its model up to date; a problem is logged once and kept for /ready."""
         if self.hook is None:
             return
+        before = self.info.get("digest")
         try:
             self.hook.refresh()
             problem = None
         except Exception as error:
             problem = str(error)
-        if problem != self.problem and problem is not None:
-            print(f"predict: {self.path}: {problem}", file=sys.stderr, flush=True)
+        model: dict[str, Any] = {"route": self.path, "model": self.info.get("model"), "digest": self.info.get("digest")}
+        if problem not in (None, self.problem):
+            tell("model refused", f"{self.path}: {problem}", logging.WARNING, **model)
+        if model["digest"] != before:
+            event = "model swapped" if before else "model loaded"
+            tell(event, f"{self.path}: {event}, digest {model['digest']}", **model)
         self.problem = problem
 
     def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
@@ -81,6 +99,8 @@ class Endpoint:
             self._check(content_type)
             message = decode(body)
             rows = batch_size(message)
+            if rows > self.max_rows:
+                raise too_many_rows(rows, self.max_rows)
             response = Response(200, encode(self.function(message)))
         except (Exception, SystemExit) as error:  # a function that calls sys.exit() must not end the server
             response = failure(error)
@@ -131,6 +151,12 @@ def batch_size(message: Message) -> int:
     return len(instances) if not instances or isinstance(instances[0], (list, dict)) else 1
 
 
+def too_many_rows(rows: int, limit: int) -> RequestError:
+    """413, saying how many rows there were and may be."""
+    message = f"found {rows:,} rows, expected at most {limit:,}: send fewer at once"
+    return RequestError(413, "too_many_rows", message, "instances")
+
+
 def encode(answer: Any) -> bytes:
     """A function's answer as the body of a reply; raises TypeError for what JSON can't hold."""
     if not isinstance(answer, dict):
@@ -145,16 +171,20 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def failure(error: BaseException) -> Response:
-    """The reply to an error: its own status if it has one, else 500 with the traceback in the log."""
+def failure(error: BaseException) -> Failure:
+    """The reply to an error: its own status if it has one, else 500; a 5xx of the function's has a traceback."""
     status = getattr(error, "status", None)
+    trace = ""
+    if not isinstance(status, int) or not 400 <= status < 500 and not isinstance(error, RequestError):
+        trace = "".join(traceback.format_exception(error))
     if not isinstance(status, int) or not 400 <= status <= 599:
-        traceback.print_exception(error)
         status, error = 500, RequestError(500, "internal_error", "the predict function failed; see the server's log")
     code, path = getattr(error, "code", "error"), getattr(error, "path", None)
     message = str(error).encode(errors="backslashreplace").decode()
     body = {"code": str(code), "message": message, "path": None if path is None else str(path)}
-    return Response(status, msgspec.json.encode({"error": body}))
+    response = Failure(status, msgspec.json.encode({"error": body}))
+    response.trace = trace
+    return response
 
 
 def endpoints(routes: Iterable[Route]) -> list[Endpoint]:

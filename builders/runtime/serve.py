@@ -1,11 +1,12 @@
 """The predict daemon: checks the variables, imports the routes, loads the models, then serves with gunicorn.
 
-Variables: HOST (0.0.0.0), PORT (5000), WORKERS (the cgroup's CPUs, else 1), MAX_BODY_BYTES (16 MiB),
-BODY_SECONDS (10), DRAIN_SECONDS (1). Exit code 78 for a variable or a route that can't be, 69 for a taken port.
+Its variables stand in README.md's table of settings. Exit code 78 for a variable or a route that can't be, 69 for a
+taken port.
 """
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -18,10 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.front import Front, Limits
+from runtime.handler import endpoints
+from runtime.keys import GuardedFront, read_keys
+from runtime.log import set_up, tell
 from runtime.metrics import SLOTS
 
 UNAVAILABLE = 69
@@ -46,12 +52,21 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
     return 1
 
 
+class ServersLog(Logger):  # type: ignore[misc, unused-ignore]
+    """gunicorn's own messages, and through it uvicorn's, in our form."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers = logging.getLogger().handlers
+
+
 class Worker(UvicornWorker):
     """A uvicorn worker that leaves by the lame-duck road: unready first, still serving, then stopped."""
 
     CONFIG_KWARGS = {
         "loop": "uvloop",
         "http": "httptools",
+        "ws": "none",
         "lifespan": "on",
         "access_log": False,
         "server_header": False,
@@ -60,6 +75,7 @@ class Worker(UvicornWorker):
     async def _serve(self) -> None:
         self.config.app = self.wsgi
         server = Server(self.config)
+        self.wsgi.connections = server.server_state.connections
         loop = asyncio.get_running_loop()
         stop, quit_now = server.handle_exit, signal.SIGQUIT
 
@@ -81,8 +97,9 @@ class Settings(NamedTuple):
     port: int
     workers: int
     drain_seconds: int
-    body_bytes: int
-    body_seconds: int
+    limits: Limits
+    access_log: bool
+    keys: tuple[bytes, ...]
 
 
 def read_settings(variables: Mapping[str, str]) -> Settings:
@@ -92,8 +109,15 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         whole(variables, "PORT", 5000, 1, 65535),
         whole(variables, "WORKERS", cgroup_cpus(), 1, SLOTS),
         whole(variables, "DRAIN_SECONDS", 1, 0, 600),
-        whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40),
-        whole(variables, "BODY_SECONDS", 10, 1, 3600),
+        Limits(
+            whole(variables, "MAX_BODY_BYTES", 16 << 20, 1, 1 << 40),
+            whole(variables, "BODY_SECONDS", 10, 1, 3600),
+            whole(variables, "HEADER_SECONDS", 10, 1, 3600),
+            whole(variables, "MAX_ROWS", 100_000, 1, 1 << 40),
+            whole(variables, "MAX_WAITING", 100, 1, 1 << 40),
+        ),
+        bool(whole(variables, "ACCESS_LOG", 0, 0, 1)),
+        read_keys(variables["API_KEY_FILE"]) if variables.get("API_KEY_FILE") else (),
     )
 
 
@@ -119,7 +143,9 @@ class Daemon(BaseApplication):
             "worker_tmp_dir": scratch(),
             "when_ready": lambda arbiter: self.announce(),
             "pre_fork": take_slot,
-            "post_fork": lambda arbiter, worker: self.front.use_slot(worker.slot),
+            "post_fork": lambda arbiter, worker: self.begin(worker),
+            "on_exit": lambda arbiter: tell("stop", "Stopped"),
+            "logger_class": ServersLog,
             # A normal interpreter exit hangs in a forked child that has ONNX Runtime loaded.
             "worker_exit": lambda arbiter, worker: os._exit(0),
         }
@@ -129,10 +155,16 @@ class Daemon(BaseApplication):
     def load(self) -> Any:
         return self.front
 
+    def begin(self, worker: Any) -> None:
+        """Tells a new worker which cells are its own, and the log if it takes a dead one's place."""
+        self.front.use_slot(worker.slot)
+        if worker.age > self.settings.workers:
+            tell("worker replaced", "a worker has died; this one takes its place", logging.WARNING)
+
     def announce(self) -> None:
         """Says where the routes are."""
         for path in self.front.endpoints:
-            print(f"---> Answering POST http://{self.settings.host}:{self.settings.port}{path}", flush=True)
+            tell("ready", f"Answering POST http://{self.settings.host}:{self.settings.port}{path}", route=path)
 
 
 def scratch() -> str:
@@ -160,10 +192,8 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
     for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
         if variables.get(alias):
             variables.setdefault(name, variables[alias])
-    from runtime.front import Front, Limits
-    from runtime.handler import endpoints
-
-    front = Front(endpoints(routes), Limits(settings.body_bytes, settings.body_seconds))
+    common = endpoints(routes), settings.limits, settings.access_log
+    front = GuardedFront(*common, settings.keys) if settings.keys else Front(*common)
     for endpoint in front.endpoints.values():
         endpoint.refresh()
     return front
@@ -172,19 +202,21 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
 def main() -> int:
     """Serves until told to stop and returns the exit code."""
     try:
+        set_up(os.environ)
         settings = read_settings(os.environ)
         try:
             check_free(settings.host, settings.port)
         except OSError as error:
             another = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
             where = f"{settings.host}:{settings.port}"
-            print(f"predict: {where}: {error.strerror}; set another {another}", file=sys.stderr)
+            tell("refused", f"{where}: {error.strerror}; set another {another}", logging.ERROR)
             return UNAVAILABLE
-        Daemon(settings, prepare(os.environ, settings)).run()
+        front = prepare(os.environ, settings)
+        tell("start", f"Starting {settings.workers} worker{'s' * (settings.workers > 1)}", workers=settings.workers)
+        Daemon(settings, front).run()
     except ConfigurationError as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        print(f"predict: {error}", file=sys.stderr)
+        cause = error.__cause__
+        tell("refused", str(error), logging.ERROR, "".join(traceback.format_exception(cause)) if cause else "")
         return CONFIGURATION
     return 0
 
