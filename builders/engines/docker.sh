@@ -16,7 +16,7 @@ container_user() {
 }
 
 run() { # run IMAGE DOCKER_ARGUMENTS...
-  local image=$1 arguments name
+  local image=$1 keys=/run/model-hmac-keys arguments name
   shift
   docker image inspect "$image" >/dev/null 2>&1 || die 69 "there is no image $image; make build-${image##*-} makes it"
   [ "$(docker ps -q --filter "name=^$image\$")" = "" ] || die 69 "$image is running already; make stop ends it"
@@ -26,6 +26,10 @@ run() { # run IMAGE DOCKER_ARGUMENTS...
   for name in PAYLOAD SOURCE_DATE_EPOCH UNKNOWN WORKERS MAX_BODY_BYTES BODY_SECONDS DRAIN_SECONDS; do
     [ -z "${!name:-}" ] || arguments+=(--env "$name")
   done
+  [[ -z ${MODEL_HMAC_KEY_FILE:-} || ($MODEL_HMAC_KEY_FILE = /* && -f $MODEL_HMAC_KEY_FILE) ]] ||
+    die 78 "MODEL_HMAC_KEY_FILE=$MODEL_HMAC_KEY_FILE: expected the absolute path of a file with a key a line"
+  [ -z "${MODEL_HMAC_KEY_FILE:-}" ] ||
+    arguments+=(--volume "$MODEL_HMAC_KEY_FILE:$keys:ro" --env MODEL_HMAC_KEY_FILE="$keys")
   exec docker run "${arguments[@]}" "$image"
 }
 
