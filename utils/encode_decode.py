@@ -171,7 +171,7 @@ def _read(path: Path) -> bytes:
     with open(descriptor, "rb") as file:
         if status.st_size > MAX_BYTES:
             raise ModelFileError(f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
-        return file.read(MAX_BYTES + 1)
+        return file.read(status.st_size)  # not MAX_BYTES: read() makes room for all that it may get
 
 
 def _authentic(path: Path, content: bytes) -> bytes:
