@@ -130,7 +130,8 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, low_memory=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path}: expected a CSV with a header, found: {error}") from error
+        kind = MemoryError if "out of memory" in str(error) else TrainingError  # the parser tells both in one kind
+        raise kind(f"{path}: expected a CSV with a header, found: {error}") from error
     missing = [name for name in (*COLUMNS, LABEL) if name not in table]
     unknown = [str(name) for name in table if name not in (*COLUMNS, LABEL)]
     if missing or unknown:
@@ -162,8 +163,7 @@ def numeric(path: Path, column: pd.Series) -> pd.Series:
 
 def line_of(path: Path, row: int) -> int:
     """The line of the file on which data row `row` (from 0) stands; pandas skips blank lines."""
-    filled = [number for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()]
-    return filled[row + 1]
+    return [number for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()][row + 1]
 
 
 def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -77,13 +77,11 @@ def hmac_keys() -> list[bytes]:
 
     Raises ModelFileError for no file at an absolute path and for a key of less than KEY_BYTES, OSError from the disk.
     """
-    name = os.environ.get("MODEL_HMAC_KEY_FILE")
-    if not name:
-        return []
+    name = os.environ.get("MODEL_HMAC_KEY_FILE", "")
     # A pipe would hang; a relative path would be another file in every folder.
     text = Path(name).read_bytes() if os.path.isabs(name) and os.path.isfile(name) else b""
     keys = [line.strip() for line in text.splitlines() if line.strip()]
-    if min(map(len, keys), default=0) < KEY_BYTES:
+    if name and min(map(len, keys), default=0) < KEY_BYTES:
         raise ModelFileError(
             f"MODEL_HMAC_KEY_FILE={name}: expected the absolute path of a file with a key of at least {KEY_BYTES} "
             f"bytes a line (`openssl rand -hex 32` prints one), found keys of {[len(key) for key in keys]} bytes"

@@ -88,7 +88,14 @@ def roads(command: str) -> dict[str, bytes]:
         "build": PROTO + b"cos\nsystem\n}" + text("a") + argument + b"sb" + STOP,
         "dotted": PROTO + text("numpy") + text("f2py.os.system") + b"\x93" + argument + b"\x85R" + STOP,
         "dotted-collections": PROTO + text("collections") + text("_sys.modules") + b"\x93" + STOP,
-        "memo-names": PROTO + text("os") + b"\x940" + text("system") + b"\x940h\x00h\x01\x93" + argument + b"\x85R" + STOP,
+        "memo-names": PROTO
+        + text("os")
+        + b"\x940"
+        + text("system")
+        + b"\x940h\x00h\x01\x93"
+        + argument
+        + b"\x85R"
+        + STOP,
         "builtins": PROTO + b"cbuiltins\neval\n" + text("1") + b"\x85R" + STOP,
         "in-a-key": PROTO + b"}" + named + argument + b"\x85R" + text("a") + b"s" + STOP,
         "in-golden": PROTO + b"}(" + text("golden") + named + argument + b"\x85Ru" + STOP,
@@ -107,7 +114,9 @@ def roads(command: str) -> dict[str, bytes]:
 
 def bombs() -> dict[str, bytes]:
     """A few bytes that ask for much: memory by lengths and memo places, doubling, depth."""
-    doubled = b"]\x94" + b"".join(b"]\x94(" + b"h" + bytes([place]) + b"h" + bytes([place]) + b"e" for place in range(60))
+    doubled = b"]\x94" + b"".join(
+        b"]\x94(" + b"h" + bytes([place]) + b"h" + bytes([place]) + b"e" for place in range(60)
+    )
     return {
         "long1": PROTO + b"\x8a\xff" + STOP,
         "long4": PROTO + b"\x8b" + struct.pack("<i", 2**31 - 1) + STOP,
@@ -164,7 +173,13 @@ def harmless() -> dict[str, bytes]:
         "surrogates": pickle.dumps({**KEYS, "modelName": "\ud800"}, 5),
         "a-pickle-in-bytes": pickle.dumps({**KEYS, "model": calls("true", 5)}, 5),
         "no-frame": PROTO + pickle.dumps(KEYS, 5)[11:],
-        "deep-golden": PROTO + pickle.dumps(KEYS, 5)[11:-1] + text("golden") + b"]" * 99_999 + b"a" * 99_998 + b"s" + STOP,
+        "deep-golden": PROTO
+        + pickle.dumps(KEYS, 5)[11:-1]
+        + text("golden")
+        + b"]" * 99_999
+        + b"a" * 99_998
+        + b"s"
+        + STOP,
     }
 
 
@@ -213,7 +228,9 @@ def test_bombs_and_foreign_files_are_refused_in_little_memory_and_time(tmp_path:
     failed = sum(code != 0 for code in codes.values())
     assert codes["long-binput"] != 0 and codes["doubled-lists"] == 0
     told = f"all refused, {peak // 1000} MB and {longest:.1f} s at most"
-    figure(f"bombs and foreign files, with a right digest: {len(bodies)}", told, f"plain: {failed} of {len(codes)} fail")
+    figure(
+        f"bombs and foreign files, with a right digest: {len(bodies)}", told, f"plain: {failed} of {len(codes)} fail"
+    )
 
 
 def test_odd_but_plain_data_is_taken_and_runs_nothing(tmp_path: Path) -> None:
