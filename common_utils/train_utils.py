@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
 
-from utils.encode_decode import ModelFileError, model_path, pickle_model
+from utils.encode_decode import ModelFileError, hmac_keys, model_path, pickle_model
 from utils.onnx_export import to_onnx
 from utils.serving import TOLERANCE, Model
 from utils.table_encoder import FLOAT32_MAX, TableEncoder
@@ -69,6 +69,7 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
         name = type(estimator).__name__
         raise TrainingError(f"{name} has no predict_proba; expected a classifier that gives probabilities")
     check_writable("models")
+    hmac_keys()  # so that a bad key is told before the work
     print(f"---> Reading {payload['$ref']}", flush=True)
     table = read_table(data_file(payload["$ref"]))
     train, held_out = split(table, payload.get("train_rows"))
@@ -98,11 +99,12 @@ def checked_payload(payload: Any) -> dict[str, Any]:
 
 
 def check_writable(directory: str) -> None:
-    """Raises TrainingError or PermissionError before the work, if its result could not be written."""
+    """Raises TrainingError or OSError before the work, if its result could not be written."""
     if not Path(directory).is_dir():
         raise TrainingError(f"{directory}/: no such folder; mount or make it where {Path.cwd()} is")
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), directory)
+        number = errno.EROFS if os.statvfs(directory).f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(number, os.strerror(number), directory)
 
 
 def data_file(reference: str, directory: str = "data") -> Path:
@@ -128,7 +130,8 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, low_memory=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path}: expected a CSV with a header, found: {error}") from error
+        kind = MemoryError if "out of memory" in str(error) else TrainingError  # the parser tells both in one kind
+        raise kind(f"{path}: expected a CSV with a header, found: {error}") from error
     missing = [name for name in (*COLUMNS, LABEL) if name not in table]
     unknown = [str(name) for name in table if name not in (*COLUMNS, LABEL)]
     if missing or unknown:
@@ -139,9 +142,9 @@ def read_table(path: Path) -> pd.DataFrame:
     for name, kind in COLUMNS.items():
         if kind == "number":
             table[name] = numeric(path, table[name])
-    unlabelled = np.flatnonzero(table[LABEL].isna() | (table[LABEL].astype(str) == ""))
-    if len(unlabelled):
-        raise TrainingError(f"{path}: column {LABEL!r}, line {unlabelled[0] + 2}: expected a class, found none")
+    bad = np.flatnonzero(table[LABEL].isna() | (table[LABEL].astype(str) == ""))
+    if len(bad):
+        raise TrainingError(f"{path}: column {LABEL!r}, line {line_of(path, bad[0])}: expected a class, found none")
     classes = sorted(table[LABEL].unique().tolist())
     if len(classes) < 2:
         raise TrainingError(f"{path}: expected at least two classes of {LABEL!r}, found {classes} in {len(table)} rows")
@@ -153,9 +156,14 @@ def numeric(path: Path, column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     bad = np.flatnonzero(~(np.abs(numbers.to_numpy()) <= FLOAT32_MAX))
     if len(bad):
-        found = column.tolist()[bad[0]]
-        raise TrainingError(f"{path}: column {column.name!r}, line {bad[0] + 2}: expected a number, found {found!r}")
+        found, line = column.tolist()[bad[0]], line_of(path, bad[0])
+        raise TrainingError(f"{path}: column {column.name!r}, line {line}: expected a number, found {found!r}")
     return numbers
+
+
+def line_of(path: Path, row: int) -> int:
+    """The line of the file on which data row `row` (from 0) stands; pandas skips blank lines."""
+    return [number for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()][row + 1]
 
 
 def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:

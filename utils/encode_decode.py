@@ -2,12 +2,15 @@
 
 A file is a pickle (protocol 5) of builtin types only, then the sha256 of all bytes before it, then MAGIC.
 `pickle.load` reads it too: it stops at the pickle's end and ignores the trailer.
+Where MODEL_HMAC_KEY_FILE names a file of keys, an HMAC-SHA256 of all that and HMAC_MAGIC follow; then no file without
+one is read. Without the variable the HMAC is passed over.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import hmac
 import io
 import json
 import os
@@ -22,7 +25,9 @@ from typing import Any
 
 FORMAT = 1
 MAGIC = b"S2IMODEL"
-TRAILER_BYTES = hashlib.sha256().digest_size + len(MAGIC)
+HMAC_MAGIC = b"S2I-HMAC"
+TRAILER_BYTES = hashlib.sha256().digest_size + len(MAGIC)  # of the digest and of the HMAC alike
+KEY_BYTES = 32  # a key shorter than the hash weakens it (RFC 2104, section 3)
 # A forest of a million nodes takes 50 MB; what is far beyond that is a mistake, or an attack on memory.
 MAX_BYTES = 1 << 30
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -54,15 +59,34 @@ def pickle_model(contents: dict[str, Any], directory: str | os.PathLike[str] = "
     """Writes `contents` to models/<modelName>.pkl, whole or not at all, and returns the path.
 
     `contents["model"]` is bytes; all else must be what JSON can hold. Equal contents give equal bytes.
-    Raises ModelFileError for a bad name, TypeError for anything else than plain data, OSError from the disk.
+    The first of hmac_keys() signs it. Raises ModelFileError for a bad name or key, TypeError for anything else than
+    plain data, OSError from the disk.
     """
-    path = model_path(contents["modelName"], directory)
+    path, keys = model_path(contents["modelName"], directory), hmac_keys()
     # Through JSON, since equal objects can pickle differently (shared strings become memo references).
     metadata = {key: value for key, value in contents.items() if key != "model"}
     plain = json.loads(json.dumps({"format": FORMAT, **metadata}, allow_nan=False, sort_keys=True))
     body = pickle.dumps({**plain, "model": bytes(contents["model"])}, protocol=5)
-    _replace(path, body + hashlib.sha256(body).digest() + MAGIC)
+    content = body + hashlib.sha256(body).digest() + MAGIC
+    _replace(path, content + hmac.digest(keys[0], content, "sha256") + HMAC_MAGIC if keys else content)
     return path
+
+
+def hmac_keys() -> list[bytes]:
+    """The keys in the file that MODEL_HMAC_KEY_FILE names, one a line: the first signs, any verifies; none if unset.
+
+    Raises ModelFileError for no file at an absolute path and for a key of less than KEY_BYTES, OSError from the disk.
+    """
+    name = os.environ.get("MODEL_HMAC_KEY_FILE", "")
+    # A pipe would hang; a relative path would be another file in every folder.
+    text = Path(name).read_bytes() if os.path.isabs(name) and os.path.isfile(name) else b""
+    keys = [line.strip() for line in text.splitlines() if line.strip()]
+    if name and min(map(len, keys), default=0) < KEY_BYTES:
+        raise ModelFileError(
+            f"MODEL_HMAC_KEY_FILE={name}: expected the absolute path of a file with a key of at least {KEY_BYTES} "
+            f"bytes a line (`openssl rand -hex 32` prints one), found keys of {[len(key) for key in keys]} bytes"
+        )
+    return keys
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -77,9 +101,11 @@ def _replace(path: Path, content: bytes) -> None:
             os.fchmod(descriptor, 0o644)  # mkstemp's 0600 can't be read by the uid that serves
             os.fsync(descriptor)
             os.replace(unfinished, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(unfinished)
+        if isinstance(error, OSError):
+            error.filename = os.fspath(path)  # a full disk doesn't say which file
         raise
     directory = os.open(path.parent, os.O_RDONLY)
     try:
@@ -112,7 +138,7 @@ def init_model(name: str, directory: str | os.PathLike[str] = "models") -> dict[
     Raises ModelFileError, whose message names the file and what to do, unless every byte is as it was written.
     """
     path = model_path(name, directory)
-    body, digest = _checked_body(path, _read(path))
+    body, digest = _checked_body(path, _authentic(path, _read(path)))
     _check_opcodes(path, body)
     try:
         contents = _Refusing(io.BytesIO(body)).load()
@@ -143,7 +169,18 @@ def _read(path: Path) -> bytes:
     with open(descriptor, "rb") as file:
         if status.st_size > MAX_BYTES:
             raise ModelFileError(f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
-        return file.read(MAX_BYTES + 1)
+        return file.read(status.st_size)  # not MAX_BYTES: read() makes room for all that it may get
+
+
+def _authentic(path: Path, content: bytes) -> bytes:
+    """`content` without its HMAC; raises ModelFileError if there are keys and none of them made one."""
+    signed = content.endswith(HMAC_MAGIC)
+    rest, code = (content[:-TRAILER_BYTES], content[-TRAILER_BYTES : -len(MAGIC)]) if signed else (content, b"")
+    keys = hmac_keys()
+    if keys and not any(hmac.compare_digest(code, hmac.digest(key, rest, "sha256")) for key in keys):
+        found = "its HMAC is of none of the keys" if signed else "has no HMAC of a key"
+        raise ModelFileError(f"{path}: {found} in MODEL_HMAC_KEY_FILE; train the model again with that file")
+    return rest
 
 
 def _checked_body(path: Path, content: bytes) -> tuple[bytes, str]:
@@ -160,17 +197,22 @@ def _checked_body(path: Path, content: bytes) -> tuple[bytes, str]:
 
 
 def _check_opcodes(path: Path, body: bytes) -> None:
-    """Raises ModelFileError unless `body` is one pickle made of OPCODES, with no reference to what isn't there."""
-    memoized = end = 0
+    """Raises ModelFileError unless `body` is one pickle made of OPCODES that builds a tree: only texts are shared.
+
+    Shared lists would let a short file spell out more values than memory holds, or a list that holds itself.
+    """
+    shareable: dict[int, bool] = {}
+    before, end = "", 0
     try:
         for opcode, argument, position in pickletools.genops(body):
             end = position or 0
             if opcode.name not in OPCODES:
                 raise ValueError(f"opcode {opcode.name} at byte {position} is not plain data")
             if opcode.name == "MEMOIZE":
-                memoized += 1
-            if opcode.name in ("BINGET", "LONG_BINGET") and int(argument or 0) >= memoized:
-                raise ValueError(f"memo {argument} at byte {position} was never set")
+                shareable[len(shareable)] = "UNICODE" in before
+            if opcode.name in ("BINGET", "LONG_BINGET") and not shareable.get(int(argument or 0)):
+                raise ValueError(f"memo {argument} at byte {position} was never set to a text")
+            before = opcode.name
     except ValueError as error:
         raise ModelFileError(f"{path}: refused: {error}; train the model again") from error
     if end != len(body) - 1:

@@ -23,7 +23,7 @@ import numpy as np
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
-from utils.encode_decode import ModelFileError, init_model, model_path
+from utils.encode_decode import ModelFileError, hmac_keys, init_model, model_path
 from utils.json_schema import schemas
 from utils.table_encoder import InvalidInstances, TableEncoder
 
@@ -190,12 +190,14 @@ class ServedModel:
         model = _loaded(init_model(self.name, self.directory), self.ignore_unknown)
         try:
             seconds = min(model.replay_golden() for _ in range(3))
-        except (ValueError, TypeError, KeyError) as error:  # rows that this encoder refuses, answers of another shape
+            row_bytes = len(str(model.golden["instances"])) / len(model.golden["instances"])
+        except ModelFileError:
+            raise
+        except Exception as error:  # rows that this encoder refuses, answers of another shape, a graph that fails
             raise ModelFileError(
                 f"model {model.name}: answers its golden rows otherwise than when it was trained ({error}); "
                 "train it again with this image's library versions"
             ) from error
-        row_bytes = len(str(model.golden["instances"])) / len(model.golden["instances"])
         self.quick_bytes = int(QUICK_SECONDS / seconds * row_bytes)
         self.model = model
 
@@ -232,6 +234,8 @@ def served(name: str) -> Callable[[Callable[[Any, Model], dict[str, Any]]], Call
 
     Environment: MODEL_NAME or MODElNAME name another file, UNKNOWN=ignore serves categories unknown to training.
     """
+
+    hmac_keys()  # a bad key ends the start: waiting for a good model would not help
 
     def decorate(function: Callable[[Any, Model], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
         ignore_unknown = os.environ.get("UNKNOWN") == "ignore"

@@ -38,7 +38,7 @@ choose_python() { # choose_python: sets PYTHON to a Python that the pinned packa
   die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $(python3 -V 2>&1 || echo missing)); name one with PYTHON="
 }
 
-FILE_VARIABLES="API_KEY_FILE" # each names a file, which a container gets mounted read-only
+FILE_VARIABLES="API_KEY_FILE MODEL_HMAC_KEY_FILE" # each names a file, which a container gets mounted read-only
 
 check_file_variables() { # check_file_variables: ends with 78 unless each one that is set names a file by its full path
   local name

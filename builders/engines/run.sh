@@ -4,6 +4,7 @@
 #
 # train hands {"$ref": DATASET_NAME, "model_name": MODEL_NAME} to the train function, or PAYLOAD if that is set;
 # predict-once hands PAYLOAD to the predict function of a train image, without a server.
+# MODEL_HMAC_KEY_FILE=/path/to/keys signs what train writes and verifies what predict reads (README).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . builders/engines/choose.sh
@@ -17,6 +18,6 @@ elif [ "$verb" = predict-once ]; then
   export TRAIN= && verb=train
 fi
 export PAYLOAD=${PAYLOAD:-}
-[ "$verb" != predict ] || check_file_variables
+[[ $verb != predict && $verb != train ]] || check_file_variables
 choose_engine >&2
 exec "builders/engines/$ENGINE.sh" "$verb" "$2"

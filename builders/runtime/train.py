@@ -4,6 +4,7 @@ TRAIN=1: TRAIN_MODULE's TRAIN_FUNCTION trains. Otherwise PREDICT_MODULE's PREDIC
 on stdout: the way to predict without a server.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -15,7 +16,9 @@ from typing import Any
 from runtime.environment import CONFIGURATION, ConfigurationError, check
 from runtime.message import Message
 
-PERMISSION = 77
+# The exit codes for them in sysexits.h.
+OUT_OF_MEMORY, DISK, PERMISSION = 71, 74, 77
+FULL_OR_READ_ONLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def chosen(variables: Mapping[str, str]) -> str:
@@ -79,7 +82,13 @@ def permission(error: PermissionError) -> int:
 
 
 def explained(error: Exception) -> int:
-    """Prints a sentence for an error that was raised for people, a traceback for any other; returns the exit code."""
+    """Prints a sentence for an error whose cause is known, a traceback for any other; returns the exit code."""
+    if isinstance(error, OSError) and error.errno in FULL_OR_READ_ONLY:
+        print(f"train: {error}; make room, or mount another folder there", file=sys.stderr)
+        return DISK
+    if isinstance(error, MemoryError):
+        print(f"train: out of memory ({error}); give it more, or fewer rows", file=sys.stderr)
+        return OUT_OF_MEMORY
     for_people = isinstance(error, ConfigurationError) or hasattr(error, "exit_code") or hasattr(error, "status")
     if not for_people:
         traceback.print_exc()
