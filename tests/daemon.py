@@ -63,6 +63,8 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 class Daemon:
     """A running predict daemon in `directory`; a context manager that stops it."""
 
+    module: tuple[str, ...] = ("runtime.serve",)
+
     def __init__(self, directory: Path, routes: str, prefix: tuple[str, ...] = (), **variables: str):
         self.port = int(variables.get("PORT") or free_port())
         self._log, name = tempfile.mkstemp()
@@ -71,7 +73,7 @@ class Daemon:
         clean = {key: value for key, value in os.environ.items() if key not in PUBLIC}
         settings = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOST": "127.0.0.1"}
         env = {**clean, **settings, "WORKERS": "1", "DRAIN_SECONDS": "0", "ROUTES": routes, **variables}
-        command = [*prefix, sys.executable, "-m", "runtime.serve"]
+        command = [*prefix, sys.executable, "-m", *self.module]
         env["PORT"] = variables.get("PORT", str(self.port))
         self.process = subprocess.Popen(command, cwd=directory, env=env, stdout=self._log, stderr=subprocess.STDOUT)
 
