@@ -42,7 +42,7 @@ class Number:
     def put(self, value: Any) -> tuple[int, float]:
         """The matrix column that `value` goes to and what goes there; raises ValueError saying what was expected."""
         if type(value) not in (int, float) or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-            raise ValueError(f"expected a finite number, found {_shown(value)}")
+            raise ValueError(f"expected a finite number, found {shown(value)}")
         if self.edges is None:
             return self.start, value
         return self.start + bisect_right(self.edges, value), 1.0
@@ -90,7 +90,7 @@ class Category:
     def _expected(self, value: Any) -> str:
         some = ", ".join(repr(category) for category in self.categories[:3])
         more = f" and {len(self.categories) - 3} more" if len(self.categories) > 3 else ""
-        return f"expected one of {some}{more}, found {_shown(value)}"
+        return f"expected one of {some}{more}, found {shown(value)}"
 
 
 class TableEncoder:
@@ -118,7 +118,7 @@ class TableEncoder:
         row is a batch of one. Raises InvalidInstances naming row, column, what was found and what was expected.
         """
         if not isinstance(instances, list):
-            raise InvalidInstances(f"expected a list of rows, found {_shown(instances)}", "instances")
+            raise InvalidInstances(f"expected a list of rows, found {shown(instances)}", "instances")
         if instances and not isinstance(instances[0], (list, dict)):
             instances = [instances]
         rows = [self._in_order(row, i) for i, row in enumerate(instances)]
@@ -140,14 +140,14 @@ class TableEncoder:
                 f"instances[{i}]",
             )
         if type(row) is not dict:
-            raise InvalidInstances(f"row {i}: expected a list or an object, found {_shown(row)}", f"instances[{i}]")
+            raise InvalidInstances(f"row {i}: expected a list or an object, found {shown(row)}", f"instances[{i}]")
         if len(row) == len(self.names):
             try:
                 return [row[name] for name in self.names]
             except KeyError:
                 pass
         missing = [name for name in self.names if name not in row]
-        name = missing[0] if missing else next(key for key in row if key not in self.names)
+        name = missing[0] if missing else cut(next(key for key in row if key not in self.names))
         problem = "is missing" if missing else f"is none of the model's ({', '.join(self.names)})"
         raise InvalidInstances(f"row {i}: column {name!r} {problem}", f"instances[{i}].{name}")
 
@@ -175,10 +175,14 @@ class TableEncoder:
         return np.ascontiguousarray(matrix[:, :SPARE])
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as the sender wrote it, cut to a length that a message can bear."""
     names = {dict: "an object", list: "a list", type(None): "null", bool: "true" if value is True else "false"}
     if type(value) is int and abs(value) >= 2**64:  # Python refuses to print very long ones
         return "an integer beyond 64 bits"
-    text = names.get(type(value)) or repr(value)
+    return cut(names.get(type(value)) or repr(value))
+
+
+def cut(text: str) -> str:
+    """The text, at most 60 characters of it."""
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conftest import MODEL_DIRS, ROOT, setting
-from daemon import Daemon, instances
+from daemon import Daemon, instances, until
 
 from utils.encode_decode import init_model, pickle_model
 
@@ -23,6 +23,12 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 def routes(names: Iterable[str]) -> str:
     """ROUTES for functions of app.py, each under its own name."""
     return ",".join(f"{name}:app:{name}" for name in names)
+
+
+def complete(daemon: Daemon, workers: int = 2) -> Daemon:
+    """A daemon that is ready, once all its workers are there."""
+    until(lambda: len(daemon.ready().workers()) == workers, 10)
+    return daemon
 
 
 class Application(Daemon):
@@ -197,3 +203,8 @@ def put(directory: Path, name: str, content: bytes) -> None:
 def digest(content: bytes) -> str:
     """The digest in a model file's trailer."""
     return content[-40:-8].hex()
+
+
+def post_head(path: str, header: str) -> bytes:
+    """A POST's head as it stands on the wire."""
+    return f"POST {path} HTTP/1.1\r\nHost: here\r\n{header}\r\n\r\n".encode()

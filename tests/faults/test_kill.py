@@ -11,7 +11,7 @@ import pytest
 from conftest import free_port
 from daemon import JSON, Daemon, until
 from figures import Figure, times
-from load import INSTANCES, Application, Load, Naive, variants
+from load import INSTANCES, Application, Load, Naive, complete, variants
 
 KILLS = times(20, 3)
 RESTARTS = times(10, 2)
@@ -38,7 +38,8 @@ def replaced(daemon: Daemon, victim: int) -> float:
 
 def test_a_killed_worker_takes_only_its_own_requests_with_it(directory: Path, figure: Figure) -> None:
     seconds, victims = [], []
-    with Application(directory, *MODELS, WORKERS="2") as daemon, Load(daemon.ready().port, ["/m0"], INSTANCES) as load:
+    served = Application(directory, *MODELS, WORKERS="2")
+    with served as daemon, Load(complete(daemon).port, ["/m0"], INSTANCES) as load:
         for _ in range(KILLS):
             time.sleep(0.5)
             victims.append(daemon.workers()[0])

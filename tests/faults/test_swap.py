@@ -14,7 +14,7 @@ from app import MODELS
 from conftest import ROOT
 from daemon import Daemon, until
 from figures import Figure, times
-from load import INSTANCES, Application, Load, Naive, Outcome, digest, memory, put, variants
+from load import INSTANCES, Application, Load, Naive, Outcome, complete, digest, memory, put, variants
 from naive import FILE, train
 
 from utils.encode_decode import MAGIC, init_model, pickle_model
@@ -106,7 +106,7 @@ def swaps(tmp_path: Path, trained: Path) -> Swaps:
 def test_swapped_model_files(swaps: Swaps, figure: Figure) -> None:
     grown: list[list[float]] = []
     with Application(swaps.directory, *NAMES, WORKERS="2") as daemon:
-        load = Load(daemon.ready().port, [f"/{name}" for name in NAMES], INSTANCES, clients=8, pause=0.005, turns=7)
+        load = Load(complete(daemon).port, [f"/{name}" for name in NAMES], INSTANCES, clients=8, pause=0.005, turns=7)
         load.keep = swaps.keep
         with load:
             for number in range(ROUNDS):
