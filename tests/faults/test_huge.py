@@ -49,9 +49,9 @@ def posted(body: bytes) -> Send:
     return lambda daemon: daemon.ask("POST", "/m0", body).status
 
 
-def value(text: str) -> Send:
-    """Posts a body whose one value is `text`."""
-    return posted(f'{{"payload": {{"instances": [[{text}]]}}}}'.encode())
+def row(text: str) -> Send:
+    """Posts a body whose one row is `text`."""
+    return posted(f'{{"payload": {{"instances": [{text}]}}}}'.encode())
 
 
 def chunk_head() -> bytes:
@@ -63,12 +63,12 @@ HUGE: dict[str, tuple[Send, int]] = {
     "1 GiB in chunks": (lambda daemon: streamed(daemon, "Transfer-Encoding: chunked", chunk_head(), b"\r\n"), 413),
     "100,000 lists deep": (posted(b'{"payload":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), 400),
     "100,000 objects deep": (posted(b'{"payload":' * 100_000 + b"1" + b"}" * 100_000), 400),
-    "an integer of 400 digits": (value("1" * 400), 422),
-    "10 MB of digits": (value("1" * 10_000_000), 400),
-    "10 MB of decimals": (value("0." + "1" * 10_000_000), 422),
-    "a text of 10 MB": (value('"' + "x" * 10_000_000 + '"'), 422),
+    "an integer of 400 digits": (row(f"[{'1' * 400}]"), 422),
+    "10 MB of digits": (row(f"[{'1' * 10_000_000}]"), 400),
+    "10 MB of decimals": (row(f"[0.{'1' * 10_000_000}]"), 422),
+    "a text of 10 MB": (row(f'["{"x" * 10_000_000}"]'), 422),
     "a key of 10 MB": (posted(b'{"payload": {"' + b"x" * 10_000_000 + b'": 1}}'), 422),
-    "a column of 10 MB": (posted(json.dumps({"payload": {"instances": [{**OBJECT, "x" * 10_000_000: 1}]}}).encode()), 422),
+    "a column of 10 MB": (row(json.dumps({**OBJECT, "x" * 10_000_000: 1})), 422),
     "a million equal keys": (posted(b'{"payload": {' + b'"a": 1, ' * 1_000_000 + b'"a": 1}}'), 422),
     "100,000 keys": (posted(json.dumps({"payload": {f"k{i}": i for i in range(100_000)}}).encode()), 422),
     "16 MiB of spaces": (posted(b" " * LIMIT), 400),
