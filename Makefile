@@ -1,7 +1,7 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test test-faults lint quality bench bench-predict bench-serve bench-peers constraints clean
+.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality bench bench-predict bench-serve bench-peers constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
@@ -25,6 +25,9 @@ test: ## make what the tests need and run them
 
 test-faults: ##- try every fault as often as tests/faults/README.md says; an hour or so
 	@FAULTS=full tests/run.sh tests/faults
+
+soak: ##- serve for MINUTES (10) under load, while models are swapped and workers killed; print what grew
+	@MINUTES="$${MINUTES:-10}" tests/run.sh tests/faults/test_soak.py
 
 lint: ## shellcheck, shfmt, ruff, mypy, hadolint
 	@tests/lint.sh

@@ -63,6 +63,8 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 class Daemon:
     """A running predict daemon in `directory`; a context manager that stops it."""
 
+    module: tuple[str, ...] = ("runtime.serve",)
+
     def __init__(self, directory: Path, routes: str, prefix: tuple[str, ...] = (), **variables: str):
         self.port = int(variables.get("PORT") or free_port())
         self._log, name = tempfile.mkstemp()
@@ -72,7 +74,7 @@ class Daemon:
         settings = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOST": "127.0.0.1"}
         settings |= {"WORKERS": "1", "DRAIN_SECONDS": "0", "LOG_FORMAT": "text", "ROUTES": routes}
         env = {**clean, **settings, **variables}
-        command = [*prefix, sys.executable, "-m", "runtime.serve"]
+        command = [*prefix, sys.executable, "-m", *self.module]
         env["PORT"] = variables.get("PORT", str(self.port))
         self.process = subprocess.Popen(command, cwd=directory, env=env, stdout=self._log, stderr=subprocess.STDOUT)
 

@@ -106,7 +106,7 @@ def test_an_empty_batch_has_an_empty_answer(models: Path) -> None:
 
 @pytest.mark.parametrize(
     ("payload", "found"),
-    [(None, "NoneType"), ([1], "list"), ("x", "str"), ({}, "keys "), ({"rows": [], "x": 1}, "keys rows, x")],
+    [(None, "null"), ([1], "a list"), ("x", "'x'"), ({}, "keys "), ({"rows": [], "x": 1}, "keys rows, x")],
 )
 def test_a_payload_without_instances_is_refused(models: Path, payload: Any, found: str) -> None:
     model = Model(init_model(NAME, models))

@@ -25,7 +25,7 @@ import onnxruntime  # noqa: E402
 
 from utils.encode_decode import ModelFileError, hmac_keys, init_model, model_path
 from utils.json_schema import schemas
-from utils.table_encoder import InvalidInstances, TableEncoder
+from utils.table_encoder import InvalidInstances, TableEncoder, cut, shown
 
 # What the event loop may be held up for: a tenth of what a person or a load balancer notices.
 QUICK_SECONDS = 0.002
@@ -91,7 +91,7 @@ class Model:
         """Answers `msg.payload["instances"]`, see predict(); raises InvalidInstances if there are none."""
         payload = msg.payload
         if not isinstance(payload, dict) or "instances" not in payload:
-            found = f"keys {', '.join(payload)}" if isinstance(payload, dict) else type(payload).__name__
+            found = f"keys {cut(', '.join(payload))}" if isinstance(payload, dict) else shown(payload)
             raise InvalidInstances(f'expected a payload {{"instances": [...]}}, found {found}', "instances")
         return self.predict(payload["instances"])
 

@@ -96,7 +96,7 @@ class TableEncoder:
         row is a batch of one. Raises InvalidInstances naming the row.
         """
         if not isinstance(instances, list):
-            raise InvalidInstances(f"expected a list of rows, found {_shown(instances)}", "instances")
+            raise InvalidInstances(f"expected a list of rows, found {shown(instances)}", "instances")
         if instances and not isinstance(instances[0], (list, dict)):
             instances = [instances]
         if set(map(type, instances)) == {list} and set(map(len, instances)) == {len(self.names)}:
@@ -113,14 +113,14 @@ class TableEncoder:
                 f"instances[{i}]",
             )
         if type(row) is not dict:
-            raise InvalidInstances(f"row {i}: expected a list or an object, found {_shown(row)}", f"instances[{i}]")
+            raise InvalidInstances(f"row {i}: expected a list or an object, found {shown(row)}", f"instances[{i}]")
         if len(row) == len(self.names):
             try:
                 return [row[name] for name in self.names]
             except KeyError:
                 pass
         missing = [name for name in self.names if name not in row]
-        name = missing[0] if missing else next(key for key in row if key not in self.names)
+        name = missing[0] if missing else cut(next(key for key in row if key not in self.names))
         problem = "is missing" if missing else f"is none of the model's ({', '.join(self.names)})"
         raise InvalidInstances(f"row {i}: column {name!r} {problem}", f"instances[{i}].{name}")
 
@@ -171,15 +171,19 @@ class TableEncoder:
         for i, row in enumerate(rows):
             for column, value in zip(self.columns, row):
                 if expected := column.expected(value, self.ignore_unknown):
-                    message = f"row {i}: column {column.name!r}: expected {expected}, found {_shown(value)}"
+                    message = f"row {i}: column {column.name!r}: expected {expected}, found {shown(value)}"
                     raise InvalidInstances(message, f"instances[{i}].{column.name}")
         raise AssertionError("no bad value in rows that were refused")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A value as the sender wrote it, cut to a length that a message can bear."""
     names = {dict: "an object", list: "a list", type(None): "null", bool: "true" if value is True else "false"}
     if type(value) is int and abs(value) >= 2**64:  # Python refuses to print very long ones
         return "an integer beyond 64 bits"
-    text = names.get(type(value)) or repr(value)
+    return cut(names.get(type(value)) or repr(value))
+
+
+def cut(text: str) -> str:
+    """The text, at most 60 characters of it."""
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -68,7 +68,7 @@ def page(endpoints: Iterable[Any]) -> bytes:
 
 
 def families(endpoints: Iterable[Any]) -> Iterator[Any]:
-    """The four metrics, as prometheus_client's own types."""
+    """The metrics, as prometheus_client's own types."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     requests = CounterMetricFamily("predict_requests", "Answers by route and status.", labels=["route", "status"])
@@ -77,7 +77,11 @@ def families(endpoints: Iterable[Any]) -> Iterator[Any]:
     model = GaugeMetricFamily(
         "predict_model_info", "1 for the model behind a route.", labels=["route", "model", "digest"]
     )
+    problem = GaugeMetricFamily(
+        "predict_model_problem", "1 while a route's model file is missing or refused.", labels=["route"]
+    )
     for endpoint in endpoints:
+        problem.add_metric([endpoint.path], float(endpoint.problem is not None))
         cells = endpoint.counts.total()
         for i, count in enumerate(cells[:STATUSES]):
             if count:
@@ -86,7 +90,7 @@ def families(endpoints: Iterable[Any]) -> Iterator[Any]:
         batch.add_metric([endpoint.path], buckets(ROWS, cells[BATCH : CELLS - 1]), cells[CELLS - 1])
         if endpoint.info:
             model.add_metric([endpoint.path, endpoint.info["model"], endpoint.info["digest"]], 1)
-    return iter((requests, latency, batch, model))
+    return iter((requests, latency, batch, model, problem))
 
 
 def buckets(bounds: Iterable[float], counts: Iterable[float]) -> list[tuple[str, float]]:

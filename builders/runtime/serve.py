@@ -13,8 +13,9 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from runtime.log import set_up, tell
 from runtime.metrics import SLOTS
 
 UNAVAILABLE = 69
+LAST_SECONDS = 0.2
 
 
 def whole(variables: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
@@ -79,15 +81,42 @@ class Worker(UvicornWorker):
         loop = asyncio.get_running_loop()
         stop, quit_now = server.handle_exit, signal.SIGQUIT
 
-        def drain(*_: Any) -> None:
-            self.wsgi.draining = True
-            loop.call_later(self.app.drain_seconds, stop, signal.SIGTERM, None)
+        def drain() -> None:
+            if not self.wsgi.draining:
+                self.wsgi.draining = True
+                tasks.append(loop.create_task(self._leave(server, stop)))
 
+        tasks = [loop.create_task(self._follow_parent(drain))]
         server.handle_exit = lambda number, frame: (
             loop.call_soon_threadsafe(drain) if number == signal.SIGTERM else stop(number, frame)
         )
         loop.add_signal_handler(quit_now, stop, quit_now, None)
         await server.serve(sockets=self.sockets)
+
+    async def _follow_parent(self, drain: Callable[[], None]) -> None:
+        """Drains once the parent is gone: nobody would end or replace this worker, and it holds the port."""
+        while os.getppid() == self.ppid:
+            await asyncio.sleep(0.5)
+        drain()
+
+    async def _leave(self, server: Server, stop: Callable[[int, Any], None]) -> None:
+        """Stops after the drain, and answers all that was sent by then; closing a socket resets what waits at it."""
+        await asyncio.sleep(self.app.drain_seconds)
+        waiting = [connection for listening in self.sockets for connection in accepted(listening)]
+        for listening in [*server.servers, *self.sockets]:
+            listening.close()
+        make = partial(self.config.http_protocol_class, self.config, server.server_state, server.lifespan.state)
+        for connection in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(make, connection)
+        await asyncio.sleep(LAST_SECONDS)  # for the requests that nobody has read yet
+        stop(signal.SIGTERM, None)
+
+
+def accepted(listening: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait to be accepted."""
+    with suppress(BlockingIOError):
+        while True:
+            yield listening.accept()[0]
 
 
 class Settings(NamedTuple):
