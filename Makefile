@@ -1,7 +1,8 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality bench bench-predict bench-serve bench-peers constraints clean
+.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size \
+	bench bench-predict bench-serve bench-peers constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
@@ -34,6 +35,9 @@ lint: ## shellcheck, shfmt, ruff, mypy, hadolint
 
 quality: ## score the three models on UCI's own split
 	@tests/quality.sh
+
+size: ## what the predict images are made of; BUDGET_MB=130 fails above that
+	@bench/size.sh
 
 bench: ##- measure predicting, serving and peers (bench/README.md); minutes to an hour
 	@bench/run.sh

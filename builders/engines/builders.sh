@@ -20,7 +20,7 @@ foreign() { # foreign IMAGE: sees to it that a builder of somebody else's is the
     die 78 "$1 is not an s2i builder (it has no label io.openshift.s2i.scripts-url)"
 }
 
-source=$(cat builders/Dockerfile builders/install.sh builders/s2i/bin/* builders/runtime/*.* | cksum | tr " " -)
+source=$(cat builders/Dockerfile builders/*.sh builders/s2i/bin/* builders/runtime/*.* | cksum | tr " " -)
 case ${1:-} in
   '') ;;
   s2i-model-python | s2i-daemon-python) [ "$(label "$1" source)" != "$source" ] || exit 0 ;;
