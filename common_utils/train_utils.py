@@ -130,8 +130,8 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, low_memory=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        kind = MemoryError if "out of memory" in str(error) else TrainingError  # the parser tells both in one kind
-        raise kind(f"{path}: expected a CSV with a header, found: {error}") from error
+        raised = MemoryError if "out of memory" in str(error) else TrainingError  # the parser tells both in one kind
+        raise raised(f"{path}: expected a CSV with a header, found: {error}") from error
     missing = [name for name in (*COLUMNS, LABEL) if name not in table]
     unknown = [str(name) for name in table if name not in (*COLUMNS, LABEL)]
     if missing or unknown:
