@@ -375,8 +375,8 @@ NO_BUILDER = "builders.sh: builder image no-such-builder can't be had; check TRA
 FAILING = {
     "setup.sh fails": ("setup.sh", "exit 1\n", "assemble: setup.sh failed as user 0"),
     "no such version": ("requirements_predict.txt", "numpy==0.0.1\n", "numpy==0.0.1"),
-    "no such function": (".s2i/environment", ROUTES.format("oracle"), "defines no function oracle"),
-    "no such module": ("predict.py", None, "there is no module finance_income_prediction.predict in the image"),
+    "no such function": (".s2i/environment", ROUTES.format("oracle"), "has no function oracle"),
+    "no such module": ("predict.py", None, "importing finance_income_prediction.predict failed: ModuleNotFoundError("),
     "no such builder": ("README.md", "", NO_BUILDER),
 }
 

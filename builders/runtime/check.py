@@ -5,12 +5,12 @@ Usage: python -m runtime.check train|predict       exit code 78 if a module isn'
 Any other trouble on import is a warning: an application may open its model at import, and it isn't there yet.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Iterator
 
 from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.message import find
 
 
 def entries(role: str) -> Iterator[tuple[str, str, str]]:
@@ -23,25 +23,22 @@ def entries(role: str) -> Iterator[tuple[str, str, str]]:
         yield f"route {route.path}", route.module, route.function
 
 
-def find(where: str, module: str, function: str) -> None:
+def look(where: str, module: str, function: str) -> None:
     """Raises ConfigurationError if there is no such module, or it doesn't define the function."""
     try:
-        imported = importlib.import_module(module)
-    except BaseException as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and f"{module}.".startswith(f"{missing}."):
-            raise ConfigurationError(f"{where}: there is no module {missing} in the image") from None
-        print(f"check: warning: {where}: importing {module} failed: {error!r}; the start will need it", file=sys.stderr)
-        return
-    if not callable(getattr(imported, function, None)):
-        raise ConfigurationError(f"{where}: {module} defines no function {function}")
+        find(where, module, function)
+    except ConfigurationError as error:
+        missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
+        if error.__cause__ is None or missing and f"{module}.".startswith(f"{missing}."):
+            raise
+        print(f"check: warning: {error}; the start will need it", file=sys.stderr)
 
 
 def main() -> int:
     """Checks every entry and returns the exit code."""
     try:
         for entry in entries(sys.argv[1]):
-            find(*entry)
+            look(*entry)
     except ConfigurationError as error:
         print(f"check: {error}", file=sys.stderr)
         return CONFIGURATION

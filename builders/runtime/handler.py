@@ -5,7 +5,6 @@ it has a payload of its own. An exception with a `status` (400 to 599) is an ans
 and `path` if it has them; any other is a 500 whose traceback goes to the log only.
 """
 
-import importlib
 import logging
 import time
 import traceback
@@ -14,9 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from runtime.environment import ConfigurationError, Route
+from runtime.environment import Route
 from runtime.log import tell
-from runtime.message import Message
+from runtime.message import Message, find, plain
 from runtime.metrics import Counts
 
 
@@ -161,14 +160,7 @@ def encode(answer: Any) -> bytes:
     """A function's answer as the body of a reply; raises TypeError for what JSON can't hold."""
     if not isinstance(answer, dict):
         raise TypeError(f"a predict function must return a dict, found {type(answer).__name__}")
-    return msgspec.json.encode(answer if "payload" in answer else {"payload": answer}, enc_hook=_plain)
-
-
-def _plain(value: Any) -> Any:
-    """The values of numpy and pandas as JSON's."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")
+    return msgspec.json.encode(answer if "payload" in answer else {"payload": answer}, enc_hook=plain)
 
 
 def failure(error: BaseException) -> Failure:
@@ -189,16 +181,4 @@ def failure(error: BaseException) -> Failure:
 
 def endpoints(routes: Iterable[Route]) -> list[Endpoint]:
     """The routes with their functions imported; raises ConfigurationError naming the route that has none."""
-    return [Endpoint(route.path, imported(route)) for route in routes]
-
-
-def imported(route: Route) -> Callable[[Message], Any]:
-    """The function behind a route; raises ConfigurationError, whose cause is what went wrong on import."""
-    where = f"route {route.path}"
-    try:
-        module = importlib.import_module(route.module)
-    except (Exception, SystemExit) as error:
-        raise ConfigurationError(f"{where}: importing {route.module} failed: {error!r}") from error
-    if not callable(getattr(module, route.function, None)):
-        raise ConfigurationError(f"{where}: {route.module} has no function {route.function}")
-    return getattr(module, route.function)
+    return [Endpoint(route.path, find(f"route {route.path}", route.module, route.function)) for route in routes]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runtime.environment import CONFIGURATION, ConfigurationError, check
-from runtime.message import Message
+from runtime.message import Message, plain
 
 # The exit codes for them in sysexits.h.
 OUT_OF_MEMORY, DISK, PERMISSION = 71, 74, 77
@@ -66,7 +66,7 @@ def main() -> int:
         return explained(error)
     if prefix == "PREDICT":
         # NaN and the infinities become null, as in the daemon's replies.
-        print(json.dumps(json.loads(json.dumps(answer, default=_plain), parse_constant=lambda _: None)))
+        print(json.dumps(json.loads(json.dumps(answer, default=plain), parse_constant=lambda _: None)))
     return 0
 
 
@@ -95,11 +95,6 @@ def explained(error: Exception) -> int:
         return 1
     print(f"train: {error}", file=sys.stderr)
     return int(getattr(error, "exit_code", CONFIGURATION))
-
-
-def _plain(value: Any) -> Any:
-    """numpy's and pandas' values as JSON's."""
-    return value.tolist()
 
 
 if __name__ == "__main__":
