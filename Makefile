@@ -1,8 +1,8 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size \
-	bench bench-predict bench-serve bench-peers constraints clean
+.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size tune \
+	bench bench-predict bench-serve bench-peers bench-build bench-train constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
@@ -50,6 +50,15 @@ bench-serve: ##- our servers under load from wrk
 
 bench-peers: ##- ours beside other model servers
 	@bench/run.sh beside
+
+bench-build: ##- building an image, beside what s2i itself needs
+	@bench/run.sh build
+
+bench-train: ##- training, beside a bare fit; SCALE=100 for a hundred times the rows too
+	@bench/run.sh training
+
+tune: ##- cross-validate the models' settings on UCI's training part; ten minutes
+	@bench/run.sh tune
 
 constraints: ##- pin everything beneath the requirements files anew, with hashes
 	@tests/constraints.sh
