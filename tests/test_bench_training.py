@@ -47,7 +47,7 @@ def test_a_slowed_train_function_is_seen(folder: Path, broken: Path) -> None:
 
 def test_a_train_function_that_fails_is_named(folder: Path, broken: Path) -> None:
     broken.write_text("def train(msg):\n    raise MemoryError('no room')\n\n\ntrain_model = None\n")
-    with pytest.raises(RuntimeError, match="logisticRegression, ours: exit code 1: .*its train function failed"):
+    with pytest.raises(RuntimeError, match="(?s)logisticRegression, ours: exit code 1: .*its train function failed"):
         training.once("ours", MODEL, folder)
 
 
