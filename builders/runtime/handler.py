@@ -67,11 +67,6 @@ class Endpoint:
         """The hook's short texts: name and digest of the model."""
         return {} if self.hook is None else self.hook.info
 
-    @property
-    def schema(self) -> dict[str, Any]:
-        """The hook's JSON schemas of request and reply, and examples; nothing if it has none."""
-        return getattr(self.hook, "schema", {})
-
     def refresh(self) -> None:
         """Lets the hook bring its model up to date; a problem is logged once and kept for /ready."""
         if self.hook is None:
@@ -99,7 +94,8 @@ class Endpoint:
             message = decode(body)
             rows = batch_size(message)
             if rows > self.max_rows:
-                raise too_many_rows(rows, self.max_rows)
+                text = f"found {rows:,} rows, expected at most {self.max_rows:,}: send fewer at once"
+                raise RequestError(413, "too_many_rows", text, "instances")
             response = Response(200, encode(self.function(message)))
         except (Exception, SystemExit) as error:  # a function that calls sys.exit() must not end the server
             response = failure(error)
@@ -148,12 +144,6 @@ def batch_size(message: Message) -> int:
     if not isinstance(instances, list):
         return 1
     return len(instances) if not instances or isinstance(instances[0], (list, dict)) else 1
-
-
-def too_many_rows(rows: int, limit: int) -> RequestError:
-    """413, saying how many rows there were and may be."""
-    message = f"found {rows:,} rows, expected at most {limit:,}: send fewer at once"
-    return RequestError(413, "too_many_rows", message, "instances")
 
 
 def encode(answer: Any) -> bytes:
