@@ -27,7 +27,7 @@ class Response(NamedTuple):
 
 
 class Failure(Response):
-    """A response for which the server, or the function, is to blame: with the traceback, for the log."""
+    """The answer to an error. `trace`: the traceback, for the log, if the server or the function is to blame."""
 
     trace: str
 
@@ -50,6 +50,7 @@ class Endpoint:
         self.function = function
         self.hook = getattr(function, "hook", None)
         self.problem: str | None = None
+        self.digest: str | None = None
         self.max_rows = 100_000
         self.counts = Counts()
 
@@ -71,18 +72,19 @@ class Endpoint:
         """Lets the hook bring its model up to date; a problem is logged once and kept for /ready."""
         if self.hook is None:
             return
-        before = self.info.get("digest")
         try:
             self.hook.refresh()
             problem = None
         except Exception as error:
             problem = str(error)
-        model: dict[str, Any] = {"route": self.path, "model": self.info.get("model"), "digest": self.info.get("digest")}
+        info = self.info if self.ready else {}
+        model: dict[str, Any] = {"route": self.path, "model": info.get("model"), "digest": info.get("digest")}
         if problem not in (None, self.problem):
             tell("model refused", f"{self.path}: {problem}", logging.WARNING, **model)
-        if model["digest"] != before:
-            event = "model swapped" if before else "model loaded"
+        if model["digest"] not in (None, self.digest):
+            event = "model swapped" if self.digest else "model loaded"
             tell(event, f"{self.path}: {event}, digest {model['digest']}", **model)
+            self.digest = model["digest"]
         self.problem = problem
 
     def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:

@@ -25,6 +25,7 @@ HEADER = f"POST {PATHS[MODEL]} HTTP/1.1\r\nHost: here\r\n".encode()
 FORMS = {
     "header": (HEADER + b"X-Slow: ", b"x"),
     "body": (HEADER + b"Content-Length: 10000\r\n\r\n", b" "),
+    "body that nobody reads": (b"POST /health HTTP/1.1\r\nHost: here\r\nContent-Length: 10000\r\n\r\n", b" "),
     "nothing": (b"", b""),
     "next header": (b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n" + HEADER, b"x"),
 }
