@@ -20,7 +20,7 @@ from traffic import closed_loop, p99, request
 MODEL = MODEL_DIRS[0]
 MANY = 200
 LIMIT = times(10, 3)  # HEADER_SECONDS and BODY_SECONDS
-HEADER = f"POST {PATHS[MODEL]} HTTP/1.1\r\nHost: here\r\n".encode()
+HEADER = f"POST {PATHS[MODEL]} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n".encode()
 # What each form sends at once, and what it sends then, byte after byte.
 FORMS = {
     "header": (HEADER + b"X-Slow: ", b"x"),
