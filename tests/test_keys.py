@@ -154,7 +154,7 @@ def test_a_key_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["keys", "./keys", "/nonexistent/keys"])
 def test_make_wants_the_key_files_full_path(path: str) -> None:
     done = run("make", "-s", "-C", MODEL, "predict", f"API_KEY_FILE={path}", env={"ENGINE": "local"})
-    text = f'run.sh: API_KEY_FILE={path}: expected the full path of a file, such as API_KEY_FILE="$PWD/keys"\n'
+    text = f'run.sh: API_KEY_FILE={path}: expected the full path of a file, such as API_KEY_FILE="$HOME/keys"\n'
     assert done.returncode == 2 and done.stderr.startswith(text)
 
 

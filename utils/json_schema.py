@@ -9,15 +9,12 @@ def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool
     """`request` and `reply`: the schemas of both payloads; `examples`: payloads of one golden row, by name."""
     columns = {column["name"]: _column(column, ignore_unknown) for column in schema["columns"]}
     in_order = {"type": "array", "prefixItems": list(columns.values()), "minItems": len(columns), "items": False}
-    by_name = {"type": "object", "properties": columns, "required": list(columns), "additionalProperties": False}
-    rows = {"type": "array", "items": {"anyOf": [in_order, by_name]}}
-    row = golden["instances"][0]
-    classes = {"enum": schema["classes"]}
-    scores = {"type": "array", "items": {"type": "number"}, "minItems": len(schema["classes"])}
-    reply = {"predictions": _list(classes), "scores": _list(scores), "labels": _list(classes)}
+    by_name = _object(columns) | {"additionalProperties": False}
+    row, classes = golden["instances"][0], {"enum": schema["classes"]}
+    scores = _list({"type": "number"}) | {"minItems": len(schema["classes"])}
     return {
-        "request": _object({"instances": {"anyOf": [rows, in_order]}}),
-        "reply": _object(reply),
+        "request": _object({"instances": {"anyOf": [_list({"anyOf": [in_order, by_name]}), in_order]}}),
+        "reply": _object({"predictions": _list(classes), "scores": _list(scores), "labels": _list(classes)}),
         "examples": {"in order": {"instances": [row]}, "by name": {"instances": [dict(zip(columns, row))]}},
     }
 

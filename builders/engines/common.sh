@@ -44,7 +44,7 @@ check_file_variables() { # check_file_variables: ends with 78 unless each one th
   local name
   for name in $FILE_VARIABLES; do
     [ -z "${!name:-}" ] || [[ ${!name} = /* && -f ${!name} ]] ||
-      die 78 "$name=${!name}: expected the full path of a file, such as $name=\"\$PWD/keys\""
+      die 78 "$name=${!name}: expected the full path of a file, such as $name=\"\$HOME/keys\""
   done
 }
 

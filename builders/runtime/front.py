@@ -4,7 +4,6 @@ All else goes to the Flask app, which is imported when first asked for: no predi
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +13,11 @@ import msgspec
 
 from runtime import metrics
 from runtime.handler import Endpoint, RequestError, Response, failure
-from runtime.log import request_id, tell, tell_request
+from runtime.log import request_id, tell_request
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Headers = dict[bytes, bytes]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 REFRESH_SECONDS = 1.0
 CUT_SECONDS = 0.25
@@ -51,7 +51,7 @@ class Disconnected(Exception):
 class Front:
     """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
 
-    guarded = False  # whether it wants a key
+    keys: tuple[bytes, ...] = ()  # see runtime/keys.py
 
     def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool = False):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
@@ -61,7 +61,6 @@ class Front:
         self.draining = False
         self.connections: Iterable[Any] = ()  # uvicorn's, once it is there
         self._waiting = 0
-        self._overloaded = False
         self._access_log = access_log
         self._noted = 200 if access_log else 400  # answers from this status on get an id, and a look for a traceback
         self._reading: dict[asyncio.Task[Any], float] = {}
@@ -97,26 +96,24 @@ class Front:
             return await self._send(send, failure(wrong_method(scope["method"], "GET, HEAD")), allow=b"GET, HEAD")
         return await own(send)
 
-    def _noting(
-        self, send: Send, scope: Scope, started: float, endpoint: Endpoint | None = None, trace: str = ""
-    ) -> Send:
+    def _noting(self, send: Send, scope: Scope, started: float, endpoint: Any = None, trace: str = "") -> Send:
         """`send`, but the reply gets the request's id, and a line in the log if it is a failure or all get one."""
         name = request_id(dict(scope["headers"]).get(b"x-request-id"))
+        noted: dict[str, Any] = {key: scope[key] for key in ("method", "path")}
 
         async def noting(event: MutableMapping[str, Any]) -> None:
             if event["type"] == "http.response.start":
                 event["headers"] = [*event["headers"], (b"x-request-id", name)]
                 if trace or self._access_log:
-                    model = {key: endpoint.info.get(key) for key in ("model", "digest")} if endpoint else {}
-                    seconds = time.perf_counter() - started
-                    tell_request(scope, event["status"], seconds, trace, request=name.decode(), **model)
+                    noted.update({key: endpoint.info.get(key) for key in ("model", "digest")} if endpoint else {})
+                    milliseconds = round((time.perf_counter() - started) * 1000, 3)
+                    noted.update(status=event["status"], milliseconds=milliseconds, request=name.decode())
+                    tell_request(trace, **noted)
             await send(event)
 
         return noting
 
-    async def _predict(
-        self, endpoint: Endpoint, method: str, headers: dict[bytes, bytes], receive: Receive
-    ) -> Response:
+    async def _predict(self, endpoint: Endpoint, method: str, headers: Headers, receive: Receive) -> Response:
         """Reads the body and has the endpoint answer it: here if that is quick, else in the inference thread."""
         if method != "POST":
             return endpoint.refuse(wrong_method(method, "POST"))
@@ -127,23 +124,15 @@ class Front:
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if len(body) <= endpoint.quick_bytes:
             return endpoint.answer(body, content_type)
-        return await self._queued(endpoint, body, content_type)
-
-    async def _queued(self, endpoint: Endpoint, body: bytearray, content_type: str) -> Response:
-        """Has the inference thread answer, unless too many wait for it; that is told once until none waits."""
         if self._waiting >= self.limits.waiting:
-            error = overloaded(self.limits.waiting)
-            if not self._overloaded:
-                tell("overloaded", str(error), logging.WARNING)
-            self._overloaded = True
-            return endpoint.refuse(error)
+            message = f"{self._waiting} batches are waiting already: try again in a second"
+            return endpoint.refuse(RequestError(503, "overloaded", message))
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
         finally:
             self._waiting -= 1
-            self._overloaded = self._overloaded and self._waiting > 0
 
     async def _body(self, length: bytes | None, receive: Receive) -> bytearray:
         """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
@@ -171,19 +160,10 @@ class Front:
             now = time.monotonic()
             for task in [task for task, deadline in self._reading.items() if deadline <= now]:
                 task.cancel()
-            since = {waiting: since.get(waiting, now) for waiting in self._without_header()}
-            for (connection, _), start in since.items():
-                if start + self.limits.header_seconds <= now:
-                    connection.transport.abort()
-
-    def _without_header(self) -> list[tuple[Any, Any]]:
-        """The connections with no request or part of a header, and the request before; uvicorn ends only idle ones."""
-        return [
-            (connection, connection.cycle)
-            for connection in self.connections
-            if connection.timeout_keep_alive_task is None
-            and (connection.cycle is None or connection.cycle.response_complete)
-        ]
+            late = [(each, each.cycle) for each in self.connections if waits_for_header(each)]
+            since = {request: since.get(request, now) for request in late}
+            for connection, _ in (request for request in late if since[request] + self.limits.header_seconds <= now):
+                connection.transport.abort()
 
     async def _chunks(self, receive: Receive) -> bytearray:
         body = bytearray()
@@ -236,7 +216,7 @@ class Front:
         """The Flask app as ASGI; importing it takes a third of a second, so not on the event loop."""
         if self._pages is None:
             loop = asyncio.get_running_loop()
-            self._pages = await loop.run_in_executor(None, _import_pages, list(self.endpoints.values()), self.guarded)
+            self._pages = await loop.run_in_executor(None, _import_pages, self)
         return self._pages
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -266,12 +246,12 @@ class Front:
             await loop.run_in_executor(None, endpoint.refresh)
 
 
-def _import_pages(endpoints: list[Endpoint], guarded: bool) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def _import_pages(front: Front) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     from a2wsgi import WSGIMiddleware
 
     from runtime.pages import create_app
 
-    return WSGIMiddleware(create_app(endpoints, guarded))
+    return WSGIMiddleware(create_app(list(front.endpoints.values()), bool(front.keys)))
 
 
 def wrong_method(method: str, allowed: str) -> RequestError:
@@ -284,6 +264,7 @@ def too_large(limit: int) -> RequestError:
     return RequestError(413, "too_large", f"the body has more than {limit:,} bytes: send fewer rows at once")
 
 
-def overloaded(limit: int) -> RequestError:
-    """503, saying how many are before this request."""
-    return RequestError(503, "overloaded", f"{limit} batches are waiting already: try again in a second")
+def waits_for_header(connection: Any) -> bool:
+    """Whether nothing or part of a header is all that uvicorn has of a request; it ends only idle ones itself."""
+    request, idle = connection.cycle, connection.timeout_keep_alive_task is not None
+    return not idle and (request is None or request.response_complete)

@@ -27,7 +27,7 @@ class Response(NamedTuple):
 
 
 class Failure(Response):
-    """A response for which the server, or the function, is to blame: with the traceback, for the log."""
+    """The answer to an error. `trace`: the traceback, for the log, if the server or the function is to blame."""
 
     trace: str
 
@@ -50,6 +50,7 @@ class Endpoint:
         self.function = function
         self.hook = getattr(function, "hook", None)
         self.problem: str | None = None
+        self.digest: str | None = None
         self.max_rows = 100_000
         self.counts = Counts()
 
@@ -67,27 +68,23 @@ class Endpoint:
         """The hook's short texts: name and digest of the model."""
         return {} if self.hook is None else self.hook.info
 
-    @property
-    def schema(self) -> dict[str, Any]:
-        """The hook's JSON schemas of request and reply, and examples; nothing if it has none."""
-        return getattr(self.hook, "schema", {})
-
     def refresh(self) -> None:
         """Lets the hook bring its model up to date; a problem is logged once and kept for /ready."""
         if self.hook is None:
             return
-        before = self.info.get("digest")
         try:
             self.hook.refresh()
             problem = None
         except Exception as error:
             problem = str(error)
-        model: dict[str, Any] = {"route": self.path, "model": self.info.get("model"), "digest": self.info.get("digest")}
+        info = self.info if self.ready else {}
+        model: dict[str, Any] = {"route": self.path, "model": info.get("model"), "digest": info.get("digest")}
         if problem not in (None, self.problem):
             tell("model refused", f"{self.path}: {problem}", logging.WARNING, **model)
-        if model["digest"] != before:
-            event = "model swapped" if before else "model loaded"
+        if model["digest"] not in (None, self.digest):
+            event = "model swapped" if self.digest else "model loaded"
             tell(event, f"{self.path}: {event}, digest {model['digest']}", **model)
+            self.digest = model["digest"]
         self.problem = problem
 
     def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
@@ -99,7 +96,8 @@ class Endpoint:
             message = decode(body)
             rows = batch_size(message)
             if rows > self.max_rows:
-                raise too_many_rows(rows, self.max_rows)
+                text = f"found {rows:,} rows, expected at most {self.max_rows:,}: send fewer at once"
+                raise RequestError(413, "too_many_rows", text, "instances")
             response = Response(200, encode(self.function(message)))
         except (Exception, SystemExit) as error:  # a function that calls sys.exit() must not end the server
             response = failure(error)
@@ -148,12 +146,6 @@ def batch_size(message: Message) -> int:
     if not isinstance(instances, list):
         return 1
     return len(instances) if not instances or isinstance(instances[0], (list, dict)) else 1
-
-
-def too_many_rows(rows: int, limit: int) -> RequestError:
-    """413, saying how many rows there were and may be."""
-    message = f"found {rows:,} rows, expected at most {limit:,}: send fewer at once"
-    return RequestError(413, "too_many_rows", message, "instances")
 
 
 def encode(answer: Any) -> bytes:

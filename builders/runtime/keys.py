@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from runtime.environment import ConfigurationError
-from runtime.front import Front, Limits, Receive, Scope, Send
-from runtime.handler import Endpoint, RequestError, failure
+from runtime.front import Front, Receive, Scope, Send
+from runtime.handler import RequestError, failure
 
 KEY = re.compile(rb"[!-~]{16,}")  # what a header can carry; a shorter one can be guessed
 FORM = "expected one key a line, each of 16 or more printable ASCII characters without spaces"
@@ -30,12 +30,6 @@ def read_keys(path: str) -> tuple[bytes, ...]:
 class GuardedFront(Front):
     """A front that wants a key for all but /health, /ready and /metrics, before it reads a body."""
 
-    guarded = True
-
-    def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool, keys: tuple[bytes, ...]):
-        super().__init__(endpoints, limits, access_log)
-        self._keys = keys
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._own or self._knows(scope):
             return await super().__call__(scope, receive, send)
@@ -46,4 +40,4 @@ class GuardedFront(Front):
 
     def _knows(self, scope: Scope) -> bool:
         scheme, _, sent = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
-        return scheme.lower() == b"bearer" and any(hmac.compare_digest(sent.strip(), key) for key in self._keys)
+        return scheme.lower() == b"bearer" and any(hmac.compare_digest(sent.strip(), key) for key in self.keys)

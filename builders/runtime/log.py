@@ -19,15 +19,15 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 def tell(event: str, message: str, level: int = logging.INFO, trace: str = "", **fields: Any) -> None:
     """Logs an event; `fields` stand in its JSON line beside time, level, event, message and traceback."""
-    LOG.log(level, message, extra={"event": event, "trace": trace, "fields": fields})
+    LOG.log(level, message, extra={"trace": trace, "fields": {"event": event, **fields}})
 
 
-def tell_request(scope: Mapping[str, Any], status: int, seconds: float, trace: str, **fields: Any) -> None:
+def tell_request(trace: str, **fields: Any) -> None:
     """Logs the answer to a request, as an error if there is a traceback; never a header or a body."""
-    method, path, milliseconds = scope["method"], scope["path"], round(seconds * 1000, 3)
-    fields = {"method": method, "path": path, "status": status, "milliseconds": milliseconds, **fields}
-    message = f"{method} {quote(path)} {status} in {milliseconds} ms (request {fields['request']})"
-    tell("failure" if trace else "request", message, logging.ERROR if trace else logging.INFO, trace, **fields)
+    event, level = ("failure", logging.ERROR) if trace else ("request", logging.INFO)
+    path = quote(fields["path"])  # which may hold a line's end
+    message = "{method} {0} {status} in {milliseconds} ms (request {request})".format(path, **fields)
+    tell(event, message, level, trace, **fields)
 
 
 def request_id(sent: bytes | None) -> bytes:
@@ -35,33 +35,20 @@ def request_id(sent: bytes | None) -> bytes:
     return sent if sent and REQUEST_ID.fullmatch(sent) else secrets.token_hex(8).encode()
 
 
-class Text(logging.Formatter):
-    """Progress as `---> message`, trouble as `predict: message`, with the traceback before it."""
+class Lines(logging.Formatter):
+    """JSON, in which a message that isn't ours has its logger's name as `event`; or text, a traceback first."""
+
+    as_json = True
 
     def format(self, record: logging.LogRecord) -> str:
-        start = "--->" if record.name == LOG.name and record.levelno == logging.INFO else f"{record.name}:"
-        return f"{self.trace(record)}{start} {record.getMessage()}"
-
-    def trace(self, record: logging.LogRecord) -> str:
-        """The traceback of our own events and of anybody's."""
-        trace: str = getattr(record, "trace", "")
-        return trace or (f"{self.formatException(record.exc_info)}\n" if record.exc_info else "")
-
-
-class Json(Text):
-    """One line; of a message that isn't ours, `event` is the logger's name."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "event": getattr(record, "event", record.name),
-            "message": record.getMessage(),
-            "process": record.process,
-            **getattr(record, "fields", {}),
-        }
-        trace = self.trace(record)
-        return json.dumps({**line, "traceback": trace} if trace else line, default=str)
+        raised = f"{self.formatException(record.exc_info)}\n" if record.exc_info else ""
+        trace, message, level = getattr(record, "trace", raised), record.getMessage(), record.levelname.lower()
+        if not self.as_json:
+            return f"{trace}{'--->' if (record.name, level) == (LOG.name, 'info') else f'{record.name}:'} {message}"
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": time, "level": level, "event": record.name, "message": message, "process": record.process}
+        line |= getattr(record, "fields", {}) | ({"traceback": trace} if trace else {})
+        return json.dumps(line, default=str)
 
 
 class Streams(logging.StreamHandler):  # type: ignore[type-arg]
@@ -74,10 +61,10 @@ class Streams(logging.StreamHandler):  # type: ignore[type-arg]
 
 def set_up(variables: Mapping[str, str]) -> None:
     """Takes over the log of the whole process; raises ConfigurationError for a LOG_FORMAT that there isn't."""
-    formats = {"json": Json(), "text": Text()}
     wanted = variables.get("LOG_FORMAT") or ("text" if sys.stderr.isatty() else "json")
-    handler = Streams()
-    handler.setFormatter(formats.get(wanted, formats["text"]))
+    handler, formatter = Streams(), Lines()
+    formatter.as_json = wanted == "json"
+    handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], force=True)
-    if wanted not in formats:
+    if wanted not in ("json", "text"):
         raise ConfigurationError(f"LOG_FORMAT={wanted}: expected json or text")

@@ -221,8 +221,9 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
     for name, alias in (("MODElNAME", "MODEL_NAME"), ("MODEL_NAME", "MODElNAME")):
         if variables.get(alias):
             variables.setdefault(name, variables[alias])
-    common = endpoints(routes), settings.limits, settings.access_log
-    front = GuardedFront(*common, settings.keys) if settings.keys else Front(*common)
+    kind = GuardedFront if settings.keys else Front
+    front = kind(endpoints(routes), settings.limits, settings.access_log)
+    front.keys = settings.keys
     for endpoint in front.endpoints.values():
         endpoint.refresh()
     return front
