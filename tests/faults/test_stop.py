@@ -31,7 +31,8 @@ def stopped(daemon: Daemon, honour: bool) -> Counter[str]:
         seconds = time.monotonic() - started
         assert seconds < DRAIN_SECONDS + 15
     kinds = {200: "answered", 0: "lost", -1: "refused"}
-    return Counter(kinds.get(outcome.status, "failed") for outcome in load.outcomes) + Counter(late=seconds > DRAIN_SECONDS + 2, code=code)
+    seen = Counter(kinds.get(outcome.status, "failed") for outcome in load.outcomes)
+    return seen + Counter(late=seconds > DRAIN_SECONDS + 2, code=code)
 
 
 def ours(directory: Path, honour: bool) -> Counter[str]:
