@@ -32,7 +32,7 @@ from runtime.log import set_up, tell
 from runtime.metrics import SLOTS
 
 UNAVAILABLE = 69
-LAST_SECONDS = 0.2
+LAST_TURNS = 10
 
 
 def whole(variables: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
@@ -108,7 +108,8 @@ class Worker(UvicornWorker):
         make = partial(self.config.http_protocol_class, self.config, server.server_state, server.lifespan.state)
         for connection in waiting:
             await asyncio.get_running_loop().connect_accepted_socket(make, connection)
-        await asyncio.sleep(LAST_SECONDS)  # for the requests that nobody has read yet
+        for _ in range(LAST_TURNS):  # of the event loop, each of which reads what has come
+            await asyncio.sleep(0.02)
         stop(signal.SIGTERM, None)
 
 

@@ -35,6 +35,8 @@ def document() -> Flask:
     import pandas as pd
 
     app = Flask("naive")
+    if FILE.exists():
+        pickle.loads(FILE.read_bytes())  # imports scikit-learn before the first request
 
     @app.post("/predict")
     def predict() -> dict[str, Any]:

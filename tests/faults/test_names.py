@@ -14,8 +14,9 @@ ROWS = 2_000
 COMMANDS = [
     "$(touch canary)", "`touch canary`", "; touch canary;", "& touch canary &", "| touch canary", "&& touch canary #",
     "$(shell touch canary)", "${shell touch canary}", "$$(touch canary)", "'; touch canary; '", '"; touch canary; "',
-    "x\ntouch canary", "x\n\ttouch canary\n", "$(eval x:;touch canary)", "$(error x)", "> canary", "$HOME", "~",
+    "x\ntouch canary", "x\n\ttouch canary\n", "$(eval touch canary)", "$(error x)", "> canary", "$HOME", "~",
 ]  # fmt: skip
+# No name has a colon: PYTHONPATH could not hold it.
 ODD = ["a b", " a ", "a'b\"", "a\\b", "a\tb", "*?[a]", "{a,b}", "-k", "#a", "!!", "a=b", "a%b", "ünï"]
 NAMES = [*COMMANDS, *ODD]
 TRIED = NAMES[:: times(1, 15)]

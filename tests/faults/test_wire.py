@@ -81,7 +81,7 @@ def tried_on(daemon: Daemon, case: Case) -> tuple[str, str]:
 
 def test_no_bytes_harm_the_server(daemon: Daemon, figure: Figure) -> None:
     workers = daemon.workers()
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(12) as pool:
         tried = dict(zip(CASES, pool.map(lambda case: tried_on(daemon, case), CASES)))
     kinds = Counter(kind for kind, _ in tried.values())
     problems = {case.what: problem for case, (_, problem) in tried.items() if problem}
