@@ -1,7 +1,7 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size tune \
+.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size inspect tune \
 	bench bench-predict bench-serve bench-peers bench-build bench-train constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
@@ -38,6 +38,9 @@ quality: ## score the three models on UCI's own split
 
 size: ## what the predict images are made of; BUDGET_MB=130 fails above that
 	@bench/size.sh
+
+inspect: ##- show what is in a model file or pickle, and if it is sound (MODEL=adult_income_rf, or a path)
+	@extras/inspect.sh
 
 bench: ##- measure predicting, serving and peers (bench/README.md); minutes to an hour
 	@bench/run.sh

@@ -3,7 +3,7 @@
 # A variable given on the command line may hold make's own syntax; `override … := $(value …)` keeps $(shell …) text.
 # Recipes read variables from the environment ("$$PORT"), so that no quote in them reaches the shell's grammar.
 PUBLIC := ENGINE PORT PAYLOAD DETACH SETUP UNKNOWN WORKERS MODEL_NAME DATASET_NAME CONTAINER_NAME MODEL_DIRS PYTHON \
-	API_KEY_FILE MODEL_HMAC_KEY_FILE BASE_IMAGE ASSEMBLE_USER TRAIN_BUILDER PREDICT_BUILDER MINUTES BUDGET_MB
+	API_KEY_FILE MODEL MODEL_HMAC_KEY_FILE BASE_IMAGE ASSEMBLE_USER TRAIN_BUILDER PREDICT_BUILDER MINUTES BUDGET_MB
 define plain_text
 override $(1) := $$(value $(1))
 export $(1)

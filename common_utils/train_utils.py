@@ -62,7 +62,7 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
     `msg.payload`: {"$ref": "data/….csv", "model_name": NAME}. A stratified 30 % is held out; with
     "train_rows": N the first N rows are the training part and all others are held out.
     `numbers`: "raw" as they are (trees), or "binned" into quantiles, one column per bin (linear models).
-    Raises TrainingError, and ModelFileError for an estimator that ONNX doesn't answer for exactly.
+    Raises TrainingError, OSError, ModelFileError for a bad key or an estimator that ONNX doesn't answer for exactly.
     """
     payload = checked_payload(msg.payload)
     if not hasattr(estimator, "predict_proba"):

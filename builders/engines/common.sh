@@ -2,7 +2,8 @@
 # Summary: what build.sh and the engines share: messages, names, the choice of Python.
 # Usage:   . builders/engines/common.sh      (from a script that has changed to the repository's root)
 #
-# Exit codes: 0 ok, 1 failed, 2 usage, 69 a needed program or service isn't there, 77 permission, 78 configuration.
+# Exit codes: 0 ok, 1 failed, 2 usage, 69 a needed program or service isn't there, 71 out of memory, 74 disk full or
+# read-only, 77 permission, 78 configuration.
 set -euo pipefail
 
 say() { printf -- '---> %s\n' "$*"; }

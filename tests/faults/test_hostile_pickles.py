@@ -77,6 +77,7 @@ def roads(command: str) -> dict[str, bytes]:
     """Every way by which a pickle can import a name or call it."""
     argument = text(command)
     system = text("os") + text("system") + b"\x93"
+    from_memo = text("os") + b"\x940" + text("system") + b"\x940h\x00h\x01\x93"
     named = b"cos\nsystem\n"
     return {
         "global": PROTO + named + argument + b"\x85R" + STOP,
@@ -88,18 +89,19 @@ def roads(command: str) -> dict[str, bytes]:
         "build": PROTO + b"cos\nsystem\n}" + text("a") + argument + b"sb" + STOP,
         "dotted": PROTO + text("numpy") + text("f2py.os.system") + b"\x93" + argument + b"\x85R" + STOP,
         "dotted-collections": PROTO + text("collections") + text("_sys.modules") + b"\x93" + STOP,
-        "memo-names": PROTO
-        + text("os")
-        + b"\x940"
-        + text("system")
-        + b"\x940h\x00h\x01\x93"
-        + argument
-        + b"\x85R"
-        + STOP,
+        "memo-names": PROTO + from_memo + argument + b"\x85R" + STOP,
         "builtins": PROTO + b"cbuiltins\neval\n" + text("1") + b"\x85R" + STOP,
         "in-a-key": PROTO + b"}" + named + argument + b"\x85R" + text("a") + b"s" + STOP,
         "in-golden": PROTO + b"}(" + text("golden") + named + argument + b"\x85Ru" + STOP,
         "behind-a-dict": pickle.dumps(KEYS, 5)[:-1] + b"0" + named + argument + b"\x85R" + STOP,
+        **{f"protocol-{number}": calls(command, number) for number in range(6)},
+        **outside(),
+    }
+
+
+def outside() -> dict[str, bytes]:
+    """What a loader would have to bring: extension codes, persistent objects, buffers."""
+    return {
         "ext1": PROTO + b"\x82\x01" + STOP,
         "ext2": PROTO + b"\x83\x01\x00" + STOP,
         "ext4": PROTO + b"\x84\x01\x00\x00\x00" + STOP,
@@ -108,15 +110,11 @@ def roads(command: str) -> dict[str, bytes]:
         "next-buffer": PROTO + b"\x97" + STOP,
         "readonly-buffer": PROTO + b"\x97\x98" + STOP,
         "bytearray8": pickle.dumps(bytearray(b"model"), 5),
-        **{f"protocol-{number}": calls(command, number) for number in range(6)},
     }
 
 
 def bombs() -> dict[str, bytes]:
-    """A few bytes that ask for much: memory by lengths and memo places, doubling, depth."""
-    doubled = b"]\x94" + b"".join(
-        b"]\x94(" + b"h" + bytes([place]) + b"h" + bytes([place]) + b"e" for place in range(60)
-    )
+    """A few bytes that ask for much memory: by lengths, by memo places, by their shape."""
     return {
         "long1": PROTO + b"\x8a\xff" + STOP,
         "long4": PROTO + b"\x8b" + struct.pack("<i", 2**31 - 1) + STOP,
@@ -128,6 +126,16 @@ def bombs() -> dict[str, bytes]:
         "put": PROTO + b"}p2147483647\n" + STOP,
         "binput": PROTO + b"}q\xff" + STOP,
         "long-binput": PROTO + b"}r" + struct.pack("<I", 2**29) + STOP,
+        **shapes(),
+    }
+
+
+def shapes() -> dict[str, bytes]:
+    """Doubling, depth, frames: pickles whose form asks for much."""
+    doubled = b"]\x94" + b"".join(
+        b"]\x94(" + b"h" + bytes([place]) + b"h" + bytes([place]) + b"e" for place in range(60)
+    )
+    return {
         "doubled-lists": PROTO + doubled + STOP,
         "a-list-in-itself": PROTO + b"]\x94h\x00a" + STOP,
         "dup": PROTO + b"](2" + STOP,

@@ -1,0 +1,1 @@
+"""Tools for people around the models; never part of an image."""
