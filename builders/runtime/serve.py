@@ -6,6 +6,7 @@ taken port.
 
 import asyncio
 import errno
+import gc
 import logging
 import os
 import signal
@@ -227,6 +228,7 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
     front.keys = settings.keys
     for endpoint in front.endpoints.values():
         endpoint.refresh()
+    gc.freeze()  # what is here now stays: no collection need look at it, or write to the memory that workers share
     return front
 
 
