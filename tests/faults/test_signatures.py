@@ -234,7 +234,13 @@ def test_make_train_signs_and_make_predict_once_verifies(signed: Path) -> None:
     assert code != 0 and "its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE" in said
 
 
-def test_make_predict_ends_with_78_for_a_bad_key(signed: Path) -> None:
-    done = make(signed, MODEL, "predict", engine="local", MODEL_HMAC_KEY_FILE=signed / "none")
-    assert done.returncode != 0 and "Error 78" in done.stderr
-    assert f"MODEL_HMAC_KEY_FILE={signed}/none: {EXPECTED}[] bytes" in done.stderr
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "/none: expected the full path of a file"), ("short\n", "found keys of [5] bytes")]
+)
+def test_make_predict_ends_with_78_for_a_bad_key(signed: Path, content: str | None, said: str) -> None:
+    """make tells that there is no such file, the server that what is in it is no key."""
+    name = "none" if content is None else "short"
+    if content is not None:
+        (signed / name).write_text(content)
+    done = make(signed, MODEL, "predict", engine="local", MODEL_HMAC_KEY_FILE=signed / name)
+    assert "Error 78" in done.stderr and said in done.stderr
