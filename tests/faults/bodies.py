@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from clients import INSTANCES
 from hypothesis import strategies as st
-from load import INSTANCES
 
 ROWS = json.loads(INSTANCES)["payload"]["instances"]
 LIST = next(row for row in ROWS if isinstance(row, list))

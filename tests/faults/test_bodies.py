@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from bodies import CORPUS, TYPES, mutated
+from clients import PYTHONPATH, Naive, complete
 from conftest import MODEL_DIRS, ROOT
 from daemon import PATHS, ROUTES, Answer, Daemon, received, until
 from figures import Figure, times
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from load import PYTHONPATH, Naive, complete
 from naive import FILE, train
 
 MUTATIONS = times(20_000, 1_500)

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from clients import INSTANCES, Application, Naive, put, variants
 from conftest import ROOT
 from daemon import Daemon, until
 from figures import Figure, times
-from load import INSTANCES, Application, Naive, put, variants
 from naive import FILE, train
 from test_serve import HELD
 

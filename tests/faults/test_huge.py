@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from bodies import OBJECT
+from clients import INSTANCES, Application, Naive, memory, post_head, reset_peak, variants
 from conftest import ROOT
 from daemon import JSON, Daemon, until
 from figures import Figure, times
-from load import INSTANCES, Application, Naive, memory, post_head, reset_peak, variants
 from naive import FILE, train
 
 LIMIT = 16 << 20

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clients import INSTANCES, Application, Load, Naive, complete, variants
 from conftest import free_port
 from daemon import JSON, Daemon, until
 from figures import Figure, times
-from load import INSTANCES, Application, Load, Naive, complete, variants
 
 KILLS = times(20, 3)
 RESTARTS = times(10, 2)

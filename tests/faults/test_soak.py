@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from clients import INSTANCES, Application, Load, Outcome, complete, fields, memory, put, variants
 from daemon import Daemon
 from figures import Figure, times
-from load import INSTANCES, Application, Load, Outcome, complete, fields, memory, put, variants
 
 SECONDS = 60 * float(os.environ.get("MINUTES") or times(1, 0.2))
 LEAK_SECONDS = min(SECONDS, 7)

@@ -5,9 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from clients import INSTANCES, Application, Load, Naive, variants
 from daemon import Daemon
 from figures import Figure, times
-from load import INSTANCES, Application, Load, Naive, variants
 
 RUNS = times(20, 2)
 STOCK_RUNS = times(5, 1)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 from app import MODELS
+from clients import INSTANCES, Application, Load, Naive, Outcome, complete, digest, memory, put, variants
 from conftest import ROOT
 from daemon import Daemon, until
 from figures import Figure, times
-from load import INSTANCES, Application, Load, Naive, Outcome, complete, digest, memory, put, variants
 from naive import FILE, train
 
 from utils.encode_decode import MAGIC, init_model, pickle_model

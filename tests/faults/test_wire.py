@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from clients import Application, Naive, complete, variants
 from conftest import free_port
 from daemon import Daemon, until
 from figures import Figure, times
-from load import Application, Naive, complete, variants
 from wire import CASES, Case
 
 IDLE_SECONDS = 0.3
