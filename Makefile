@@ -1,8 +1,8 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size inspect tune \
-	bench bench-predict bench-serve bench-peers bench-build bench-train constraints clean
+.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size inspect tune
+.PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-train constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
@@ -59,6 +59,8 @@ bench-build: ##- building an image, beside what s2i itself needs
 
 bench-train: ##- training, beside a bare fit; SCALE=100 for a hundred times the rows too
 	@bench/run.sh training
+
+bench-size: size ##- the same as make size
 
 tune: ##- cross-validate the models' settings on UCI's training part; ten minutes
 	@bench/run.sh tune

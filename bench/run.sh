@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Summary: runs a benchmark, or all of them, with what it needs; results go to bench/results (RESULTS).
-# Usage:   bench/run.sh [predict|serve|beside|build|training]       (make bench, make bench-serve)
+# Usage:   bench/run.sh [predict|serve|beside|build|training|size|tune]       (make bench, make bench-serve)
 #
 # ROUNDS and SECONDS_EACH make it longer or shorter. The servers run on the local engine, on loopback, under wrk.
 set -euo pipefail
@@ -8,9 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/environment.sh bench bench/requirements.txt builders/runtime/requirements.txt ./*/requirements_train.txt
 export PYTHONPATH=$PWD:$PWD/builders PYTHONDONTWRITEBYTECODE=1
 ls models/*.pkl >/dev/null 2>&1 || make ENGINE=local train-all
-for benchmark in "${@:-predict serve beside build training}"; do
+for benchmark in "${@:-predict serve beside build training size}"; do
   for name in $benchmark; do
     say "Benchmark: $name"
-    "$BIN/python" "bench/$name.py"
+    if [ "$name" = size ]; then bench/size.sh; else "$BIN/python" "bench/$name.py"; fi
   done
 done

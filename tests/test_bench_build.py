@@ -49,7 +49,7 @@ def test_a_build_that_fails_and_a_slower_one_are_seen(tmp_path: Path, capsys: py
     assert list(clone.glob(".local/images/*/finance_income_prediction/predict.py")) != []
     (clone / build.MODEL / "predict.py").write_text("def nobody(): ...\n")
     assert math.isnan(build.again("local", clone))
-    assert "defines no function predict_adult_income_lr" in capsys.readouterr().err
+    assert "has no function predict_adult_income_lr" in capsys.readouterr().err
 
 
 def test_the_floor_does_less_than_a_build(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def test_a_server_with_keys_is_asked_with_one(docker_clone: Path, tmp_path: Path
     known = make(docker_clone, MODEL, "test-endpoint", PORT=port, API_KEY_FILE=keys)
     stranger = make(docker_clone, MODEL, "test-endpoint", PORT=port)
     image = image_of(docker_clone, MODEL, "predict")
-    written = run("docker", "exec", image, "sh", "-c", 'echo >>"$API_KEY_FILE"')
+    written = run("docker", "exec", "--user", "0", image, "sh", "-c", 'echo >>"$API_KEY_FILE"')
     assert make(docker_clone, MODEL, "stop").returncode == 0
     assert known.returncode == 0 and "found 401" in stranger.stderr, known.stderr
     assert written.returncode != 0 and "Read-only file system" in written.stderr

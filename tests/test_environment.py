@@ -290,6 +290,7 @@ def test_the_command_refuses_an_unreadable_file(tmp_path: Path, content: bytes, 
 def test_the_start_refuses_what_the_variables_show(tmp_path: Path, role: str, content: bytes, problem: str) -> None:
     program = {"train": "train", "predict": "serve"}[role]
     env = {**read(written(tmp_path, content)), "PYTHONPATH": str(ROOT / "builders"), "PORT": str(free_port())}
+    env["LOG_FORMAT"] = "text"
     refused("-m", f"runtime.{program}", cwd=tmp_path, text=f"{role}: {problem}", env=env)
 
 

@@ -146,7 +146,7 @@ def test_it_answers_once_without_a_server(built: Built) -> None:
 
 @pytest.mark.docker
 def test_a_start_without_its_pickle_names_route_and_file(built: Built) -> None:
-    started = run("docker", "run", "--rm", "-e", "MODElNAME=missing", f"{built.name}-predict")
+    started = run("docker", "run", "--rm", "-e", "MODElNAME=missing", "-e", "LOG_FORMAT=text", f"{built.name}-predict")
     assert started.returncode == 78
     reason = started.stderr.splitlines()[-1]
     assert reason.startswith("predict: route income/predict: importing income.predict failed: FileNotFoundError(")
