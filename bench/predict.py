@@ -4,6 +4,7 @@ Beside it, on one thread each: the least that could be done (decode + encode by 
 on a ready float32 matrix), and the usual way (a scikit-learn pipeline on a DataFrame).
 """
 
+import gc
 import importlib
 import json
 import os
@@ -108,6 +109,7 @@ def main() -> None:
     train, held_out = split(read_table(data_file("data/adult_income-prepped.csv")), None)
     rows, columns = rows_of(held_out), [name for name in train if name != LABEL]
     lines, measured = [], {}
+    gc.freeze()  # as the server does: else collections look at all of scikit-learn and pandas at every large batch
     for directory, name in models():
         pipeline = fitted(directory, train)
         endpoint = Endpoint(name, served(name)(lambda msg, model: model.answer(msg)))
