@@ -102,6 +102,8 @@ class Worker(UvicornWorker):
 
     async def _leave(self, server: Server, stop: Callable[[int, Any], None]) -> None:
         """Stops after the drain, and answers all that was sent by then; closing a socket resets what waits at it."""
+        while not server.started:  # told to leave while it was starting: what is closed below isn't there yet
+            await asyncio.sleep(0.05)
         await asyncio.sleep(self.app.drain_seconds)
         waiting = [connection for listening in self.sockets for connection in accepted(listening)]
         for listening in [*server.servers, *self.sockets]:
