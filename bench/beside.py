@@ -21,7 +21,7 @@ from bench.peers.table import rows
 
 CASES = [(1, 1), (1, 16), (1, 64), (1, 256), (100, 4), (1000, 1)]
 MODES = ("users", "ours")
-# Times as many answers per second as the peer: by mode and rows, on 16 connections.
+# Times as many answers per second as the peer: by mode and rows, on 16, 4 and 1 connections.
 GOALS = {("users", 1): 60.0, ("users", 100): 15.0, ("users", 1000): 1.0, ("ours", 1): 3.0}
 DOCUMENT_GOALS = {("users", 1): 150.0, ("users", 100): 40.0, ("users", 1000): 1.0}
 MODEL = os.environ.get("MODEL") or "adult_income_xgb"

@@ -5,7 +5,6 @@ on a ready float32 matrix), and the usual way (a scikit-learn pipeline on a Data
 """
 
 import gc
-import importlib
 import json
 import os
 import time
@@ -14,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 from measure import ROOT, alternate, median_of, plot, ratio, report, verdict
+from train_once import asked_for
 
 os.environ["UNKNOWN"] = "ignore"  # one held-out row has a country that training never saw
 from runtime.handler import Endpoint, decode  # noqa: E402
@@ -38,11 +38,7 @@ def models() -> list[tuple[str, str]]:
 
 def fitted(directory: str, train: pd.DataFrame) -> Any:
     """The pipeline that a model's train.py asks for, fitted here, its estimator on one thread."""
-    module = importlib.import_module(f"{directory}.train")
-    asked: dict[str, Any] = {}
-    module.train_model = lambda msg, estimator, description, numbers="raw": asked.update(e=estimator, n=numbers)
-    module.train(None)
-    pipeline = make_pipeline(asked["e"], asked["n"], train)
+    pipeline = make_pipeline(*asked_for(directory), train)
     fit(pipeline, train)
     if hasattr(pipeline["estimator"], "n_jobs"):
         pipeline["estimator"].n_jobs = 1

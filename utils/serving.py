@@ -105,7 +105,7 @@ class Model:
         if len(rows) == 1 and self._one_row is not None:
             predictions, scores = self._one_row.run(self.encoder, rows)
         else:
-            predictions, matrix = self.run(self.encoder.encode(rows))
+            predictions, matrix = self.run(self.encoder.matrix(rows))
             scores = matrix.tolist()
         return {"predictions": predictions, "scores": scores, "labels": self.classes}
 

@@ -78,7 +78,10 @@ class TableEncoder:
 
         Raises InvalidInstances naming row, column, what was found and what was expected.
         """
-        rows = self.rows(instances)
+        return self.matrix(self.rows(instances))
+
+    def matrix(self, rows: list[Sequence[Any]]) -> np.ndarray:
+        """The matrix (rows x width, float32) of rows(); raises InvalidInstances as encode() does."""
         matrix = np.zeros((len(rows), self.width), dtype=np.float32)
         if len(rows) < FEW_ROWS:
             self.write_by_row(rows, matrix.reshape(-1).data)
@@ -147,7 +150,7 @@ class TableEncoder:
             self._refuse(rows)
 
     def _by_column(self, rows: list[Sequence[Any]], matrix: np.ndarray) -> None:
-        """Writes column by column, several times faster on many rows; raises as _by_row does."""
+        """Writes column by column, several times faster on many rows; raises another error for a bad value."""
         cells = matrix.reshape(-1)
         starts = np.arange(0, cells.size, self.width)
         for values, (places, place, edges) in zip(zip(*rows), self._plan):

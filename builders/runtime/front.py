@@ -51,13 +51,14 @@ class Disconnected(Exception):
 class Front:
     """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
 
-    keys: tuple[bytes, ...] = ()  # see runtime/keys.py
-
-    def __init__(self, endpoints: list[Endpoint], limits: Limits, access_log: bool = False):
+    def __init__(
+        self, endpoints: list[Endpoint], limits: Limits, access_log: bool = False, keys: tuple[bytes, ...] = ()
+    ):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
         for endpoint in endpoints:
             endpoint.max_rows = limits.rows
         self.limits = limits
+        self.keys = keys  # see runtime/keys.py
         self.draining = False
         self.connections: Iterable[Any] = ()  # uvicorn's, once it is there
         self._waiting = 0

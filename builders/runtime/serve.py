@@ -226,8 +226,7 @@ def prepare(variables: MutableMapping[str, str], settings: Settings) -> Any:
         if variables.get(alias):
             variables.setdefault(name, variables[alias])
     kind = GuardedFront if settings.keys else Front
-    front = kind(endpoints(routes), settings.limits, settings.access_log)
-    front.keys = settings.keys
+    front = kind(endpoints(routes), settings.limits, settings.access_log, settings.keys)
     for endpoint in front.endpoints.values():
         endpoint.refresh()
     gc.freeze()  # what is here now stays: no collection need look at it, or write to the memory that workers share

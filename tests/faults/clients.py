@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from conftest import MODEL_DIRS, ROOT, setting
 from daemon import Daemon, instances, until
+from traffic import request
 
 from utils.encode_decode import init_model, pickle_model
 
@@ -143,12 +144,6 @@ class Load:
             return Outcome(0, sent, time.monotonic(), worker=worker), False
         told = re.search(rb'"pid":(\d+)', body)
         return Outcome(status, sent, time.monotonic(), body, int(told[1]) if told else worker), kept
-
-
-def request(method: str, path: str, body: bytes = b"") -> bytes:
-    """A request as it stands on the wire."""
-    kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
-    return f"{method} {path} HTTP/1.1\r\nHost: here\r\n{kind}\r\n".encode() + body
 
 
 async def exchange(streams: Streams, data: bytes) -> tuple[int, bytes, bool]:

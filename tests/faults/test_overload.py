@@ -18,7 +18,7 @@ SECONDS = times(20, 2)
 def batch() -> bytes:
     """A request with many rows."""
     rows = json.loads(instances(MODEL))["payload"]["instances"]
-    return request(PATHS[MODEL], json.dumps({"payload": {"instances": (rows * ROWS)[:ROWS]}}).encode())
+    return request("POST", PATHS[MODEL], json.dumps({"payload": {"instances": (rows * ROWS)[:ROWS]}}).encode())
 
 
 def overload(port: int) -> tuple[float, float, Counter[tuple[int, str]]]:

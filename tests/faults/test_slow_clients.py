@@ -86,7 +86,7 @@ class Slow:
 
 def test_slow_clients_are_cut_in_time_and_others_do_not_notice(trained: Path, figure: Figure) -> None:
     limits = {"HEADER_SECONDS": str(LIMIT), "BODY_SECONDS": str(LIMIT)}
-    sent, seconds = request(PATHS[MODEL], instances(MODEL)), LIMIT * 0.8
+    sent, seconds = request("POST", PATHS[MODEL], instances(MODEL)), LIMIT * 0.8
     with Daemon(trained, ROUTES[MODEL], **limits) as daemon:
         port = daemon.ready().port
         closed_loop(port, sent, 4, 1)
@@ -153,7 +153,7 @@ def naive_server(trained: Path) -> Iterator[int]:
 def answered(port: int, seconds: float) -> bool:
     """Whether a server answers a prediction with 200 within `seconds`."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), seconds) as connection:
-        connection.sendall(request(PATHS[MODEL], instances(MODEL)))
+        connection.sendall(request("POST", PATHS[MODEL], instances(MODEL)))
         return connection.recv(100).startswith(b"HTTP/1.1 200 ")
     return False
 

@@ -19,10 +19,10 @@ class Reply(NamedTuple):
     seconds: float
 
 
-def request(path: str, body: bytes) -> bytes:
-    """A POST as it stands on the wire."""
-    lines = (f"POST {path} HTTP/1.1", "Host: here", "Content-Type: application/json", f"Content-Length: {len(body)}")
-    return "\r\n".join([*lines, "", ""]).encode() + body
+def request(method: str, path: str, body: bytes = b"") -> bytes:
+    """A request as it stands on the wire."""
+    kind = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if body else ""
+    return f"{method} {path} HTTP/1.1\r\nHost: here\r\n{kind}\r\n".encode() + body
 
 
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> Reply:
