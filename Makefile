@@ -1,7 +1,7 @@
 # The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size inspect tune
+.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size inspect sbom tune
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-train constraints clean
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
@@ -41,6 +41,9 @@ size: ## what the predict images are made of; BUDGET_MB=130 fails above that
 
 inspect: ##- show what is in a model file or pickle, and if it is sound (MODEL=adult_income_rf, or a path)
 	@extras/inspect.sh
+
+sbom: ##- list the packages in each image that was built, as CycloneDX JSON in .local/sbom
+	@extras/sbom.sh
 
 bench: ##- measure predicting, serving and peers (bench/README.md); minutes to an hour
 	@bench/run.sh

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tests/environment.sh bench bench/requirements.txt builders/runtime/requirements.txt ./*/requirements_train.txt
-export PYTHONPATH=$PWD:$PWD/builders PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH=$PWD:$PWD/builders
 ls models/*.pkl >/dev/null 2>&1 || make ENGINE=local train-all
 for benchmark in "${@:-predict serve beside build training size}"; do
   for name in $benchmark; do

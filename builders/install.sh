@@ -36,9 +36,9 @@ fetch_uv() { # fetch_uv DIR: puts a uv program into DIR/bin
   mv "$1.$$" "$1" 2>/dev/null || rm -rf "$1.$$"
 }
 
-notice() { # notice FILE...: names the packages that CONSTRAINTS doesn't hold
+notice() { # notice FILE...: names the packages that CONSTRAINTS doesn't hold; a hash of the file's own follows a \
   local name
-  for name in $(cat /dev/null "$@" | grep -oE '^[A-Za-z0-9][A-Za-z0-9._-]*' | tr '_.' '--' | sort -u); do
+  for name in $(cat /dev/null "$@" | grep -v '\\$' | grep -oE '^[A-Za-z0-9][A-Za-z0-9._-]*' | tr '_.' '--' | sort -u); do
     grep -qi "^${name}[ =]" "$CONSTRAINTS" || echo "---> $name is not in constraints.txt: installed without a hash"
   done
 }

@@ -11,6 +11,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -290,16 +291,29 @@ def test_a_builder_run_without_arguments_tells_how_to_use_it(docker_clone: Path,
     assert told.count(f"s2i build -c CONTEXT THIS_IMAGE NAME-{role}\n") == 1
 
 
-def files_of(image: str, scratch: Path) -> dict[str, bytes]:
-    """Every file and link in an image with the contents of the small ones, and its folders without."""
+@contextmanager
+def exported(image: str, scratch: Path) -> Iterator[tarfile.TarFile]:
+    """An image's files as an open archive, removed in the end."""
     archive = scratch / f"{image}.tar"
     container = run("docker", "create", image).stdout.strip()
     run("docker", "export", "--output", archive, container)
     run("docker", "rm", container)
     with tarfile.open(archive) as tar:
-        small = {m.name: tar.extractfile(m).read() if m.isfile() and m.size < 1 << 20 else b"" for m in tar}  # type: ignore[union-attr]
+        yield tar
     archive.unlink()
-    return small
+
+
+def files_of(image: str, scratch: Path) -> dict[str, bytes]:
+    """Every file and link in an image with the contents of the small ones, and its folders without."""
+    with exported(image, scratch) as tar:
+        return {m.name: tar.extractfile(m).read() if m.isfile() and m.size < 1 << 20 else b"" for m in tar}  # type: ignore[union-attr]
+
+
+def tree_of(image: str, scratch: Path) -> set[tuple[object, ...]]:
+    """Every path in an image with mode, owner, where it links to and the digest of what it holds; no times."""
+    with exported(image, scratch) as tar:
+        digests = {m.name: sha256(tar.extractfile(m).read()).hexdigest() for m in tar if m.isfile()}  # type: ignore[union-attr]
+        return {(m.name, m.mode, m.uid, m.gid, m.type, m.linkname, digests.get(m.name)) for m in tar}
 
 
 def traces(image: str, builder: str, app_root: str, scratch: Path) -> list[str]:
@@ -323,6 +337,23 @@ def test_nothing_of_the_build_stays_in_the_image(
     docker_clone: Path, tmp_path: Path, role: str, builder: str, app_root: str
 ) -> None:
     assert traces(image_of(docker_clone, MODEL, role), builder, app_root, tmp_path) == []
+
+
+@pytest.mark.parametrize("role", ["train", "predict"])
+def test_two_builds_have_the_same_file_tree(docker_clone: Path, tmp_path: Path, role: str) -> None:
+    image, again = image_of(docker_clone, MODEL, role), f"{docker_clone.parent.name}-again-{role}"
+    built = run(docker_clone / "build.sh", again, MODEL, role, env={"ENGINE": "docker"})
+    assert built.returncode == 0, built.stderr
+    assert inspect(image)["Id"] != inspect(again)["Id"]  # their times differ
+    tree = tree_of(image, tmp_path)
+    assert tree == tree_of(again, tmp_path)
+    source = docker_clone / MODEL / f"{role}.py"
+    text = source.read_text()
+    source.write_text(f"{text}# another line\n")
+    built = run(docker_clone / "build.sh", again, MODEL, role, env={"ENGINE": "docker"})
+    source.write_text(text)
+    differ = {Path(str(entry[0])).name.partition(".")[0] for entry in tree ^ tree_of(again, tmp_path)}
+    assert (built.returncode, differ) == (0, {role})
 
 
 def by_hand(context: Path, image: str, *arguments: str) -> Completed:

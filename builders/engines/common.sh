@@ -27,6 +27,7 @@ check_image_name() { # check_image_name NAME
 
 choose_python() { # choose_python: sets PYTHON to a Python that the pinned packages have wheels for
   local candidate
+  [[ $PWD != *:* ]] || die 78 "$PWD: Python can't search a folder with a colon in its path; rename it"
   for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
     if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
       PYTHON=$(command -v "$candidate")

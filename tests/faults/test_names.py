@@ -16,7 +16,6 @@ COMMANDS = [
     "$(shell touch canary)", "${shell touch canary}", "$$(touch canary)", "'; touch canary; '", '"; touch canary; "',
     "x\ntouch canary", "x\n\ttouch canary\n", "$(eval touch canary)", "$(error x)", "> canary", "$HOME", "~",
 ]  # fmt: skip
-# No name has a colon: PYTHONPATH could not hold it.
 ODD = ["a b", " a ", "a'b\"", "a\\b", "a\tb", "*?[a]", "{a,b}", "-k", "#a", "!!", "a=b", "a%b", "ünï"]
 NAMES = [*COMMANDS, *ODD]
 TRIED = NAMES[:: times(1, 15)]
@@ -62,6 +61,16 @@ def test_a_clone_trains_the_same_bytes_under_any_name(clone: Path, figure: Figur
         unquoted(tmp_path),
     )
     assert problems == {}
+
+
+def test_a_colon_which_no_search_path_can_hold_is_named_at_once(clone: Path) -> None:
+    colon = clone.with_name("a:b")
+    shutil.move(clone, colon)
+    done = run("make", "-s", "-C", MODEL, "build-train", cwd=colon, env={"ENGINE": "local"})
+    shutil.move(colon, clone)
+    assert done.returncode == 2
+    assert f"{colon}: Python can't search a folder with a colon in its path; rename it\n" in done.stderr
+    assert not (clone / ".local/images").exists() or not any((clone / ".local/images").iterdir())
 
 
 def unquoted(folder: Path) -> str:

@@ -1,0 +1,73 @@
+"""make sbom: a CycloneDX bill of materials of each image, made by cyclonedx-bom from what is installed in it.
+
+Usage: python -m extras.sbom docker|local FOLDER IMAGE...     writes FOLDER/IMAGE.cdx.json; leaves out what isn't built
+"""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+IMAGES = Path(__file__).parents[1] / ".local" / "images"
+TOOL = sysconfig.get_path("purelib")
+# Run by the image's own Python, to which the tool is lent: appended here, a search path isn't inherited and listed.
+PROGRAM = """
+import runpy, sys
+sys.path.append(sys.argv[1])
+sys.argv[1:] = ["environment", "--output-reproducible", "--no-validate", "--sv", "1.6", sys.executable]
+runpy.run_module("cyclonedx_py", run_name="__main__")
+"""
+
+
+def is_there(engine: str, image: str) -> bool:
+    """Whether the image was built."""
+    if engine == "local":
+        return (IMAGES / image).exists()
+    return subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+
+
+def listed(engine: str, image: str) -> dict[str, Any]:
+    """The bill of an image's virtual environment; raises CalledProcessError, its output told, if that fails."""
+    command, folder = [".venv/bin/python", "-I", "-", TOOL], IMAGES / image
+    if engine == "docker":
+        source, folder = TOOL.replace('"', '""'), IMAGES.parent  # docker reads the mount as CSV
+        mount = f'type=bind,"source={source}",target=/run/sbom,readonly'
+        command[-1] = "/run/sbom"
+        command = ["docker", "run", "--rm", "-i", "--network", "none", "--mount", mount, image, *command]
+    done = subprocess.run(command, input=PROGRAM, stdout=subprocess.PIPE, text=True, check=True, cwd=folder)
+    return dict(json.loads(done.stdout))
+
+
+def bill(engine: str, image: str) -> str:
+    """The bill of an image as JSON, the image its subject; raises ValueError if CycloneDX' schema doesn't hold."""
+    found = listed(engine, image)
+    found["metadata"]["component"] = {"type": "container", "bom-ref": image, "name": image}
+    text = json.dumps(found, indent=2)
+    if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
+        raise ValueError(f"{image}: not valid CycloneDX: {wrong}")
+    return text
+
+
+def main(engine: str, folder: Path, images: Sequence[str]) -> int:
+    """Writes the bill of every image that was built; returns 69 if none was."""
+    there = [image for image in images if is_there(engine, image)]
+    for image in there:
+        text = bill(engine, image)
+        unfinished = folder / f".{image}.{os.getpid()}"
+        unfinished.write_text(text)
+        unfinished.replace(folder / f"{image}.cdx.json")
+        print(f"---> {folder / image}.cdx.json: {len(json.loads(text)['components'])} packages")
+    if not there:
+        print(f"sbom: none of {', '.join(images)} was built with engine {engine}; make train-all", file=sys.stderr)
+    return 0 if there else 69
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))

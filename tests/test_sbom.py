@@ -1,0 +1,76 @@
+"""make sbom: a bill of materials lists what is installed in an image, all of it and nothing else."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from conftest import Completed, run
+from test_docker_engine import MODEL, files_of, image_of
+
+IMAGE = "adult-income-lr-predict"
+
+
+def sbom(clone: Path, engine: str, *images: str) -> Completed:
+    return run(clone / "extras/sbom.sh", *images, cwd=clone, env={"ENGINE": engine, "SBOM": str(clone / "bills")})
+
+
+def packages(files: Iterable[str]) -> set[tuple[str, str]]:
+    """The packages that files say are installed: each has a METADATA in a folder named after it and its version."""
+    found = (re.search(r"/([^/]+)-([^/-]+)\.dist-info/METADATA$", name) for name in files)
+    return {(canonical(match[1]), match[2]) for match in found if match}
+
+
+def canonical(name: str) -> str:
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def listed(clone: Path, image: str) -> set[tuple[str, str]]:
+    """The packages in an image's bill, whose subject is the image."""
+    bill = json.loads((clone / f"bills/{image}.cdx.json").read_text())
+    assert (bill["bomFormat"], bill["metadata"]["component"]["name"]) == ("CycloneDX", image)
+    assert all(part["purl"].startswith("pkg:pypi/") for part in bill["components"])
+    return {(canonical(part["name"]), part["version"]) for part in bill["components"]}
+
+
+def test_a_bill_lists_what_is_installed_in_a_local_image(clone: Path) -> None:
+    (clone / ".local/environments").unlink()  # something is planted in it below
+    assert run(clone / "build.sh", IMAGE, MODEL, "predict", env={"ENGINE": "local"}).returncode == 0
+    done = sbom(clone, "local", IMAGE, "never-built")
+    assert (done.returncode, "never-built" in done.stdout) == (0, False), done.stderr
+    venv = (clone / ".local/images" / IMAGE / ".venv").resolve()
+    installed = packages(map(str, venv.rglob("METADATA")))
+    assert listed(clone, IMAGE) == installed
+    assert f"{len(installed)} packages" in done.stdout
+    assert {"numpy", "onnxruntime", "uvicorn"} <= {name for name, _ in installed}
+    first = (clone / f"bills/{IMAGE}.cdx.json").read_bytes()
+
+    numpy = next(venv.rglob("numpy-*.dist-info"))
+    planted = numpy.with_name("ghost-1.0.dist-info")
+    planted.mkdir()
+    (planted / "METADATA").write_text("Metadata-Version: 2.1\nName: ghost\nVersion: 1.0\n")
+    assert sbom(clone, "local", IMAGE).returncode == 0
+    assert listed(clone, IMAGE) == installed | {("ghost", "1.0")}
+    shutil.rmtree(planted)
+    assert sbom(clone, "local", IMAGE).returncode == 0
+    assert (clone / f"bills/{IMAGE}.cdx.json").read_bytes() == first
+
+
+def test_without_any_image_it_says_so(clone: Path) -> None:
+    done = sbom(clone, "local", "never-built")
+    assert done.returncode == 69
+    assert done.stderr == "sbom: none of never-built was built with engine local; make train-all\n"
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("directory, role", [(MODEL, "train"), ("all", "predict")])
+def test_a_bill_lists_what_is_installed_in_a_docker_image(
+    docker_clone: Path, tmp_path: Path, directory: str, role: str
+) -> None:
+    image = image_of(docker_clone, directory, role)
+    assert sbom(docker_clone, "docker", image).returncode == 0
+    installed = packages(name for name in files_of(image, tmp_path) if "/.venv/" in name)
+    assert listed(docker_clone, image) == installed
+    assert installed != packages(name for name in files_of(image, tmp_path) if "numpy" not in name)
