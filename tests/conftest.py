@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -141,6 +142,13 @@ def make(clone: Path, directory: str, *targets: str, engine: str = "docker", **v
     return run("make", "--no-print-directory", "-C", clone / directory, *targets, env={"ENGINE": engine, **text})
 
 
+def image_of(clone: Path, directory: str, role: str) -> str:
+    """What make calls an image of a model directory in this clone."""
+    lines = (clone / directory / "Makefile").read_text().splitlines()
+    name = next(line.split()[-1] for line in lines if line.startswith("CONTAINER_NAME"))
+    return f"{name}-{role}"
+
+
 def make_docker_clone(parent: Path, prefix: str) -> Path:
     """A clone whose images' names begin with `prefix`, so that they are nobody else's; builder images made anew."""
     clone = make_clone(parent)
@@ -184,3 +192,16 @@ def docker_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield clone
     finally:
         remove_images(prefix)
+
+
+@pytest.fixture
+def victim(docker_clone: Path) -> Iterator[tuple[Path, str]]:
+    """A copy of a model directory, to be broken, and the name of its predict image, an older one of which is there."""
+    directory = Path(shutil.copytree(docker_clone / MODEL_DIRS[0], docker_clone / "victim"))
+    prefix = f"{docker_clone.parent.name}victim"
+    makefile = directory / "Makefile"
+    makefile.write_text(re.sub("CONTAINER_NAME := .*", f"CONTAINER_NAME := {prefix}-x", makefile.read_text()))
+    run("docker", "tag", image_of(docker_clone, MODEL_DIRS[0], "train"), f"{prefix}-x-predict")
+    yield directory, f"{prefix}-x-predict"
+    shutil.rmtree(directory)
+    remove_images(prefix)

@@ -3,19 +3,17 @@
 import json
 import os
 import pty
-import re
 import shutil
 import signal
 import subprocess
-import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from conftest import MODEL_DIRS, ROOT, Completed, free_port, make, remove_images, run, setting
+from conftest import MODEL_DIRS, ROOT, Completed, free_port, image_of, make, remove_images, run, setting
+from images import files_of, inspect, tags, tree_of
 from settings import settings
 from test_endpoint import fetch, wait_until_ready
 
@@ -30,18 +28,6 @@ PAYLOAD = {"$ref": setting(MODEL, "DATASET_NAME"), "model_name": NAME}
 HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 WHEELS = ("--volume", "s2i-python-wheels:/var/cache/s2i")
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to somebody else")
-
-
-def image_of(clone: Path, directory: str, role: str) -> str:
-    """What make calls an image of a model directory in this clone."""
-    lines = (clone / directory / "Makefile").read_text().splitlines()
-    name = next(line.split()[-1] for line in lines if line.startswith("CONTAINER_NAME"))
-    return f"{name}-{role}"
-
-
-def inspect(image: str) -> dict:
-    """What docker knows of an image."""
-    return json.loads(run("docker", "image", "inspect", image).stdout)[0]
 
 
 def left_running(name: str) -> str:
@@ -234,6 +220,20 @@ def test_predict_once_answers_as_json_without_a_server(docker_clone: Path) -> No
     assert "no-such-country" in wrong.stderr and "Traceback" not in wrong.stderr
 
 
+def test_a_signed_model_answers_with_its_key_and_not_with_another(docker_clone: Path, tmp_path: Path) -> None:
+    keys = {name: tmp_path / name for name in ("own", "another")}
+    for name, file in keys.items():
+        file.write_text(f"{name:x<64}\n")
+    signed = make(docker_clone, MODEL, "train", MODEL_HMAC_KEY_FILE=keys["own"])
+    assert signed.returncode == 0, signed.stderr
+    payload = json.dumps(CASE["payload"])
+    known = make(docker_clone, MODEL, "predict-once", PAYLOAD=payload, MODEL_HMAC_KEY_FILE=keys["own"])
+    assert known.returncode == 0 and json.loads(known.stdout)["predictions"] == CASE["expected"], known.stderr
+    stranger = make(docker_clone, MODEL, "predict-once", PAYLOAD=payload, MODEL_HMAC_KEY_FILE=keys["another"])
+    assert (stranger.returncode, stranger.stdout) == (2, "")
+    assert "its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE" in stranger.stderr
+
+
 @pytest.mark.parametrize("variable", ["MODElNAME", "MODEL_NAME"])
 def test_either_spelling_names_the_model_file(docker_clone: Path, models: Path, variable: str) -> None:
     image = image_of(docker_clone, MODEL, "predict")
@@ -289,31 +289,6 @@ def test_a_builder_run_without_arguments_tells_how_to_use_it(docker_clone: Path,
     told = run("bash", ROOT / "builders/s2i/bin/usage", env={"ROLE": role}).stdout
     assert (shown.returncode, shown.stdout) == (0, told)
     assert told.count(f"s2i build -c CONTEXT THIS_IMAGE NAME-{role}\n") == 1
-
-
-@contextmanager
-def exported(image: str, scratch: Path) -> Iterator[tarfile.TarFile]:
-    """An image's files as an open archive, removed in the end."""
-    archive = scratch / f"{image}.tar"
-    container = run("docker", "create", image).stdout.strip()
-    run("docker", "export", "--output", archive, container)
-    run("docker", "rm", container)
-    with tarfile.open(archive) as tar:
-        yield tar
-    archive.unlink()
-
-
-def files_of(image: str, scratch: Path) -> dict[str, bytes]:
-    """Every file and link in an image with the contents of the small ones, and its folders without."""
-    with exported(image, scratch) as tar:
-        return {m.name: tar.extractfile(m).read() if m.isfile() and m.size < 1 << 20 else b"" for m in tar}  # type: ignore[union-attr]
-
-
-def tree_of(image: str, scratch: Path) -> set[tuple[object, ...]]:
-    """Every path in an image with mode, owner, where it links to and the digest of what it holds; no times."""
-    with exported(image, scratch) as tar:
-        digests = {m.name: sha256(tar.extractfile(m).read()).hexdigest() for m in tar if m.isfile()}  # type: ignore[union-attr]
-        return {(m.name, m.mode, m.uid, m.gid, m.type, m.linkname, digests.get(m.name)) for m in tar}
 
 
 def traces(image: str, builder: str, app_root: str, scratch: Path) -> list[str]:
@@ -389,62 +364,6 @@ def test_an_incremental_build_takes_over_the_environment(tiny: tuple[Path, str])
     again = by_hand(context, image, "--incremental", "--rm")
     assert again.returncode == 0 and "---> Installing" not in again.stderr, again.stderr
     assert run("docker", "run", "--rm", "-e", "TRAIN=1", "-e", "PAYLOAD=7", image).stdout == "second 7\n"
-
-
-def test_s2i_itself_says_0_to_a_bad_tag_and_build_sh_does_not(tiny: tuple[Path, str], docker_clone: Path) -> None:
-    assert by_hand(tiny[0], "Bad Tag").returncode == 0
-    refused = run(docker_clone / "build.sh", "Bad Tag", MODEL, "train", env={"ENGINE": "docker"})
-    assert refused.returncode == 2
-    assert refused.stderr == (
-        "build.sh: image name 'Bad Tag': expected lower-case letters and digits, with single . _ - between them; "
-        "set CONTAINER_NAME\n"
-    )
-
-
-ROUTES = f"ROUTES={NAME}/predict:finance_income_prediction.predict:{{}}\n"
-NO_BUILDER = "builders.sh: builder image no-such-builder can't be had; check TRAIN_BUILDER and PREDICT_BUILDER\n"
-FAILING = {
-    "setup.sh fails": ("setup.sh", "exit 1\n", "assemble: setup.sh failed as user 0"),
-    "no such version": ("requirements_predict.txt", "numpy==0.0.1\n", "numpy==0.0.1"),
-    "no such function": (".s2i/environment", ROUTES.format("oracle"), "has no function oracle"),
-    "no such module": ("predict.py", None, "importing finance_income_prediction.predict failed: ModuleNotFoundError("),
-    "no such builder": ("README.md", "", NO_BUILDER),
-}
-
-
-@pytest.fixture
-def victim(docker_clone: Path) -> Iterator[tuple[Path, str]]:
-    """A copy of a model directory, to be broken, and the name of its predict image, an older one of which is there."""
-    directory = Path(shutil.copytree(docker_clone / MODEL, docker_clone / "victim"))
-    prefix = f"{docker_clone.parent.name}victim"
-    makefile = directory / "Makefile"
-    makefile.write_text(re.sub("CONTAINER_NAME := .*", f"CONTAINER_NAME := {prefix}-x", makefile.read_text()))
-    run("docker", "tag", image_of(docker_clone, MODEL, "train"), f"{prefix}-x-predict")
-    yield directory, f"{prefix}-x-predict"
-    shutil.rmtree(directory)
-    remove_images(prefix)
-
-
-@pytest.mark.parametrize("case", FAILING)
-def test_a_failed_build_says_why_and_leaves_the_old_image(victim: tuple[Path, str], case: str) -> None:
-    directory, image = victim
-    file, text, said = FAILING[case]
-    if text is None:
-        (directory / file).unlink()
-    else:
-        (directory / file).write_text(text)
-    before = inspect(image)["Id"], run("docker", "ps", "-aq").stdout
-    builder = {"PREDICT_BUILDER": "no-such-builder"} if case == "no such builder" else {}
-    failed = make(directory.parent, directory.name, "build-predict", **builder)
-    assert failed.returncode == 2
-    assert said in failed.stderr
-    assert (inspect(image)["Id"], run("docker", "ps", "-aq").stdout) == before
-    assert ":unfinished" not in tags()
-
-
-def tags() -> str:
-    """Every image's name and tag."""
-    return run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout
 
 
 def test_a_sound_build_moves_the_tag(victim: tuple[Path, str]) -> None:

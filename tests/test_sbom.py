@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from conftest import Completed, run
-from test_docker_engine import MODEL, files_of, image_of
+from conftest import Completed, image_of, run
+from images import files_of
 
+MODEL = "logisticRegression"
 IMAGE = "adult-income-lr-predict"
 
 

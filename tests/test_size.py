@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Completed, run
-from test_docker_engine import MODEL, image_of, inspect
+from conftest import ROOT, Completed, image_of, run
+from images import inspect
 
 SLIM = ROOT / "builders/slim.sh"
+MODEL = "logisticRegression"
 IMAGE = "adult-income-lr-predict"
 # Every file that a package's RECORD lists is there, with the digest it lists.
 RECORDS = """

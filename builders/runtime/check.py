@@ -1,6 +1,6 @@
 """Finds, at build, the functions that the variables name, so that a misspelt route fails the build and not a pod.
 
-Usage: python -m runtime.check train|predict       exit code 78 if a module isn't found or a name isn't defined
+Usage: python -m runtime.check train|predict       exit code 78 if a module isn't found, isn't Python or lacks the name
 
 Any other trouble on import is a warning: an application may open its model at import, and it isn't there yet.
 """
@@ -24,12 +24,12 @@ def entries(role: str) -> Iterator[tuple[str, str, str]]:
 
 
 def look(where: str, module: str, function: str) -> None:
-    """Raises ConfigurationError if there is no such module, or it doesn't define the function."""
+    """Raises ConfigurationError if there is no such module, it isn't Python, or it doesn't define the function."""
     try:
         find(where, module, function)
     except ConfigurationError as error:
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
-        if error.__cause__ is None or missing and f"{module}.".startswith(f"{missing}."):
+        if isinstance(error.__cause__, SyntaxError | None) or missing and f"{module}.".startswith(f"{missing}."):
             raise
         print(f"check: warning: {error}; the start will need it", file=sys.stderr)
 
