@@ -37,16 +37,8 @@ with_docker() { # with_docker IMAGE CONTEXT ROLE
   builders/engines/builders.sh "$builder"
   mkdir "$scratch/settings" && python3 builders/settings.py "$scratch/settings"
   s2i build --copy "$context" "$builder" "$unfinished" --application-name "$image" --pull-policy never \
-    --volume "$scratch/settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i ||
-    die 1 "s2i ended with exit code $?; its messages stand above, and $image is as it was"
-  builders/engines/keep.sh "$unfinished" "$image" # s2i can exit 0 without having built anything
-}
-
-clean_up() { # a killed s2i leaves its container, known by what is mounted into it
-  local left=
-  [ "${ENGINE:-}" != docker ] || left=$(docker ps -aq --filter volume="$scratch/settings")
-  [ -z "$left" ] || docker rm -f "$left" >/dev/null
-  rm -rf "$scratch"
+    --volume "$scratch/settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i || code=$?
+  builders/engines/keep.sh "$unfinished" "$image" "${code:-0}" "$scratch/settings"
 }
 
 [ $# = 3 ] || usage
@@ -57,7 +49,7 @@ check_image_name "$1"
 [ ! -e "$2/.s2i/bin" ] || die 78 "$2/.s2i/bin: would take the place of the builder's own scripts; remove it"
 python3 builders/runtime/environment.py check "$2/.s2i/environment" "$3"
 scratch=$(mktemp -d)
-trap clean_up EXIT
+trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/context"
 stage "$scratch/context" "$2"
 choose_engine

@@ -433,7 +433,7 @@ def test_a_build_takes_the_name_leaves_other_names_and_nothing_nameless(
         ids.append(imported(f"{image}:unfinished"))
         if build == 1:
             run("docker", "tag", image, f"{image}:released")
-        assert run(ROOT / "builders/engines/keep.sh", f"{image}:unfinished", image).returncode == 0
+        assert run(ROOT / "builders/engines/keep.sh", f"{image}:unfinished", image, "0", tmp_path).returncode == 0
     there = [run("docker", "image", "inspect", one).returncode == 0 for one in ids]
     released = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image}:released").stdout.strip()
     run("docker", "rmi", image, f"{image}:released")

@@ -132,7 +132,7 @@ def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figur
         building, s2i = halfway(victim, tmp_path)
         os.kill(s2i, signal.SIGKILL)
         _, errors = building.communicate(timeout=30)
-        assert f"s2i ended with exit code 137; its messages stand above, and {victim[1]} is as it was" in errors
+        assert f"s2i ended with exit code 137; its messages stand above, and {victim[1]} is as it was\n" in errors
         codes.add(building.returncode)
         leftovers += left(victim[1], tmp_path) != before
     building, s2i = halfway(victim, tmp_path)
