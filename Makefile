@@ -25,7 +25,7 @@ test: ## make what the tests need and run them
 	@tests/run.sh
 
 test-faults: ##- try every fault as often as tests/faults/README.md says; an hour or so
-	@FAULTS=full tests/run.sh tests/faults
+	@FAULTS=full tests/run.sh tests/faults tests/test_build_sh.py tests/test_docker_engine.py tests/test_sbom.py
 
 soak: ##- serve for MINUTES (10) under load, while models are swapped and workers killed; print what grew
 	@MINUTES="$${MINUTES:-10}" tests/run.sh tests/faults/test_soak.py

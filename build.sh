@@ -36,7 +36,7 @@ with_docker() { # with_docker IMAGE CONTEXT ROLE
   [ "$role" = predict ] || builder=$TRAIN_BUILDER
   builders/engines/builders.sh "$builder"
   mkdir "$scratch/settings" && python3 builders/settings.py "$scratch/settings"
-  s2i build --copy "$context" "$builder" "$unfinished" --application-name "$image" --pull-policy never \
+  TMPDIR=$scratch s2i build --copy "$context" "$builder" "$unfinished" --application-name "$image" --pull-policy never \
     --volume "$scratch/settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i || code=$?
   builders/engines/keep.sh "$unfinished" "$image" "${code:-0}" "$scratch/settings"
 }

@@ -25,7 +25,9 @@ MODEL = "logisticRegression"
 NAME = setting(MODEL, "MODEL_NAME")
 CASE = json.loads((ROOT / MODEL / "test/test_instances.json").read_text())
 PAYLOAD = {"$ref": setting(MODEL, "DATASET_NAME"), "model_name": NAME}
-HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+MEMORY = ("--memory", "512m", "--memory-swap", "512m")
+HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", *MEMORY)
+COMPILERS = {"gcc", "g++", "cc", "c++", "clang", "make", "ld", "rustc", "go"}
 WHEELS = ("--volume", "s2i-python-wheels:/var/cache/s2i")
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to somebody else")
 
@@ -114,7 +116,7 @@ def test_an_image_is_for_a_numeric_user_and_bears_its_own_name(docker_clone: Pat
 
 
 @as_root
-@pytest.mark.parametrize("uid", [1000660000, 12345])
+@pytest.mark.parametrize("uid", [1000660000, 12345, 1001])
 def test_any_user_of_group_0_trains_without_any_right(docker_clone: Path, tmp_path: Path, uid: int) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
@@ -126,6 +128,13 @@ def test_any_user_of_group_0_trains_without_any_right(docker_clone: Path, tmp_pa
     assert (written.stat().st_uid, written.stat().st_mode & 0o777) == (uid, 0o644)
     assert init_model(NAME, folder)["modelName"] == NAME
     assert [file.name for file in folder.iterdir()] == [written.name]
+
+
+def test_what_needs_more_memory_than_that_is_killed(docker_clone: Path) -> None:
+    program = f"print(len(bytearray({700 << 20})))"
+    image = image_of(docker_clone, MODEL, "train")
+    done = run("docker", "run", "--rm", *MEMORY, image, ".venv/bin/python", "-c", program)
+    assert (done.returncode, done.stdout) == (137, "")
 
 
 @as_root
@@ -141,7 +150,7 @@ def test_a_models_folder_that_may_not_be_written_is_named(docker_clone: Path, tm
     assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("uid", [1000660000, 12345])
+@pytest.mark.parametrize("uid", [1000660000, 12345, 1001])
 @pytest.mark.parametrize("directory", [MODEL, "all"])
 def test_any_user_of_group_0_serves_without_any_right(docker_clone: Path, directory: str, uid: int) -> None:
     image = image_of(docker_clone, directory, "predict")
@@ -294,11 +303,13 @@ def test_a_builder_run_without_arguments_tells_how_to_use_it(docker_clone: Path,
 def traces(image: str, builder: str, app_root: str, scratch: Path) -> list[str]:
     """What a build has left in an image beside the application: files, and texts of its environment."""
     before, after = files_of(builder, scratch), files_of(image, scratch)
+    modes = {str(name): int(str(mode)) for name, mode, *_ in tree_of(image, scratch)}
     mounted = ("run/s2i-settings", "var/cache/s2i", "tmp/src", "tmp/scripts", "tmp/artifacts")  # empty folders
     found = [name for name in after if name not in before and not f"{name}/".startswith(f"{app_root}/")]
     found = [name for name in found if name not in mounted]
     found += [name for name in after if {"pip", "uv", "ca.crt"} & set(Path(name).parts) and ".venv" in name]
     found += [name for name in after if name not in before and b"/run/s2i-settings" in after[name]]
+    found += [name for name in after if name not in before and (modes[name] & 0o6000 or Path(name).name in COMPILERS)]
     said = json.dumps(inspect(image)["Config"]) + run("docker", "history", "--no-trunc", image).stdout
     private = {word for key, value in settings().items() for word in (key, value)}
     return found + [word for word in ("PIP_", "UV_", "s2i-settings", *private) if word in said]
@@ -351,10 +362,10 @@ def tiny(tmp_path: Path, docker_clone: Path) -> Iterator[tuple[Path, str]]:
 
 def test_what_a_build_leaves_behind_is_found(tiny: tuple[Path, str], tmp_path: Path) -> None:
     context, image = tiny
-    (context / "setup.sh").write_text("echo text >/opt/left-behind\n")
+    (context / "setup.sh").write_text("echo text >/opt/left-behind\ninstall -m 4755 /bin/true /model/gcc\n")
     built = by_hand(context, image, "-e", "UV_INSECURE_HOST=index.example")
     assert built.returncode == 0, built.stderr
-    assert traces(image, "s2i-model-python", "model", tmp_path) == ["opt/left-behind", "UV_"]
+    assert traces(image, "s2i-model-python", "model", tmp_path) == ["opt/left-behind", "model/gcc", "UV_"]
 
 
 def test_an_incremental_build_takes_over_the_environment(tiny: tuple[Path, str]) -> None:
