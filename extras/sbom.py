@@ -34,24 +34,26 @@ def is_there(engine: str, image: str) -> bool:
 
 
 def listed(engine: str, image: str) -> dict[str, Any]:
-    """The bill of an image's virtual environment; raises CalledProcessError, its output told, if that fails."""
+    """The bill of an image's virtual environment; raises RuntimeError with what its Python said if that fails."""
     command, folder = [".venv/bin/python", "-I", "-", TOOL], IMAGES / image
     if engine == "docker":
         source, folder = TOOL.replace('"', '""'), IMAGES.parent  # docker reads the mount as CSV
         mount = f'type=bind,"source={source}",target=/run/sbom,readonly'
         command[-1] = "/run/sbom"
         command = ["docker", "run", "--rm", "-i", "--network", "none", "--mount", mount, image, *command]
-    done = subprocess.run(command, input=PROGRAM, stdout=subprocess.PIPE, text=True, check=True, cwd=folder)
+    done = subprocess.run(command, input=PROGRAM, capture_output=True, text=True, cwd=folder)
+    if done.returncode:
+        raise RuntimeError(f"{image}: its packages can't be listed: {done.stderr.strip()}")
     return dict(json.loads(done.stdout))
 
 
 def bill(engine: str, image: str) -> str:
-    """The bill of an image as JSON, the image its subject; raises ValueError if CycloneDX' schema doesn't hold."""
+    """The bill of an image as JSON, the image its subject; raises RuntimeError if it can't be had or isn't valid."""
     found = listed(engine, image)
     found["metadata"]["component"] = {"type": "container", "bom-ref": image, "name": image}
     text = json.dumps(found, indent=2)
     if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
-        raise ValueError(f"{image}: not valid CycloneDX: {wrong}")
+        raise RuntimeError(f"{image}: not valid CycloneDX: {wrong.data.message}")
     return text
 
 
@@ -70,4 +72,7 @@ def main(engine: str, folder: Path, images: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
+    try:
+        sys.exit(main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:]))
+    except RuntimeError as error:
+        sys.exit(f"sbom: {error}")

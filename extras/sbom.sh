@@ -13,6 +13,6 @@ if [ $# = 0 ]; then
   done
 fi
 choose_engine
-. tests/environment.sh sbom extras/requirements_sbom.txt
+. tests/environment.sh cyclonedx extras/requirements_sbom.txt
 mkdir -p "${SBOM:=$PWD/.local/sbom}"
 exec "$BIN/python" -m extras.sbom "$ENGINE" "$SBOM" "$@"

@@ -59,6 +59,23 @@ def test_a_bill_lists_what_is_installed_in_a_local_image(clone: Path) -> None:
     assert (clone / f"bills/{IMAGE}.cdx.json").read_bytes() == first
 
 
+def test_an_image_whose_python_fails_is_named_and_nothing_is_written(clone: Path) -> None:
+    broken = clone / ".local/images" / IMAGE / ".venv/bin/python"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    done = sbom(clone, "local", IMAGE)
+    assert (done.returncode, done.stderr) == (1, f"sbom: {IMAGE}: its packages can't be listed: no such thing\n")
+    assert list((clone / "bills").iterdir()) == []
+
+
+def test_without_names_it_lists_what_was_built_in_a_folder_of_its_own(clone: Path) -> None:
+    assert run(clone / "build.sh", IMAGE, MODEL, "predict", env={"ENGINE": "local"}).returncode == 0
+    done = run("make", "-s", "sbom", cwd=clone, env={"ENGINE": "local"})
+    assert done.returncode == 0, done.stderr
+    assert [file.name for file in (clone / ".local/sbom").iterdir()] == [f"{IMAGE}.cdx.json"]
+
+
 def test_without_any_image_it_says_so(clone: Path) -> None:
     done = sbom(clone, "local", "never-built")
     assert done.returncode == 69
