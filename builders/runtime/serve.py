@@ -31,6 +31,7 @@ from runtime.handler import endpoints
 from runtime.keys import GuardedFront, read_keys
 from runtime.log import set_up, tell
 from runtime.metrics import SLOTS
+from runtime.protocol import Protocol
 
 UNAVAILABLE = 69
 LAST_TURNS = 10
@@ -68,7 +69,7 @@ class Worker(UvicornWorker):
 
     CONFIG_KWARGS = {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": Protocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
