@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -350,5 +351,8 @@ def created_time() -> str:
 
 def library_versions() -> dict[str, str]:
     """The versions of those LIBRARIES that are installed."""
-    installed = {dist.name.lower(): dist.version for dist in importlib.metadata.distributions()}
-    return {name: installed[name] for name in LIBRARIES if name in installed}
+    versions = {}
+    for name in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
