@@ -1,12 +1,14 @@
 """SIGTERM under load from 64 clients: neither those that heed /ready nor those that don't lose what was accepted."""
 
+import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from clients import INSTANCES, Application, Load, Naive, variants
-from daemon import Daemon
+from daemon import Daemon, until
 from figures import Figure, times
 
 RUNS = times(20, 2)
@@ -57,3 +59,36 @@ def test_clients_lose_nothing_when_the_server_stops(directory: Path, figure: Fig
     assert (seen["lost"], seen["failed"], seen["code"]) == (0, 0, 0)
     assert not honour or seen["refused"] == 0
     assert control["lost"] + control["refused"] * honour > 0
+
+
+class Late(Application):
+    """The daemon with workers that hear no signal for a second after their fork."""
+
+    module = ("late",)
+
+
+class StockLate(Late):
+    module = ("late", "stock")
+
+
+def seconds_to_end(daemon: Daemon, most: float) -> float:
+    """How long a server takes to end that is told so while its workers can't hear; `most` if it hasn't by then."""
+    with daemon:
+        until(lambda: len(daemon.workers()) == 2, 20)
+        started = time.monotonic()
+        daemon.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            daemon.ended(most)
+        daemon.process.kill()
+        return time.monotonic() - started
+
+
+def test_a_server_ends_that_is_told_so_while_it_starts(directory: Path, figure: Figure) -> None:
+    seconds = [seconds_to_end(Late(directory, "m0", WORKERS="2"), 15) for _ in range(times(10, 2))]
+    control = seconds_to_end(StockLate(directory, "m0", WORKERS="2"), 6)
+    figure(
+        f"SIGTERM while workers start, {len(seconds)} times",
+        f"ended after {max(seconds):.1f} s at most",
+        f"gunicorn's own arbiter: {control:.0f} s later still there",
+    )
+    assert max(seconds) < 5 < control
