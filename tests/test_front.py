@@ -115,7 +115,7 @@ def test_a_wrong_value_is_a_422_that_names_row_and_column(daemon: Daemon) -> Non
         ("/none", GOOD, JSON, 404, "not_found"),
         ("/echo/", GOOD, JSON, 404, "not_found"),
         ("/health/", GOOD, JSON, 404, "not_found"),
-        ("/docs", GOOD, JSON, 405, "method_not_allowed"),
+        ("/openapi.json", GOOD, JSON, 405, "method_not_allowed"),
         ("//echo//none", GOOD, JSON, 404, "not_found"),
         ("/", GOOD, JSON, 405, "method_not_allowed"),
         ("/ready", GOOD, JSON, 405, "method_not_allowed"),

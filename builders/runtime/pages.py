@@ -16,7 +16,6 @@ def create_app(endpoints: list[Endpoint], guarded: bool = False) -> Flask:
     """
     app = Flask("predict", static_folder=None)
     app.add_url_rule("/", view_func=lambda: listing(endpoints), endpoint="/")
-    app.add_url_rule("/docs", view_func=lambda: docs(endpoints), endpoint="/docs")
     app.add_url_rule("/openapi.json", view_func=lambda: document(endpoints, guarded), endpoint="/openapi.json")
     app.json.sort_keys = False  # type: ignore[attr-defined, unused-ignore]  # else the columns lose their order
     app.url_map.merge_slashes = False  # else a doubled slash is an HTML redirect
@@ -31,12 +30,6 @@ def listing(endpoints: list[Endpoint]) -> Response:
     states = ((e, "ready" if e.ready else e.problem or "not ready") for e in endpoints)
     lines = (f"POST {e.path}  {e.info.get('model', '')}  {state}\n" for e, state in states)
     return Response("".join(lines), mimetype="text/plain")
-
-
-def docs(endpoints: list[Endpoint]) -> str:
-    """The routes for people, with the link to what describes them; a route's letters need no escaping."""
-    items = "".join(f"<li><code>POST {endpoint.path}</code>" for endpoint in endpoints)
-    return f'<!doctype html><title>Models</title><ul>{items}</ul><p><a href="openapi.json">OpenAPI 3.1 document</a>'
 
 
 def problem(error: HTTPException) -> Response:

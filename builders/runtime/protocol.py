@@ -22,10 +22,8 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         request = self.cycle
-        if request is not None and not request.response_complete and (request.body or not request.more_body):
-            self._unfinished = 0
-            return
-        self._unfinished += len(data)
+        goes_on = request is not None and not request.response_complete and (request.body or not request.more_body)
+        self._unfinished = 0 if goes_on else self._unfinished + len(data)
         if self._unfinished > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.transport.write(too_large())
             self.transport.close()
