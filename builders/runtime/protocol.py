@@ -13,20 +13,27 @@ class Protocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
     """uvicorn's own, but no header, nor what may follow a body in chunks, is read beyond MAX_HEADER_BYTES.
 
     The parser joins the pieces of one, which takes ever longer, and all other requests of the worker wait meanwhile.
+    What is counted are the bytes since a body went on, or since a request was whole.
     """
 
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
-        self._unfinished = 0  # bytes read since a header was whole or a body went on
+        self._unfinished = 0
 
     def data_received(self, data: bytes) -> None:
+        self._unfinished += len(data)
         super().data_received(data)
-        request = self.cycle
-        goes_on = request is not None and not request.response_complete and (request.body or not request.more_body)
-        self._unfinished = 0 if goes_on else self._unfinished + len(data)
         if self._unfinished > MAX_HEADER_BYTES and not self.transport.is_closing():
             self.transport.write(too_large())
             self.transport.close()
+
+    def on_body(self, body: bytes) -> None:
+        self._unfinished = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unfinished = 0
+        super().on_message_complete()
 
 
 def too_large() -> bytes:

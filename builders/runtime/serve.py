@@ -159,16 +159,10 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
 class Arbiter(arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
     """gunicorn's own, which tells its workers to leave once: who has just been forked doesn't hear it, and stays."""
 
-    leaving = False
-
-    def stop(self, graceful: bool = True) -> None:
-        self.leaving = graceful
-        super().stop(graceful)
-
     def reap_workers(self) -> None:
-        """Called ten times a second while the workers leave."""
+        """Called ten times a second while the workers leave; what they listened on is gone by then."""
         super().reap_workers()
-        if self.leaving:
+        if not self.LISTENERS:
             self.kill_workers(signal.SIGTERM)
 
 

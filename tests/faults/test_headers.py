@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from clients import INSTANCES, Application, post_head, variants
 from conftest import ROOT, free_port
-from daemon import until
+from daemon import received, until
 from figures import Figure, times
 
 TOTAL = times(128, 48) << 20
@@ -135,3 +135,19 @@ def test_a_long_header_is_taken_and_a_longer_one_named(trained: Path, tmp_path: 
         answer = answer_to(client)
         assert answer.status == status
         assert status == 200 or b"header_too_large" in answer.read()
+
+
+def test_a_body_that_nobody_reads_and_many_short_requests_are_no_header(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    variants(trained, tmp_path, "m0")
+    with Application(tmp_path, "m0") as daemon:
+        connection = daemon.ready().connect()
+        for _ in range(3):
+            connection.request("PUT", "/m0", b" " * (1 << 20))
+            assert received(connection).status == 405  # told before the body has come
+            for _ in range(400):
+                connection.request("GET", "/health", headers={"X-Long": "a" * 1000})
+                assert received(connection).status == 200
+            connection.request("POST", "/m0", INSTANCES, {"X-Long": "a" * 60_000})
+            assert received(connection).status == 200
+        connection.close()
