@@ -32,13 +32,13 @@ stage() { # stage CONTEXT MODEL_DIR
 }
 
 with_docker() { # with_docker IMAGE CONTEXT ROLE
-  local image=$1 context=$2 role=$3 unfinished=$1:unfinished-$$-$RANDOM builder=$PREDICT_BUILDER
+  local image=$1 context=$2 role=$3 unfinished=$1:unfinished-$$-$RANDOM builder=$PREDICT_BUILDER code=0
   [ "$role" = predict ] || builder=$TRAIN_BUILDER
   builders/engines/builders.sh "$builder"
   mkdir "$scratch/settings" && python3 builders/settings.py "$scratch/settings"
   TMPDIR=$scratch s2i build --copy "$context" "$builder" "$unfinished" --application-name "$image" --pull-policy never \
     --volume "$scratch/settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i || code=$?
-  builders/engines/keep.sh "$unfinished" "$image" "${code:-0}" "$scratch/settings"
+  builders/engines/keep.sh "$unfinished" "$image" "$code" "$scratch/settings"
 }
 
 [ $# = 3 ] || usage

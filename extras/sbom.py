@@ -40,7 +40,8 @@ def listed(engine: str, image: str) -> dict[str, Any]:
         source, folder = TOOL.replace('"', '""'), IMAGES.parent  # docker reads the mount as CSV
         mount = f'type=bind,"source={source}",target=/run/sbom,readonly'
         command[-1] = "/run/sbom"
-        command = ["docker", "run", "--rm", "-i", "--network", "none", "--mount", mount, image, *command]
+        user = f"{os.getuid()}:0"  # who may read what is mounted
+        command = ["docker", "run", "--rm", "-i", "--user", user, "--network=none", "--mount", mount, image, *command]
     done = subprocess.run(command, input=PROGRAM, capture_output=True, text=True, cwd=folder)
     if done.returncode:
         raise RuntimeError(f"{image}: its packages can't be listed: {done.stderr.strip()}")
@@ -62,10 +63,11 @@ def main(engine: str, folder: Path, images: Sequence[str]) -> int:
     there = [image for image in images if is_there(engine, image)]
     for image in there:
         text = bill(engine, image)
-        unfinished = folder / f".{image}.{os.getpid()}"
+        file = folder / f"{image.replace('/', '_')}.cdx.json"
+        unfinished = file.with_suffix(f".{os.getpid()}")
         unfinished.write_text(text)
-        unfinished.replace(folder / f"{image}.cdx.json")
-        print(f"---> {folder / image}.cdx.json: {len(json.loads(text)['components'])} packages")
+        unfinished.replace(file)
+        print(f"---> {file}: {len(json.loads(text)['components'])} packages")
     if not there:
         print(f"sbom: none of {', '.join(images)} was built with engine {engine}; make train-all", file=sys.stderr)
     return 0 if there else 69

@@ -36,6 +36,13 @@ def listed(clone: Path, image: str) -> set[tuple[str, str]]:
     return {(canonical(part["name"]), part["version"]) for part in bill["components"]}
 
 
+def test_an_images_name_may_have_a_folder(clone: Path) -> None:
+    name = "team/house-predict"
+    assert run(clone / "build.sh", name, MODEL, "predict", env={"ENGINE": "local"}).returncode == 0
+    assert sbom(clone, "local", name).returncode == 0
+    assert [file.name for file in (clone / "bills").iterdir()] == ["team_house-predict.cdx.json"]
+
+
 def test_a_bill_lists_what_is_installed_in_a_local_image(clone: Path) -> None:
     (clone / ".local/environments").unlink()  # something is planted in it below
     assert run(clone / "build.sh", IMAGE, MODEL, "predict", env={"ENGINE": "local"}).returncode == 0

@@ -7,7 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 [ $# = 4 ] || usage
 # s2i can end with 0 and without an image, and once killed leaves its container.
 if [ "$3" != 0 ] || ! docker image inspect "$1" >/dev/null 2>&1; then
-  docker ps -aq --filter volume="$4" | while read -r left; do docker rm -f "$left" >/dev/null; done
+  docker ps -aq --filter volume="$4" | while read -r left; do docker rm -f "$left" >/dev/null; done || true
   docker rmi "$1" >/dev/null 2>&1 || true
   die 1 "s2i ended with exit code $3; its messages stand above, and $2 is as it was"
 fi
