@@ -19,6 +19,7 @@ trap 'rm -rf "$APP_ROOT" "$APP_ROOT.old"' EXIT
 mkdir -p "$APP_ROOT" "$CACHE" "$ENVIRONMENTS"
 ln -s "$PWD/data" "$PWD/models" "$APP_ROOT"
 builders/s2i/bin/assemble
+find "$APP_ROOT" -name __pycache__ -prune -exec rm -rf {} + # the application's names a folder that is renamed now
 # Renaming fails where a directory is, and another build may put one there at any moment.
 until python3 -c 'import os, sys; os.rename(*sys.argv[1:])' "$APP_ROOT" "$image" 2>/dev/null; do
   mv "$image" "$APP_ROOT.old" 2>/dev/null && rm -rf "$APP_ROOT.old"
