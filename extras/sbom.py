@@ -48,26 +48,25 @@ def listed(engine: str, image: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def bill(engine: str, image: str) -> str:
-    """The bill of an image as JSON, the image its subject; raises RuntimeError if it can't be had or isn't valid."""
-    found = listed(engine, image)
-    found["metadata"]["component"] = {"type": "container", "bom-ref": image, "name": image}
-    text = json.dumps(found, indent=2)
+def write(engine: str, image: str, folder: Path) -> None:
+    """Writes the bill of an image, the image its subject; raises RuntimeError if it can't be had or isn't valid."""
+    bill = listed(engine, image)
+    bill["metadata"]["component"] = {"type": "container", "bom-ref": image, "name": image}
+    text = json.dumps(bill, indent=2)
     if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
         raise RuntimeError(f"{image}: not valid CycloneDX: {wrong.data.message}")
-    return text
+    file = folder / f"{image.replace('/', '_')}.cdx.json"
+    unfinished = file.with_suffix(f".{os.getpid()}")
+    unfinished.write_text(text)
+    unfinished.replace(file)
+    print(f"---> {file}: {len(bill['components'])} packages")
 
 
 def main(engine: str, folder: Path, images: Sequence[str]) -> int:
     """Writes the bill of every image that was built; returns 69 if none was."""
     there = [image for image in images if is_there(engine, image)]
     for image in there:
-        text = bill(engine, image)
-        file = folder / f"{image.replace('/', '_')}.cdx.json"
-        unfinished = file.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(text)
-        unfinished.replace(file)
-        print(f"---> {file}: {len(json.loads(text)['components'])} packages")
+        write(engine, image, folder)
     if not there:
         print(f"sbom: none of {', '.join(images)} was built with engine {engine}; make train-all", file=sys.stderr)
     return 0 if there else 69

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gunicorn import arbiter
+import gunicorn.arbiter
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 from uvicorn.server import Server
@@ -156,7 +156,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     )
 
 
-class Arbiter(arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
+class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
     """gunicorn's own, which tells its workers to leave once: who has just been forked doesn't hear it, and stays."""
 
     def reap_workers(self) -> None:
@@ -186,13 +186,13 @@ class Daemon(BaseApplication):
             "graceful_timeout": self.drain_seconds + 30,
             "control_socket_disable": True,
             "worker_tmp_dir": scratch(),
-            "when_ready": lambda parent: self.announce(),
+            "when_ready": lambda arbiter: self.announce(),
             "pre_fork": take_slot,
-            "post_fork": lambda parent, worker: self.begin(worker),
-            "on_exit": lambda parent: tell("stop", "Stopped"),
+            "post_fork": lambda arbiter, worker: self.begin(worker),
+            "on_exit": lambda arbiter: tell("stop", "Stopped"),
             "logger_class": ServersLog,
             # A normal interpreter exit hangs in a forked child that has ONNX Runtime loaded.
-            "worker_exit": lambda parent, worker: os._exit(0),
+            "worker_exit": lambda arbiter, worker: os._exit(0),
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
@@ -221,9 +221,9 @@ def scratch() -> str:
     return shared if os.access(shared, os.W_OK) else tempfile.gettempdir()
 
 
-def take_slot(parent: Any, worker: Any) -> None:
+def take_slot(arbiter: Any, worker: Any) -> None:
     """Gives a worker the cells that none of the living counts in."""
-    taken = {other.slot for other in parent.WORKERS.values()}
+    taken = {other.slot for other in arbiter.WORKERS.values()}
     worker.slot = min(set(range(SLOTS)) - taken, default=0)
 
 
