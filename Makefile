@@ -16,34 +16,34 @@ test-all: ## test that server with every model's instances
 	@$(MAKE) --no-print-directory -C all $@
 
 builders: ## make the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)
-	@builders/engines/builders.sh
+	@engines/builders.sh
 
 tools: ## build s2i into tools/bin, where Go is
-	@tools/build.sh
+	@tools/s2i/build.sh
 
 test: ## make what the tests need and run them
 	@tests/run.sh
 
 test-faults: ##- try every fault as often as tests/faults/README.md says; an hour or so
-	@FAULTS=full tests/run.sh tests/faults tests/test_build_sh.py tests/test_docker_engine.py tests/test_sbom.py
+	@FAULTS=full tests/run.sh tests/faults tests/engines/test_build_sh.py tests/engines/test_docker_engine.py tests/extras
 
 soak: ##- serve for MINUTES (10) under load, while models are swapped and workers killed; print what grew
 	@MINUTES="$${MINUTES:-10}" tests/run.sh tests/faults/test_soak.py
 
 lint: ## shellcheck, shfmt, ruff, mypy, hadolint
-	@tests/lint.sh
+	@tools/lint.sh
 
 quality: ## score the three models on UCI's own split
-	@tests/quality.sh
+	@tools/quality.sh
 
 size: ## what the predict images are made of; BUDGET_MB=130 fails above that
 	@bench/size.sh
 
 inspect: ##- show what is in a model file or pickle, and if it is sound (MODEL=adult_income_rf, or a path)
-	@extras/inspect.sh
+	@extras/inspect/inspect.sh
 
 sbom: ##- list the packages in each image that was built, as CycloneDX JSON in .local/sbom
-	@extras/sbom.sh
+	@extras/sbom/sbom.sh
 
 bench: ##- measure predicting, serving and peers (bench/README.md); minutes to an hour
 	@bench/run.sh
@@ -69,7 +69,7 @@ tune: ##- cross-validate the models' settings on UCI's training part; ten minute
 	@bench/run.sh tune
 
 constraints: ##- pin everything beneath the requirements files anew, with hashes
-	@tests/constraints.sh
+	@tools/constraints.sh
 
 clean: ##- remove .local (images of the local engine, environments, wheels) and models/*.pkl
 	@rm -rf .local models/*.pkl

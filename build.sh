@@ -7,7 +7,7 @@
 # The image's tag moves only once the build has succeeded; the context is thrown away in any case.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-. builders/engines/choose.sh
+. engines/choose.sh
 
 PACKAGE=finance_income_prediction # what the ROUTES call the models, wherever the clone lies
 export TRAIN_BUILDER=${TRAIN_BUILDER:-s2i-model-python} PREDICT_BUILDER=${PREDICT_BUILDER:-s2i-daemon-python}
@@ -34,11 +34,11 @@ stage() { # stage CONTEXT MODEL_DIR
 with_docker() { # with_docker IMAGE CONTEXT ROLE
   local image=$1 context=$2 role=$3 unfinished=$1:unfinished-$$-$RANDOM builder=$PREDICT_BUILDER code=0
   [ "$role" = predict ] || builder=$TRAIN_BUILDER
-  builders/engines/builders.sh "$builder"
-  mkdir "$scratch/settings" && python3 builders/settings.py "$scratch/settings"
+  engines/builders.sh "$builder"
+  mkdir "$scratch/settings" && python3 engines/pip_settings.py "$scratch/settings"
   TMPDIR=$scratch s2i build --copy "$context" "$builder" "$unfinished" --application-name "$image" --pull-policy never \
     --volume "$scratch/settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i || code=$?
-  builders/engines/keep.sh "$unfinished" "$image" "$code" "$scratch/settings"
+  engines/keep.sh "$unfinished" "$image" "$code" "$scratch/settings"
 }
 
 [ $# = 3 ] || usage
@@ -55,5 +55,5 @@ stage "$scratch/context" "$2"
 choose_engine
 say "Building $1 from $2"
 [ "$ENGINE" = local ] || with_docker "$1" "$scratch/context" "$3"
-[ "$ENGINE" = docker ] || builders/engines/local-build.sh "$1" "$scratch/context" "$3"
+[ "$ENGINE" = docker ] || engines/local-build.sh "$1" "$scratch/context" "$3"
 say "Built $1"

@@ -3,15 +3,15 @@
 # Usage:   ./demo.sh       (make demo; ENGINE and PORT as everywhere)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-. builders/engines/choose.sh
+. engines/choose.sh
 [ $# = 0 ] || usage
 
 choose_engine
 export PORT=${PORT:-5111} DETACH=1
-python3 builders/port.py "$PORT"
+python3 engines/port.py "$PORT"
 make --no-print-directory -C all train-all
 say "Models"
-python3 builders/model_table.py models/*.pkl
+python3 engines/model_table.py models/*.pkl
 make --no-print-directory -C all predict-all
 trap 'make --no-print-directory -C all stop' EXIT
 make --no-print-directory -C all test-all || {

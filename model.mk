@@ -1,6 +1,6 @@
 # What a model directory can do. Its Makefile sets MODEL_NAME, DATASET_NAME and CONTAINER_NAME and includes this.
 include ../common.mk
-RUN := ../builders/engines/run.sh
+RUN := ../engines/run.sh
 
 .NOTPARALLEL:
 .PHONY: build-train train build-predict predict test-endpoint stop logs predict-once
@@ -17,7 +17,7 @@ predict: ## run it on PORT (5111); DETACH=1 in the background
 	@$(RUN) predict "$$CONTAINER_NAME-predict"
 
 test-endpoint: ## post test/test_instances.json to it and check the answer
-	@python3 ../builders/test_endpoint.py .
+	@python3 ../engines/check_endpoint.py .
 
 stop: ## stop what DETACH=1 started
 	@$(RUN) stop "$$CONTAINER_NAME-predict"

@@ -148,9 +148,7 @@ def main(engines: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    problem = subprocess.check_output(
-        ["bash", "-c", ". builders/engines/choose.sh; docker_problem"], cwd=ROOT, text=True
-    )
+    problem = subprocess.check_output(["bash", "-c", ". engines/choose.sh; docker_problem"], cwd=ROOT, text=True)
     if problem:
         print(f"build: only the local engine is measured: {problem.strip()}", file=sys.stderr)
     sys.exit(main(["local"] if problem else ["docker", "local"]))

@@ -55,7 +55,7 @@ def documents(path: str) -> Request:
 
 def local(image: str, path: str) -> Candidate:
     """An image of the local engine."""
-    command = ["builders/engines/local.sh", "predict", image]
+    command = ["engines/local.sh", "predict", image]
     return Candidate(documents(path), command, {"UNKNOWN": "ignore"})
 
 

@@ -16,7 +16,7 @@ from measure import ROOT, alternate, median_of, plot, ratio, report, verdict
 from train_once import asked_for
 
 os.environ["UNKNOWN"] = "ignore"  # one held-out row has a country that training never saw
-from runtime.handler import Endpoint, decode  # noqa: E402
+from runtime.endpoint import Endpoint, decode  # noqa: E402
 
 from common_utils.train_utils import LABEL, data_file, fit, make_pipeline, read_table, rows_of, split  # noqa: E402
 from utils.serving import served  # noqa: E402

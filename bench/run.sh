@@ -5,7 +5,7 @@
 # ROUNDS and SECONDS_EACH make it longer or shorter. The servers run on the local engine, on loopback, under wrk.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. tests/environment.sh bench bench/requirements.txt builders/runtime/requirements.txt ./*/requirements_train.txt
+. tools/environment.sh bench bench/requirements.txt builders/runtime/requirements.txt ./*/requirements_train.txt
 export PYTHONPATH=$PWD:$PWD/builders
 ls models/*.pkl >/dev/null 2>&1 || make ENGINE=local train-all
 for benchmark in "${@:-predict serve beside build training size}"; do

@@ -25,7 +25,7 @@ def build() -> None:
     run = {**os.environ, "ENGINE": "local"}
     for name, directory in {**MODELS, "all": "all"}.items():
         subprocess.run(["./build.sh", f"bench-{name}", directory, "predict"], cwd=ROOT, env=run, check=True)
-    command = ["builders/engines/local-build.sh", "bench-constant", "bench/apps/constant", "predict"]
+    command = ["engines/local-build.sh", "bench-constant", "bench/apps/constant", "predict"]
     subprocess.run(command, cwd=ROOT, env=run, check=True)
 
 

@@ -3,7 +3,7 @@
 # Usage:   bench/size.sh [MODEL_DIR...]       (make size; without names the combined image and every model's)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. builders/engines/choose.sh
+. engines/choose.sh
 [[ ${BUDGET_MB:-1} =~ ^[0-9]+(\.[0-9]+)?$ ]] || die 2 "BUDGET_MB=$BUDGET_MB: expected megabytes, such as 180"
 [ $# -gt 0 ] || read -ra models < <(sed -n 's/^MODEL_DIRS *:= *//p' all/Makefile)
 [ $# -gt 0 ] || set -- all "${models[@]}"

@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
 
 from utils.encode_decode import ModelFileError, hmac_keys, model_path, pickle_model
-from utils.onnx_export import to_onnx
+from utils.forms.onnx import to_onnx
 from utils.serving import TOLERANCE, Model
 from utils.table_encoder import FLOAT32_MAX, TableEncoder
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["figures"]
+pytest_plugins = ["support.figures"]
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_DIRS = sorted(path.parent.name for path in ROOT.glob("*/train.py"))
 Completed = subprocess.CompletedProcess[str]
@@ -125,7 +125,7 @@ def train(directory: Path, model: str, **payload: object) -> subprocess.Complete
 
 def docker_problem() -> str:
     """Why the docker engine can't be used; empty if it can."""
-    return run("bash", "-c", ". builders/engines/choose.sh; docker_problem").stdout.strip()
+    return run("bash", "-c", ". engines/choose.sh; docker_problem").stdout.strip()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

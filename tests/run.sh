@@ -3,5 +3,5 @@
 # Usage:   tests/run.sh [PYTEST_ARGUMENT...]       (make test)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. tests/environment.sh tests tests/requirements.txt builders/runtime/requirements.txt ./*/requirements_train.txt
+. tools/environment.sh tests tests/requirements.txt builders/runtime/requirements.txt ./*/requirements_train.txt
 exec "$BIN/python" -m pytest "$@"

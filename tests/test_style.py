@@ -26,7 +26,7 @@ SCRIPTS = [file for file in FILES if re.match(rb"#!.*\bbash", file.read_bytes()[
 FOREIGN = set((ROOT / "bench/peers").glob("*/users.py")) | set((ROOT / "bench/peers").glob("*/ours.py"))
 PYTHON = [file for file in FILES if file.suffix == ".py" and not file.is_relative_to(ROOT / "tests")]
 PYTHON = [file for file in PYTHON if file not in FOREIGN]
-CORE_FOLDERS = ("builders", "utils", "common_utils", "all", *MODEL_DIRS)
+CORE_FOLDERS = ("builders", "engines", "utils", "common_utils", "all", *MODEL_DIRS)
 UNWANTED = {
     "a path of one machine": re.compile(r"/(root|home|Users|work|opt/wheels)/[\w.]|/(opt/wheels)\b"),
     "work left over": re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b"),

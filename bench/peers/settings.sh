@@ -5,7 +5,7 @@
 # Sets PORT, MODE, MODEL, WORKERS, BIN (the peer's programs) and PEER_STORE (where fit.py put its models; set it
 # to have them elsewhere than .local/peers/NAME).
 set -euo pipefail
-. builders/engines/common.sh
+. engines/common.sh
 [ $# = 3 ] || [ $# = 4 ] || usage
 [[ $1 =~ ^[0-9]+$ && $2 =~ ^(users|ours)$ && $3 =~ ^adult_income_(lr|rf|xgb)$ && ${4:-2} =~ ^[1-9][0-9]*$ ]] || usage
 PORT=$1 MODE=$2 MODEL=$3 WORKERS=${4:-2}

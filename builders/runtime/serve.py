@@ -26,13 +26,13 @@ from gunicorn.glogging import Logger
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from runtime.app import Front, Limits
+from runtime.auth import GuardedFront, read_keys
+from runtime.endpoint import endpoints
 from runtime.environment import CONFIGURATION, ConfigurationError, check
-from runtime.front import Front, Limits
-from runtime.handler import endpoints
-from runtime.keys import GuardedFront, read_keys
+from runtime.http_limits import Protocol
 from runtime.log import set_up, tell
 from runtime.metrics import SLOTS
-from runtime.protocol import Protocol
 
 UNAVAILABLE = 69
 LAST_TURNS = 10

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conftest import MODEL_DIRS, ROOT, setting
-from daemon import Daemon, instances, until
+from support.daemon import Daemon, instances, until
 from traffic import request
 
 from utils.encode_decode import init_model, pickle_model

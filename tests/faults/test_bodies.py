@@ -10,11 +10,11 @@ import pytest
 from bodies import CORPUS, TYPES, mutated
 from clients import PYTHONPATH, Naive, complete
 from conftest import MODEL_DIRS, ROOT
-from daemon import PATHS, ROUTES, Answer, Daemon, received, until
-from figures import Figure, times
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from naive import FILE, train
+from support.daemon import PATHS, ROUTES, Answer, Daemon, received, until
+from support.figures import Figure, times
 
 MUTATIONS = times(20_000, 1_500)
 OWN = ("/health", "/ready", "/metrics", "/", "/none")

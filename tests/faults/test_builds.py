@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 from conftest import ROOT, Completed, run
-from figures import Figure, times
-from images import inspect, tags
+from support.figures import Figure, times
+from support.images import inspect, tags
 from test_build_sh import other_hash, path_with
 from test_docker_engine import by_hand
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MODEL_DIRS, run, setting
-from figures import FULL, Figure, times
+from support.figures import FULL, Figure, times
 
 # Children's programs, since a crash would take the tests with it. They print the counts of what came of each try.
 TRUNCATED = """

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from clients import INSTANCES, Application, Naive, put, variants
 from conftest import ROOT
-from daemon import Daemon, until
-from figures import Figure, times
 from naive import FILE, train
+from support.daemon import Daemon, until
+from support.figures import Figure, times
 from test_serve import HELD
 
 ROUNDS = times(5, 1)

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 from clients import INSTANCES, Application, post_head, variants
 from conftest import ROOT, free_port
-from daemon import received, until
-from figures import Figure, times
+from support.daemon import received, until
+from support.figures import Figure, times
 
 TOTAL = times(128, 48) << 20
 PIECE = b"a" * (64 << 10)

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 import pytest
 from conftest import run
-from figures import Figure
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from support.figures import Figure
 
 from utils.encode_decode import pickle_model
 

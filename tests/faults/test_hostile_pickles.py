@@ -15,7 +15,7 @@ from typing import Any
 import joblib
 import numpy as np
 from conftest import run
-from figures import Figure
+from support.figures import Figure
 
 from utils.encode_decode import MAGIC
 

@@ -11,9 +11,9 @@ import pytest
 from bodies import OBJECT
 from clients import INSTANCES, Application, Naive, memory, post_head, reset_peak, variants
 from conftest import ROOT
-from daemon import JSON, Daemon, until
-from figures import Figure, times
 from naive import FILE, train
+from support.daemon import JSON, Daemon, until
+from support.figures import Figure, times
 
 LIMIT = 16 << 20
 GIB = 1 << 30

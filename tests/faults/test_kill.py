@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from clients import INSTANCES, Application, Load, Naive, complete, variants
 from conftest import free_port
-from daemon import JSON, Daemon, until
-from figures import Figure, times
+from support.daemon import JSON, Daemon, until
+from support.figures import Figure, times
 
 KILLS = times(20, 3)
 RESTARTS = times(10, 2)

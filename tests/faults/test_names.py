@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import MODEL_DIRS, make_clone, run, setting
-from figures import Figure, times
+from support.figures import Figure, times
 
 MODEL = next(name for name in MODEL_DIRS if setting(name, "MODEL_NAME").endswith("_lr"))  # trains fastest
 ROWS = 2_000

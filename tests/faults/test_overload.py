@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from clients import Application
-from figures import Figure, times
+from support.figures import Figure, times
 from traffic import closed_loop, open_loop, p99, request
 
 WAITING = 8

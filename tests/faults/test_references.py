@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import ROOT
-from figures import Figure
 from runtime.message import Message
 from sklearn.tree import DecisionTreeClassifier
+from support.figures import Figure
 
 from common_utils.train_utils import TrainingError, train_model
 from utils.encode_decode import ModelFileError, init_model

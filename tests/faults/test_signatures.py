@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, make, make_clone, run, setting, train
-from figures import Figure, times
+from support.figures import Figure, times
 
 from utils.encode_decode import HMAC_MAGIC, KEY_BYTES, MAGIC, TRAILER_BYTES, ModelFileError, init_model, pickle_model
 

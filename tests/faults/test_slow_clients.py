@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from conftest import free_port
-from daemon import MODEL_DIRS, PATHS, ROUTES, Daemon, instances, until
-from figures import Figure, times
+from support.daemon import MODEL_DIRS, PATHS, ROUTES, Daemon, instances, until
+from support.figures import Figure, times
 from traffic import closed_loop, p99, request
 
 MODEL = MODEL_DIRS[0]

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from clients import INSTANCES, Application, Load, Outcome, complete, fields, memory, put, variants
-from daemon import Daemon
-from figures import Figure, times
+from support.daemon import Daemon
+from support.figures import Figure, times
 
 SECONDS = 60 * float(os.environ.get("MINUTES") or times(1, 0.2))
 LEAK_SECONDS = min(SECONDS, 7)

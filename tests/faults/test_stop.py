@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from clients import INSTANCES, Application, Load, Naive, variants
-from daemon import Daemon, until
-from figures import Figure, times
+from support.daemon import Daemon, until
+from support.figures import Figure, times
 
 RUNS = times(20, 2)
 STOCK_RUNS = times(5, 1)

@@ -13,9 +13,9 @@ import pytest
 from app import MODELS
 from clients import INSTANCES, Application, Load, Naive, Outcome, complete, digest, memory, put, variants
 from conftest import ROOT
-from daemon import Daemon, until
-from figures import Figure, times
 from naive import FILE, train
+from support.daemon import Daemon, until
+from support.figures import Figure, times
 
 from utils.encode_decode import MAGIC, init_model, pickle_model
 

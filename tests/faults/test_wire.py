@@ -12,8 +12,8 @@ from typing import NamedTuple
 import pytest
 from clients import Application, Naive, complete, variants
 from conftest import free_port
-from daemon import Daemon, until
-from figures import Figure, times
+from support.daemon import Daemon, until
+from support.figures import Figure, times
 from wire import CASES, Case
 
 IDLE_SECONDS = 0.3

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from conftest import ROOT, run
-from figures import FULL, Figure, times
+from support.figures import FULL, Figure, times
 
 from utils.encode_decode import init_model
 

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Summary: what build.sh and the engines share: messages, names, the choice of Python.
+# Usage:   . engines/common.sh      (from a script that has changed to the repository's root)
+#
+# Exit codes: 0 ok, 1 failed, 2 usage, 69 a needed program or service isn't there, 71 out of memory, 74 disk full or
+# read-only, 77 permission, 78 configuration.
+set -euo pipefail
+
+say() { printf -- '---> %s\n' "$*"; }
+
+die() { # die EXIT_CODE MESSAGE...
+  local code=$1
+  shift
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit "$code"
+}
+
+usage() { # usage: prints the calling script's opening comment and ends with 2
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
+  exit 2
+}
+
+check_image_name() { # check_image_name NAME
+  [[ $1 =~ ^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$ && ${#1} -le 128 ]] ||
+    die 2 "image name '$1': expected lower-case letters and digits, with single . _ - between them; set CONTAINER_NAME"
+}
+
+choose_python() { # choose_python: sets PYTHON to a Python that the pinned packages have wheels for
+  local candidate
+  [[ $PWD != *:* ]] || die 78 "$PWD: Python can't search a folder with a colon in its path; rename it"
+  for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+      PYTHON=$(command -v "$candidate")
+      export PYTHON
+      return
+    elif [ "$candidate" = "${PYTHON:-}" ]; then
+      die 69 "PYTHON=$PYTHON: expected a Python 3.11, 3.12 or 3.13, found $("$PYTHON" -V 2>&1 || echo none)"
+    fi
+  done
+  die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $(python3 -V 2>&1 || echo missing)); name one with PYTHON="
+}
+
+FILE_VARIABLES="API_KEY_FILE MODEL_HMAC_KEY_FILE" # each names a file, which a container gets mounted read-only
+
+check_file_variables() { # check_file_variables: ends with 78 unless each one that is set names a file by its full path
+  local name
+  for name in $FILE_VARIABLES; do
+    [ -z "${!name:-}" ] || [[ ${!name} = /* && -f ${!name} ]] ||
+      die 78 "$name=${!name}: expected the full path of a file, such as $name=\"\$HOME/keys\""
+  done
+}
+
+PATH=$PATH:$PWD/tools/bin

@@ -1,0 +1,1 @@
+"""Shows what is in a model file or a pickle."""

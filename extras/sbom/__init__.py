@@ -1,0 +1,1 @@
+"""Lists the packages of images as CycloneDX."""

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Summary: writes a bill of materials (CycloneDX JSON) of each image that was built: the Python packages in it.
+# Usage:   extras/sbom/sbom.sh [IMAGE...]       (make sbom; without names the train and predict images of every directory)
+#
+# The files go to .local/sbom (SBOM). What the base image brings along is its maker's to list.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. engines/choose.sh
+if [ $# = 0 ]; then
+  for makefile in */Makefile; do
+    name=$(sed -n 's/^CONTAINER_NAME := //p' "$makefile")
+    set -- "$@" "$name-train" "$name-predict"
+  done
+fi
+choose_engine
+. tools/environment.sh cyclonedx extras/sbom/requirements.txt
+mkdir -p "${SBOM:=$PWD/.local/sbom}"
+exec "$BIN/python" -m extras.sbom.cyclonedx "$ENGINE" "$SBOM" "$@"

@@ -1,0 +1,1 @@
+"""The forms in which a model file holds an estimator."""
