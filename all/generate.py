@@ -33,7 +33,9 @@ def refuse_shared(owners: list[tuple[str, str]], what: str) -> None:
     first: dict[str, str] = {}
     for name, directory in owners:
         if name in first:
-            raise ConfigurationError(f"{what} {name} is in both {first[name]} and {directory}; rename one of them")
+            raise ConfigurationError(
+                f"{what} {name} is in both {first[name]} and {directory}; rename one of them"
+            )
         first[name] = directory
 
 
@@ -41,18 +43,26 @@ def environment(routes: list[tuple[str, Route]]) -> str:
     """The text of .s2i/environment: every model's routes, all to functions of the generated predict.py."""
     package = {route.module.split(".")[0] for _, route in routes}
     if len(package) != 1:
-        raise ConfigurationError(f"the models' ROUTES name several packages: {', '.join(sorted(package))}")
+        raise ConfigurationError(
+            f"the models' ROUTES name several packages: {', '.join(sorted(package))}"
+        )
     module = f"{package.pop()}.predict"
     return f"{BANNER}ROUTES={','.join(f'{route.path}:{module}:{route.function}' for _, route in routes)}\n"
 
 
 def predict(routes: list[tuple[str, Route]]) -> str:
     """The text of predict.py: an import of each model's function."""
-    lines = [BANNER, '"""All models\' predict functions in one module, for the routes of the combined image."""\n\n']
+    lines = [
+        BANNER,
+        '"""All models\' predict functions in one module, for the routes of the combined image."""\n\n',
+    ]
     for directory, route in sorted(routes):
         module = route.module.split(".", 1)[-1]
         lines.append(f"from .{directory}.{module} import {route.function}\n")
-    names = "".join(f'    "{route.function}",\n' for _, route in sorted(routes, key=lambda pair: pair[1].function))
+    names = "".join(
+        f'    "{route.function}",\n'
+        for _, route in sorted(routes, key=lambda pair: pair[1].function)
+    )
     return "".join(lines) + f"\n__all__ = [\n{names}]\n"
 
 
@@ -65,7 +75,9 @@ def requirements(directories: list[str]) -> str:
             name = re.sub(r"[-_.]+", "-", found.group(1)).lower() if found else line
             pin, owner = first.setdefault(name, (line, directory))
             if pin != line:
-                raise ConfigurationError(f"{owner} wants {pin} and {directory} wants {line}; agree on one")
+                raise ConfigurationError(
+                    f"{owner} wants {pin} and {directory} wants {line}; agree on one"
+                )
     return BANNER + "".join(f"{pin}\n" for pin, _ in sorted(first.values()))
 
 
@@ -81,7 +93,11 @@ def requirement_lines(directory: Path) -> list[str]:
 
 def setup(directories: list[str], package: str) -> str:
     """The text of setup.sh: each model's own, in order."""
-    lines = [f"bash {package}/{name}/setup.sh\n" for name in directories if (ROOT / name / "setup.sh").exists()]
+    lines = [
+        f"bash {package}/{name}/setup.sh\n"
+        for name in directories
+        if (ROOT / name / "setup.sh").exists()
+    ]
     return f"#!/usr/bin/env bash\n{BANNER}set -euo pipefail\n{''.join(lines)}"
 
 
@@ -90,7 +106,9 @@ def generated(directories: list[str]) -> dict[str, str]:
     there = [path.parent.name for path in ROOT.glob("*/predict.py") if path.parent.name != "all"]
     for directory in directories:
         if directory not in there:
-            raise ConfigurationError(f"MODEL_DIRS: {directory!r} is not a model directory (it has no predict.py)")
+            raise ConfigurationError(
+                f"MODEL_DIRS: {directory!r} is not a model directory (it has no predict.py)"
+            )
         if directories.count(directory) > 1:
             raise ConfigurationError(f"MODEL_DIRS: {directory} is named twice; name it once")
     routes = [(directory, route) for directory in directories for route in routes_of(directory)]
@@ -113,7 +131,11 @@ def write(output: Path, directories: list[str]) -> None:
         (output / name).write_text(text)
     if output.resolve() != ROOT / "all":
         for directory in directories:
-            shutil.copytree(ROOT / directory, output / directory, ignore=shutil.ignore_patterns("__pycache__", ".s2i"))
+            shutil.copytree(
+                ROOT / directory,
+                output / directory,
+                ignore=shutil.ignore_patterns("__pycache__", ".s2i"),
+            )
     os.chmod(output / "setup.sh", 0o755)
 
 

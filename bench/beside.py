@@ -36,7 +36,10 @@ def names() -> list[str]:
 def install(name: str) -> None:
     """Makes the peer's environment."""
     local_folder = ROOT / ".local"
-    folders = {"CACHE": str(local_folder / "cache"), "ENVIRONMENTS": str(local_folder / "environments")}
+    folders = {
+        "CACHE": str(local_folder / "cache"),
+        "ENVIRONMENTS": str(local_folder / "environments"),
+    }
     requirements = ROOT / "bench" / "peers" / name / "requirements.txt"
     command = ["builders/install.sh", str(local_folder / f"peer-{name}"), str(requirements)]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **folders}, check=True)
@@ -59,14 +62,21 @@ def check(name: str, mode: str, candidate: Candidate, wanted: list[Any]) -> None
         raise ValueError(f"{name}, {mode}: expected {wanted}, found {found}")
 
 
-def line(name: str, mode: str, case: tuple[int, int], own: list[Load], theirs: list[Load]) -> tuple[Any, Ratio]:
+def line(
+    name: str, mode: str, case: tuple[int, int], own: list[Load], theirs: list[Load]
+) -> tuple[Any, Ratio]:
     """One line of the table, and how many times their throughput ours is."""
     times = ratio([one.throughput for one in own], [one.throughput for one in theirs])
     goals = DOCUMENT_GOALS if name == "document" else GOALS
-    judged = case in ((1, 16), (100, 4), (1000, 1)) and (name, mode) != ("pipeline", "ours")  # which is ours itself
+    judged = case in ((1, 16), (100, 4), (1000, 1)) and (name, mode) != (
+        "pipeline",
+        "ours",
+    )  # which is ours itself
     goal = goals.get((mode, case[0])) if judged else None
     errors = sum(one.errors for one in (*own, *theirs))
-    shown = "void" if errors or times.most == math.inf else str(times)  # no answer in time is no figure
+    shown = (
+        "void" if errors or times.most == math.inf else str(times)
+    )  # no answer in time is no figure
     return {
         "peer": name,
         "predict": "its users'" if mode == "users" else "ours",
@@ -76,7 +86,9 @@ def line(name: str, mode: str, case: tuple[int, int], own: list[Load], theirs: l
         "its p50 ms": f"{median_of(one.p50 for one in theirs):.2f}",
         "our p50 ms": f"{median_of(one.p50 for one in own):.2f}",
         "errors": errors,
-        "goal": f"at least {goal:g}: {verdict(times.median, goal, False)}" if goal and shown != "void" else "",
+        "goal": f"at least {goal:g}: {verdict(times.median, goal, False)}"
+        if goal and shown != "void"
+        else "",
     }, times
 
 
@@ -93,7 +105,9 @@ def compare(name: str, mode: str, ratios: dict[str, Ratio]) -> tuple[list[Any], 
             lines.append(entry)
             measured[f"{name} {mode} {case}"] = loads
             if case == (1, 16):
-                ratios[f"{name}, {'its users predict' if mode == 'users' else 'our predict'}"] = times
+                ratios[f"{name}, {'its users predict' if mode == 'users' else 'our predict'}"] = (
+                    times
+                )
         measured[f"{name} {mode} start"] = seconds
     return lines, measured
 
@@ -101,7 +115,9 @@ def compare(name: str, mode: str, ratios: dict[str, Ratio]) -> tuple[list[Any], 
 def main() -> int:
     """Compares with every peer; returns 1 if one could not be measured."""
     run = {**os.environ, "ENGINE": "local"}
-    subprocess.run(["./build.sh", f"bench-{MODEL}", MODELS[MODEL], "predict"], cwd=ROOT, env=run, check=True)
+    subprocess.run(
+        ["./build.sh", f"bench-{MODEL}", MODELS[MODEL], "predict"], cwd=ROOT, env=run, check=True
+    )
     lines: list[Any] = []
     measured: dict[str, Any] = {}
     ratios: dict[str, Ratio] = {}

@@ -29,17 +29,24 @@ GOALS = {"again": 2.0, "first": 5.0}
 def seconds(*command: str | Path, cwd: Path = ROOT, **variables: str) -> float:
     """How long a command takes; NaN, and what it said on stderr, if it fails."""
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True
+    )
     spent = time.perf_counter() - started
     if done.returncode:
-        print(f"build: {command[0]}: exit code {done.returncode}: {done.stderr.strip()[-500:]}", file=sys.stderr)
+        print(
+            f"build: {command[0]}: exit code {done.returncode}: {done.stderr.strip()[-500:]}",
+            file=sys.stderr,
+        )
     return math.nan if done.returncode else spent
 
 
 def copy(parent: Path) -> Path:
     """A copy of the repository, whose wheels are the checkout's own and whose environments are new."""
     clone = parent / "clone"
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for name in listed.splitlines():
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, clone / name)
@@ -71,7 +78,9 @@ def docker_floor(context: Path) -> float:
     """s2i's own time for a source."""
     remove(FLOOR)
     s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
-    return seconds(s2i, "build", "--copy", context, "s2i-daemon-python", FLOOR, "--pull-policy", "never")
+    return seconds(
+        s2i, "build", "--copy", context, "s2i-daemon-python", FLOOR, "--pull-policy", "never"
+    )
 
 
 def local_floor(context: Path) -> float:
@@ -119,7 +128,9 @@ def line(engine: str, build: str, values: Mapping[str, Sequence[float]]) -> dict
     }
 
 
-def measure(engine: str, clone: Path, context: Path) -> tuple[list[Any], Mapping[str, Sequence[float]]]:
+def measure(
+    engine: str, clone: Path, context: Path
+) -> tuple[list[Any], Mapping[str, Sequence[float]]]:
     """The table's lines of one engine, and the seconds by build and round."""
     floor = docker_floor if engine == "docker" else local_floor
     first(engine, clone)  # which fetches wheels and makes the builder, if need be
@@ -148,7 +159,9 @@ def main(engines: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    problem = subprocess.check_output(["bash", "-c", ". engines/choose.sh; docker_problem"], cwd=ROOT, text=True)
+    problem = subprocess.check_output(
+        ["bash", "-c", ". engines/choose.sh; docker_problem"], cwd=ROOT, text=True
+    )
     if problem:
         print(f"build: only the local engine is measured: {problem.strip()}", file=sys.stderr)
     sys.exit(main(["local"] if problem else ["docker", "local"]))

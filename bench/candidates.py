@@ -19,13 +19,23 @@ WORKERS = "2"
 FIRST_PORT = 5200
 # Rows to a request: path, headers, body.
 Request = Callable[[list[Any]], tuple[str, dict[str, str], bytes]]
-MODELS = {"adult_income_lr": "logisticRegression", "adult_income_xgb": "xgBoost", "adult_income_rf": "randomForest"}
+MODELS = {
+    "adult_income_lr": "logisticRegression",
+    "adult_income_xgb": "xgBoost",
+    "adult_income_rf": "randomForest",
+}
 
 
 class Candidate:
     """A server of ours or another's. `{port}` and `{workers}` in its command are filled in."""
 
-    def __init__(self, request: Request, command: Sequence[str], variables: Mapping[str, str], cwd: Path = ROOT):
+    def __init__(
+        self,
+        request: Request,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        cwd: Path = ROOT,
+    ):
         self.request, self.command, self.variables, self.cwd = request, command, variables, cwd
         self.server: Server | None = None
 
@@ -62,11 +72,16 @@ def local(image: str, path: str) -> Candidate:
 @contextlib.contextmanager
 def running(servers: Mapping[str, Candidate], workers: str = WORKERS) -> Iterator[dict[str, float]]:
     """Starts the servers, ten ports apart; gives the seconds to each one's first answer; stops them."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the servers would outlive a benchmark that is ended
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # or the servers would outlive a benchmark that is ended
     with tempfile.TemporaryDirectory() as scratch:
         try:
             numbered = enumerate(servers.items())
-            yield {name: one.start(FIRST_PORT + 10 * i, Path(scratch), workers) for i, (name, one) in numbered}
+            yield {
+                name: one.start(FIRST_PORT + 10 * i, Path(scratch), workers)
+                for i, (name, one) in numbered
+            }
         finally:
             for candidate in servers.values():
                 if candidate.server is not None:

@@ -45,18 +45,29 @@ class Load(NamedTuple):
 class Server:
     """A running server in a process group of its own."""
 
-    def __init__(self, command: Sequence[str], port: int, variables: Mapping[str, str], cwd: Path, log: Path):
+    def __init__(
+        self, command: Sequence[str], port: int, variables: Mapping[str, str], cwd: Path, log: Path
+    ):
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
         # Slow kernels that some machines force on numpy for safety's sake must not slow one candidate only.
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")
+        }
         self.started = time.perf_counter()
         with open(log, "wb") as file:
             self.process = subprocess.Popen(
-                list(command), cwd=cwd, env={**clean, **variables}, stdout=file, stderr=file, start_new_session=True
+                list(command),
+                cwd=cwd,
+                env={**clean, **variables},
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
             )
 
-    def wait(self, path: str, headers: Mapping[str, str], body: bytes, seconds: float = 90) -> float:
+    def wait(
+        self, path: str, headers: Mapping[str, str], body: bytes, seconds: float = 90
+    ) -> float:
         """Seconds from exec to the first answer 200; raises RuntimeError with the log's end if there is none."""
         last: object = None
         while time.perf_counter() < self.started + seconds and self.process.poll() is None:
@@ -68,7 +79,9 @@ class Server:
             except OSError as error:
                 last = error
             time.sleep(0.01)
-        raise RuntimeError(f"{self.url}{path}: no answer 200, last {last}; log: {self.log.read_text()[-2000:]}")
+        raise RuntimeError(
+            f"{self.url}{path}: no answer 200, last {last}; log: {self.log.read_text()[-2000:]}"
+        )
 
     def stop(self) -> None:
         """Ends the whole process group."""
@@ -101,22 +114,38 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]
         return error.code, error.read()
 
 
-def load(url: str, headers: Mapping[str, str], bodies: Sequence[bytes], connections: int, seconds: float) -> Load:
+def load(
+    url: str, headers: Mapping[str, str], bodies: Sequence[bytes], connections: int, seconds: float
+) -> Load:
     """Sends `bodies` in turn over `connections` kept-alive connections for `seconds`."""
     with tempfile.TemporaryDirectory() as scratch:
         script, lines, wanted = (Path(scratch) / name for name in ("load.lua", "bodies", "headers"))
         script.write_text(SCRIPT)
         lines.write_bytes(b"\n".join(bodies) + b"\n")
         wanted.write_text("".join(f"{name}: {value}\n" for name, value in headers.items()))
-        options = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "--latency", "-s", str(script)]
+        options = [
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds:g}s",
+            "--timeout",
+            "30s",
+            "--latency",
+            "-s",
+            str(script),
+        ]
         command = ["wrk", *options, url, "--", str(wanted), str(lines)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 90, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds + 90, check=True
+        )
     return parsed(done.stdout)
 
 
 def parsed(text: str) -> Load:
     """The figures in what wrk prints; raises ValueError if they aren't there."""
-    found = {name: re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s|m)", text, re.MULTILINE) for name in ("50", "99")}
+    found = {
+        name: re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s|m)", text, re.MULTILINE)
+        for name in ("50", "99")
+    }
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", text, re.MULTILINE)
     if rate is None or None in found.values():
         raise ValueError(f"wrk printed no figures: {text}")

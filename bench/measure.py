@@ -30,7 +30,9 @@ class Ratio(NamedTuple):
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
     """values / base, round by round; infinite where base is 0."""
-    ratios = [value / other if other else math.inf for value, other in zip(values, base, strict=True)]
+    ratios = [
+        value / other if other else math.inf for value, other in zip(values, base, strict=True)
+    ]
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 
 
@@ -55,7 +57,14 @@ def machine() -> str:
         ),
         platform.processor() or platform.machine(),
     )
-    memory = next((int(line.split()[1]) // 2**20 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    memory = next(
+        (
+            int(line.split()[1]) // 2**20
+            for line in _lines("/proc/meminfo")
+            if line.startswith("MemTotal")
+        ),
+        0,
+    )
     today = datetime.date.today().isoformat()
     python = platform.python_version()
     return f"{today}, {os.cpu_count()} cores ({cpu}), {memory} GiB, {platform.system()}, Python {python}"
@@ -74,7 +83,10 @@ def table(rows: Sequence[Mapping[str, Any]], markdown: bool = False) -> str:
     cells = [names, *([str(row[name]) for name in names] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
     edge = "| " if markdown else "  "
-    lines = [edge + (" | " if markdown else "  ").join(c.ljust(w) for c, w in zip(line, widths)) for line in cells]
+    lines = [
+        edge + (" | " if markdown else "  ").join(c.ljust(w) for c, w in zip(line, widths))
+        for line in cells
+    ]
     if markdown:
         lines = [f"{line} |" for line in lines]
         lines.insert(1, "|" + "|".join("---" for _ in names) + "|")
@@ -85,7 +97,9 @@ def report(name: str, title: str, rows: Sequence[Mapping[str, Any]], measured: A
     """Prints a table; writes it to RESULTS as Markdown, and with all measured values as JSON."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     print(f"\n{title}\n{machine()}\n{table(rows)}", flush=True)
-    (RESULTS / f"{name}.md").write_text(f"## {title}\n\n{machine()}\n\n{table(rows, markdown=True)}\n")
+    (RESULTS / f"{name}.md").write_text(
+        f"## {title}\n\n{machine()}\n\n{table(rows, markdown=True)}\n"
+    )
     content = {"title": title, "machine": machine(), "rows": list(rows), "measured": measured}
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=1, default=str))
 
@@ -99,7 +113,10 @@ def plot(name: str, title: str, ratios: Mapping[str, Ratio]) -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(ratios) + 1.2), layout="constrained")
     medians = [value.median for value in ratios.values()]
-    spread = [[r.median - r.least for r in ratios.values()], [r.most - r.median for r in ratios.values()]]
+    spread = [
+        [r.median - r.least for r in ratios.values()],
+        [r.most - r.median for r in ratios.values()],
+    ]
     axes.barh(list(ratios), medians, xerr=spread, color="#4c78a8")
     axes.set(xscale="log", title=title)
     axes.invert_yaxis()
@@ -120,7 +137,10 @@ def rows_of_data(count: int) -> list[Any]:
 
     with open(ROOT / "data" / "adult_income-prepped.csv", newline="") as file:
         lines = list(csv.reader(file))[: count + 1]
-    return [[int(text) if text.lstrip("-").isdigit() else text for text in line[:-1]] for line in lines[1:]]
+    return [
+        [int(text) if text.lstrip("-").isdigit() else text for text in line[:-1]]
+        for line in lines[1:]
+    ]
 
 
 def median_of(values: Iterable[float]) -> float:

@@ -18,7 +18,15 @@ from train_once import asked_for
 os.environ["UNKNOWN"] = "ignore"  # one held-out row has a country that training never saw
 from runtime.endpoint import Endpoint, decode  # noqa: E402
 
-from common_utils.train_utils import LABEL, data_file, fit, make_pipeline, read_table, rows_of, split  # noqa: E402
+from common_utils.train_utils import (
+    LABEL,
+    data_file,
+    fit,
+    make_pipeline,
+    read_table,
+    rows_of,
+    split,
+)  # noqa: E402
 from utils.serving import served  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
@@ -67,7 +75,9 @@ def milliseconds(call: Callable[[], Any]) -> Callable[[], float]:
     return measure
 
 
-def compared(name: str, endpoint: Endpoint, pipeline: Any, rows: list[Any], columns: list[str]) -> tuple[Any, Any]:
+def compared(
+    name: str, endpoint: Endpoint, pipeline: Any, rows: list[Any], columns: list[str]
+) -> tuple[Any, Any]:
     """One line of the table and the measured values."""
     body = json.dumps({"payload": {"instances": rows}}).encode()
     encoder = endpoint.hook.model.encoder
@@ -78,7 +88,9 @@ def compared(name: str, endpoint: Endpoint, pipeline: Any, rows: list[Any], colu
         predictor()
 
     def usual() -> None:
-        pipeline.predict_proba(pd.DataFrame(json.loads(body)["payload"]["instances"], columns=columns))
+        pipeline.predict_proba(
+            pd.DataFrame(json.loads(body)["payload"]["instances"], columns=columns)
+        )
 
     assert endpoint.answer(body).status == 200
     candidates = {"ours": lambda: endpoint.answer(body), "least": least, "usual": usual}
@@ -88,7 +100,10 @@ def compared(name: str, endpoint: Endpoint, pipeline: Any, rows: list[Any], colu
 
 def line(name: str, rows: int, values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
     """One line of the table."""
-    over_least, over_usual = ratio(values["ours"], values["least"]), ratio(values["usual"], values["ours"])
+    over_least, over_usual = (
+        ratio(values["ours"], values["least"]),
+        ratio(values["usual"], values["ours"]),
+    )
     return {
         "model": name,
         "rows": rows,
@@ -116,7 +131,9 @@ def main() -> None:
             measured[f"{name}, {size} rows"] = values
     report("predict", "One prediction in process", lines, measured)
     faster = {key: ratio(values["usual"], values["ours"]) for key, values in measured.items()}
-    plot("predict", "Times faster than the scikit-learn pipeline on a DataFrame, in process", faster)
+    plot(
+        "predict", "Times faster than the scikit-learn pipeline on a DataFrame, in process", faster
+    )
 
 
 if __name__ == "__main__":

@@ -24,18 +24,31 @@ def build() -> None:
     """Builds every image that is started here."""
     run = {**os.environ, "ENGINE": "local"}
     for name, directory in {**MODELS, "all": "all"}.items():
-        subprocess.run(["./build.sh", f"bench-{name}", directory, "predict"], cwd=ROOT, env=run, check=True)
+        subprocess.run(
+            ["./build.sh", f"bench-{name}", directory, "predict"], cwd=ROOT, env=run, check=True
+        )
     command = ["engines/local-build.sh", "bench-constant", "bench/apps/constant", "predict"]
     subprocess.run(command, cwd=ROOT, env=run, check=True)
 
 
 def candidates() -> dict[str, Candidate]:
     """Everything that is loaded in turn."""
-    raw = [".venv/bin/python", "-m", "uvicorn", "raw:app", "--port", "{port}", "--workers", "{workers}"]
+    raw = [
+        ".venv/bin/python",
+        "-m",
+        "uvicorn",
+        "raw:app",
+        "--port",
+        "{port}",
+        "--workers",
+        "{workers}",
+    ]
     raw += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
     return {
         "floor": local("bench-constant", "/constant/predict"),
-        "raw ASGI": Candidate(documents("/"), raw, {}, ROOT / ".local" / "images" / "bench-constant"),
+        "raw ASGI": Candidate(
+            documents("/"), raw, {}, ROOT / ".local" / "images" / "bench-constant"
+        ),
         **{name: local(f"bench-{name}", f"/{name}/predict") for name in MODELS},
     }
 
@@ -51,7 +64,9 @@ def goal(name: str, case: tuple[int, int], kept: Ratio, slower: Ratio) -> str:
     return ""
 
 
-def line(name: str, case: tuple[int, int], own: Sequence[Load], floor: Sequence[Load]) -> dict[str, Any]:
+def line(
+    name: str, case: tuple[int, int], own: Sequence[Load], floor: Sequence[Load]
+) -> dict[str, Any]:
     """One line of the table."""
     kept = ratio([one.throughput for one in own], [one.throughput for one in floor])
     slower = ratio([one.p50 for one in own], [one.p50 for one in floor])
@@ -80,7 +95,9 @@ def compare(servers: Mapping[str, Candidate]) -> None:
             lines.append(line(name, case, own, loads["floor"]))
             measured[f"{name} {case}"] = own
             if case == (1, 16):
-                shown[name] = ratio([one.throughput for one in own], [one.throughput for one in loads["floor"]])
+                shown[name] = ratio(
+                    [one.throughput for one in own], [one.throughput for one in loads["floor"]]
+                )
     report("serve", "Serving, 2 workers", lines, measured)
     plot("serve", "Throughput of the floor's, one row, 16 connections", shown)
 

@@ -35,29 +35,45 @@ def output(*command: str, program: str = "", cwd: Path = ROOT) -> str:
     """What a command prints; raises RuntimeError with what it said if it fails."""
     done = subprocess.run(command, input=program, capture_output=True, text=True, cwd=cwd)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}; make build-predict makes an image")
+        raise RuntimeError(
+            f"{' '.join(command)}: {done.stderr.strip()}; make build-predict makes an image"
+        )
     return done.stdout
 
 
 def packages(engine: str, image: str) -> dict[str, int]:
     """Bytes by package, and of all that is in none."""
     if engine == "docker":
-        text = output("docker", "run", "--rm", "-i", image, ".venv/bin/python", "-I", "-", program=PROGRAM)
+        text = output(
+            "docker", "run", "--rm", "-i", image, ".venv/bin/python", "-I", "-", program=PROGRAM
+        )
     else:
-        text = output(".venv/bin/python", "-I", "-", program=PROGRAM, cwd=ROOT / ".local" / "images" / image)
+        text = output(
+            ".venv/bin/python", "-I", "-", program=PROGRAM, cwd=ROOT / ".local" / "images" / image
+        )
     return dict(json.loads(text))
 
 
 def history(image: str) -> list[tuple[str, int]]:
     """The layers of a Docker image, the newest first: what made each, and its bytes."""
-    text = output("docker", "history", "--human=false", "--no-trunc", "--format", "{{.Size}} {{.CreatedBy}}", image)
+    text = output(
+        "docker",
+        "history",
+        "--human=false",
+        "--no-trunc",
+        "--format",
+        "{{.Size}} {{.CreatedBy}}",
+        image,
+    )
     pairs = [line.partition(" ") for line in text.splitlines()]
     return [(made_by, int(size)) for size, _, made_by in pairs]
 
 
 def layers(image: str) -> tuple[str, list[tuple[str, int]]]:
     """The name of the base image, and the layers over it, the newest first."""
-    base = output("docker", "image", "inspect", "--format", '{{index .Config.Labels "base-image"}}', image).strip()
+    base = output(
+        "docker", "image", "inspect", "--format", '{{index .Config.Labels "base-image"}}', image
+    ).strip()
     every = history(image)
     return base, every[: len(every) - len(history(base))]
 
@@ -67,7 +83,10 @@ def lines(sizes: Mapping[str, int], heading: str) -> list[dict[str, Any]]:
     large = {name[:70]: size / 1e6 for name, size in sizes.items() if size >= SHOWN_MB * 1e6}
     small = [size / 1e6 for size in sizes.values() if 0 < size < SHOWN_MB * 1e6]
     large[f"{len(small)} of less than {SHOWN_MB:g} MB"] = sum(small)
-    return [{heading: name, "MB": f"{size:.1f}"} for name, size in sorted(large.items(), key=lambda one: -one[1])]
+    return [
+        {heading: name, "MB": f"{size:.1f}"}
+        for name, size in sorted(large.items(), key=lambda one: -one[1])
+    ]
 
 
 def measure(engine: str, image: str) -> float:
@@ -77,9 +96,16 @@ def measure(engine: str, image: str) -> float:
     if engine == "docker":
         base, over = layers(image)
         total = sum(size for _, size in over)
-    report(f"size-{image}", f"{image}: {total / 1e6:.1f} MB over {base}", lines(found, "package"), [found, over])
+    report(
+        f"size-{image}",
+        f"{image}: {total / 1e6:.1f} MB over {base}",
+        lines(found, "package"),
+        [found, over],
+    )
     if over:
-        report(f"layers-{image}", f"Layers of {image} over {base}", lines(dict(over), "layer"), over)
+        report(
+            f"layers-{image}", f"Layers of {image} over {base}", lines(dict(over), "layer"), over
+        )
     return total / 1e6
 
 
@@ -88,7 +114,9 @@ def main(engine: str, images: Sequence[str], budget: float) -> int:
     sizes = {image: measure(engine, image) for image in images}
     over = {image: size for image, size in sizes.items() if size > budget}
     for image, size in over.items():
-        said = f"size: {image} is {size:.1f} MB over its base, expected at most BUDGET_MB={budget:g}"
+        said = (
+            f"size: {image} is {size:.1f} MB over its base, expected at most BUDGET_MB={budget:g}"
+        )
         print(f"{said}; its largest packages stand above", file=sys.stderr)
     return 1 if over else 0
 

@@ -43,7 +43,9 @@ def asked_for(directory: str) -> tuple[Any, str]:
     """The unfitted estimator of a model's train.py and how it wants its numbers."""
     module = importlib.import_module(f"{directory}.train")
     asked: list[Any] = []
-    module.train_model = lambda msg, estimator, description, numbers="raw": asked.extend((estimator, numbers))
+    module.train_model = lambda msg, estimator, description, numbers="raw": asked.extend(
+        (estimator, numbers)
+    )
     module.train(None)
     return asked[0], asked[1]
 
@@ -89,7 +91,9 @@ def document(directory: str, times: Times) -> None:
         table = pd.read_csv(TABLE)
         labels = LabelEncoder().fit_transform(table.pop(train_utils.LABEL))
         features = StandardScaler().fit_transform(pd.get_dummies(table))
-        train, test, train_labels, test_labels = train_test_split(features, labels, test_size=0.3, random_state=0)
+        train, test, train_labels, test_labels = train_test_split(
+            features, labels, test_size=0.3, random_state=0
+        )
         estimator.fit(train, train_labels)
         estimator.score(test, test_labels)
         Path("models/document.pkl").write_bytes(pickle.dumps(estimator))
@@ -103,7 +107,9 @@ def main(kind: str, directory: str) -> None:
     times["cores"] = (time.process_time() - before) / times["train"]
     status = Path("/proc/self/status")
     kilobytes = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-    times["peak MB"] = (int(kilobytes[1]) if kilobytes else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024
+    times["peak MB"] = (
+        int(kilobytes[1]) if kilobytes else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ) / 1024
     print(json.dumps(times))
 
 

@@ -48,16 +48,23 @@ def once(kind: str, directory: str, folder: Path) -> Times:
     # Slow kernels that some machines force on numpy for safety's sake must not slow one candidate only.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
     command = [sys.executable, "-W", "ignore", str(ROOT / "bench/train_once.py"), kind, directory]
-    done = subprocess.run(command, cwd=folder, env={**clean, **path}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env={**clean, **path}, capture_output=True, text=True
+    )
     if done.returncode:
-        raise RuntimeError(f"{directory}, {kind}: exit code {done.returncode}: {done.stderr.strip()[-300:]}")
+        raise RuntimeError(
+            f"{directory}, {kind}: exit code {done.returncode}: {done.stderr.strip()[-300:]}"
+        )
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def line(directory: str, runs: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
     """One line of the table."""
     seconds = {kind: [run["train"] for run in runs[kind]] for kind in KINDS}
-    more, faster = ratio(seconds["ours"], seconds["least"]), ratio(seconds["document"], seconds["ours"])
+    more, faster = (
+        ratio(seconds["ours"], seconds["least"]),
+        ratio(seconds["document"], seconds["ours"]),
+    )
     middle = {name: median_of(run[name] for run in runs["ours"]) for name in runs["ours"][0]}
     return {
         "model": directory,
@@ -79,7 +86,9 @@ def compare(folder: Path) -> None:
     for directory in models():
         runs: dict[str, list[Times]] = {kind: [] for kind in KINDS}
 
-        def run(kind: str, directory: str = directory, runs: dict[str, list[Times]] = runs) -> float:
+        def run(
+            kind: str, directory: str = directory, runs: dict[str, list[Times]] = runs
+        ) -> float:
             runs[kind].append(once(kind, directory, folder))
             return runs[kind][-1]["train"]
 
@@ -97,7 +106,9 @@ def grow(scratch: Path, scales: Sequence[int]) -> int:
     for directory in models():
         for scale in scales:
             try:
-                own, base = (once(kind, directory, scratch / str(scale)) for kind in ("ours", "least"))
+                own, base = (
+                    once(kind, directory, scratch / str(scale)) for kind in ("ours", "least")
+                )
             except RuntimeError as error:
                 print(f"train: {scale} times the rows: {error}", file=sys.stderr)
                 failed += 1

@@ -62,14 +62,18 @@ class Scores(NamedTuple):
     log_loss: list[float]
 
 
-def scored(estimator: Any, numbers: str, table: Any, inside: Any, outside: Any) -> tuple[float, float]:
+def scored(
+    estimator: Any, numbers: str, table: Any, inside: Any, outside: Any
+) -> tuple[float, float]:
     """Accuracy and log loss on one fold of a model that was fitted on the others."""
     train, test = table.iloc[inside], table.iloc[outside]
     pipeline = make_pipeline(clone(estimator), numbers, train)
     fit(pipeline, train)
     scores = pipeline.predict_proba(test.drop(columns=LABEL))
     labels = pipeline.classes_[scores.argmax(axis=1)]
-    return accuracy_score(test[LABEL], labels), log_loss(test[LABEL], scores, labels=pipeline.classes_)
+    return accuracy_score(test[LABEL], labels), log_loss(
+        test[LABEL], scores, labels=pipeline.classes_
+    )
 
 
 def cross_validated(estimator: Any, numbers: str, table: Any) -> Scores:
@@ -82,8 +86,14 @@ def cross_validated(estimator: Any, numbers: str, table: Any) -> Scores:
 def chosen(tried: Mapping[str, Scores], committed: str) -> str:
     """The setting with the least mean log loss, or `committed` if that is within two standard errors of it."""
     best = min(tried, key=lambda name: statistics.mean(tried[name].log_loss))
-    more = [own - least for own, least in zip(tried[committed].log_loss, tried[best].log_loss, strict=True)]
-    noise, worth = 2 * statistics.stdev(more) / len(more) ** 0.5, WORTH * statistics.mean(tried[best].log_loss)
+    more = [
+        own - least
+        for own, least in zip(tried[committed].log_loss, tried[best].log_loss, strict=True)
+    ]
+    noise, worth = (
+        2 * statistics.stdev(more) / len(more) ** 0.5,
+        WORTH * statistics.mean(tried[best].log_loss),
+    )
     return best if statistics.mean(more) > max(noise, worth) else committed
 
 
@@ -106,9 +116,16 @@ def main() -> None:
             {"setting": name, "accuracy": shown(one.accuracy), "log loss": shown(one.log_loss)}
             for name, one in tried.items()
         ]
-        report(f"tune-{directory}", f"{directory}, {FOLDS} folds of {TRAINING_ROWS:,} rows", lines, tried)
+        report(
+            f"tune-{directory}",
+            f"{directory}, {FOLDS} folds of {TRAINING_ROWS:,} rows",
+            lines,
+            tried,
+        )
         choice = chosen(tried, "as committed")
-        said = "has the chosen settings" if choice == "as committed" else f"could do better: {choice}"
+        said = (
+            "has the chosen settings" if choice == "as committed" else f"could do better: {choice}"
+        )
         print(f"---> {directory}/train.py {said}", flush=True)
 
 

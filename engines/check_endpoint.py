@@ -34,7 +34,9 @@ class WrongAnswer(Exception):
 
 def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
     """Status and JSON of an answer; raises WrongAnswer if it isn't JSON, OSError if there is no answer."""
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json", **key()} if body else {})
+    request = urllib.request.Request(
+        url, body, {"Content-Type": "application/json", **key()} if body else {}
+    )
     try:
         with OPENER.open(request, timeout=SECONDS) as response:
             status, text = response.status, response.read()
@@ -48,7 +50,11 @@ def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
 
 def key() -> dict[str, str]:
     """The header with the first key of API_KEY_FILE; nothing if that isn't set or holds none."""
-    keys = Path(os.environ["API_KEY_FILE"]).read_text().split() if os.environ.get("API_KEY_FILE") else []
+    keys = (
+        Path(os.environ["API_KEY_FILE"]).read_text().split()
+        if os.environ.get("API_KEY_FILE")
+        else []
+    )
     return {"Authorization": f"Bearer {keys[0]}"} if keys else {}
 
 
@@ -64,7 +70,9 @@ def wait_until_ready(server: str, seconds: float) -> None:
         except (OSError, http.client.HTTPException) as error:
             last = error
         time.sleep(0.1)
-    raise WrongAnswer(f"{server} is not ready after {seconds:g} s: {last}; start it with make predict")
+    raise WrongAnswer(
+        f"{server} is not ready after {seconds:g} s: {last}; start it with make predict"
+    )
 
 
 def test(server: str, directory: Path) -> str:
@@ -76,7 +84,9 @@ def test(server: str, directory: Path) -> str:
         test_case = json.loads(content)
         instances = test_case["payload"]["instances"]
     except (ValueError, KeyError, TypeError):
-        raise WrongAnswer(f'{file}: expected {{"payload": {{"instances": [...]}}}}, found {content[:60]!r}') from None
+        raise WrongAnswer(
+            f'{file}: expected {{"payload": {{"instances": [...]}}}}, found {content[:60]!r}'
+        ) from None
     status, answer = fetch(f"{server}/{path}", content)
     if status != 200:
         raise WrongAnswer(f"/{path}: expected status 200, found {status}: {answer}")
@@ -89,7 +99,9 @@ def test(server: str, directory: Path) -> str:
     if not isinstance(labels, list) or not all(prediction in labels for prediction in predictions):
         raise WrongAnswer(f"/{path}: expected predictions among {labels}, found {predictions}")
     if predictions != test_case.get("expected", predictions):
-        raise WrongAnswer(f"/{path}: expected {test_case['expected']} ({file}), found {predictions}")
+        raise WrongAnswer(
+            f"/{path}: expected {test_case['expected']} ({file}), found {predictions}"
+        )
     return f"---> POST /{path}: {len(predictions)} predictions, as expected: {predictions}"
 
 
@@ -106,7 +118,13 @@ def main(directories: list[str]) -> int:
         wait_until_ready(server, float(os.environ.get("WAIT") or 60))
         for directory in directories:
             print(test(server, Path(directory)), flush=True)
-    except (WrongAnswer, ConfigurationError, OSError, http.client.HTTPException, ValueError) as error:
+    except (
+        WrongAnswer,
+        ConfigurationError,
+        OSError,
+        http.client.HTTPException,
+        ValueError,
+    ) as error:
         print(f"test-endpoint: {error}", file=sys.stderr)
         return 1
     return 0

@@ -41,7 +41,10 @@ def pip_configuration() -> dict[str, str]:
             f"{getattr(error, 'source', 'a pip.conf')}: is not a configuration file that pip can read"
         ) from None
     return {
-        key: value for section in ("global", "install") if section in parser for key, value in parser[section].items()
+        key: value
+        for section in ("global", "install")
+        if section in parser
+        for key, value in parser[section].items()
     }
 
 
@@ -55,7 +58,11 @@ def settings() -> dict[str, str]:
     index = os.environ.get("UV_DEFAULT_INDEX") or either("PIP_INDEX_URL", "index-url")
     extra = os.environ.get("UV_INDEX") or either("PIP_EXTRA_INDEX_URL", "extra-index-url")
     trusted = os.environ.get("UV_INSECURE_HOST") or either("PIP_TRUSTED_HOST", "trusted-host")
-    authority = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE") or either("PIP_CERT", "cert")
+    authority = (
+        os.environ.get("SSL_CERT_FILE")
+        or os.environ.get("REQUESTS_CA_BUNDLE")
+        or either("PIP_CERT", "cert")
+    )
     variables = {
         "PIP_INDEX_URL": index,
         "UV_DEFAULT_INDEX": index,
@@ -77,7 +84,9 @@ def main(directory: str | None) -> None:
         try:
             shutil.copyfile(variables["SSL_CERT_FILE"], Path(directory) / "ca.crt")
         except OSError as error:
-            raise Unusable(f"{error.filename}: {error.strerror}; it is named as the CA (SSL_CERT_FILE)") from None
+            raise Unusable(
+                f"{error.filename}: {error.strerror}; it is named as the CA (SSL_CERT_FILE)"
+            ) from None
         variables.update(SSL_CERT_FILE=f"{MOUNTED}/ca.crt", PIP_CERT=f"{MOUNTED}/ca.crt")
     text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     if directory:

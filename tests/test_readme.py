@@ -40,19 +40,31 @@ def test_the_demo_prints_what_the_readme_shows(demo: tuple[Path, str]) -> None:
 
 
 def test_the_demo_ends_with_a_curl_line_and_leaves_no_server(demo: tuple[Path, str]) -> None:
-    assert "curl -H 'Content-Type: application/json' -d @logisticRegression/test/test_instances.json" in demo[1]
+    assert (
+        "curl -H 'Content-Type: application/json' -d @logisticRegression/test/test_instances.json"
+        in demo[1]
+    )
     assert list((demo[0] / ".local" / "run").glob("*.pid")) == []
 
 
 def test_a_second_demo_needs_no_network(demo: tuple[Path, str]) -> None:
-    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
-    done = run("make", "demo", cwd=demo[0], env={"ENGINE": "local", "PORT": str(free_port()), **nowhere})
+    nowhere = {
+        "UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple",
+        "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
+    }
+    done = run(
+        "make", "demo", cwd=demo[0], env={"ENGINE": "local", "PORT": str(free_port()), **nowhere}
+    )
     assert done.returncode == 0, done.stderr
 
 
 def targets(directory: str) -> set[str]:
     """The targets that `make help-all` lists in a directory."""
-    return set(re.findall(r"^  make (\S+)", run("make", "help-all", cwd=ROOT / directory).stdout, re.MULTILINE))
+    return set(
+        re.findall(
+            r"^  make (\S+)", run("make", "help-all", cwd=ROOT / directory).stdout, re.MULTILINE
+        )
+    )
 
 
 def test_every_make_target_that_the_documents_name_is_there() -> None:
@@ -61,7 +73,9 @@ def test_every_make_target_that_the_documents_name_is_there() -> None:
     inline = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", texts, flags=re.DOTALL))
     named = set(
         re.findall(
-            r"(?:^|&& )make (?:-C \S+ )?([a-z]+(?:-[a-z]+)*)", "\n".join([*inline, block("make demo")]), re.MULTILINE
+            r"(?:^|&& )make (?:-C \S+ )?([a-z]+(?:-[a-z]+)*)",
+            "\n".join([*inline, block("make demo")]),
+            re.MULTILINE,
         )
     )
     assert named - known == set()
@@ -94,4 +108,6 @@ def test_the_steps_of_the_readme_make_a_fourth_model(demo: tuple[Path, str]) -> 
     assert run("make", "-C", "all", "predict-all", "DETACH=1", cwd=clone, env=local).returncode == 0
     tested = run("make", "-C", "all", "test-all", cwd=clone, env=local)
     run("make", "-C", "all", "stop", cwd=clone, env=local)
-    assert "---> POST /adult_income_cat/predict: 4 predictions, as expected" in tested.stdout, tested.stderr
+    assert "---> POST /adult_income_cat/predict: 4 predictions, as expected" in tested.stdout, (
+        tested.stderr
+    )

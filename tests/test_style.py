@@ -14,7 +14,10 @@ FUNCTION_LINES, MEDIAN_LINES = 25, 8
 SHARED_LINES = 6
 CORE_LINES = 2700
 GENERATED = [
-    *(ROOT / "all" / name for name in (".s2i/environment", "predict.py", "requirements.txt", "setup.sh")),
+    *(
+        ROOT / "all" / name
+        for name in (".s2i/environment", "predict.py", "requirements.txt", "setup.sh")
+    ),
     ROOT / "constraints.txt",
     ROOT / "builders/runtime/requirements_install.txt",
 ]
@@ -23,12 +26,18 @@ LISTED = run("git", "ls-files", "--cached", "--others", "--exclude-standard").st
 FILES = [ROOT / name for name in LISTED if (ROOT / name).is_file()]
 SCRIPTS = [file for file in FILES if re.match(rb"#!.*\bbash", file.read_bytes()[:40])]
 # What the peers' users would write keeps their style.
-FOREIGN = set((ROOT / "bench/peers").glob("*/users.py")) | set((ROOT / "bench/peers").glob("*/ours.py"))
-PYTHON = [file for file in FILES if file.suffix == ".py" and not file.is_relative_to(ROOT / "tests")]
+FOREIGN = set((ROOT / "bench/peers").glob("*/users.py")) | set(
+    (ROOT / "bench/peers").glob("*/ours.py")
+)
+PYTHON = [
+    file for file in FILES if file.suffix == ".py" and not file.is_relative_to(ROOT / "tests")
+]
 PYTHON = [file for file in PYTHON if file not in FOREIGN]
 CORE_FOLDERS = ("builders", "engines", "utils", "common_utils", "all", *MODEL_DIRS)
 UNWANTED = {
-    "a path of one machine": re.compile(r"/(root|home|Users|work|opt/wheels)/[\w.]|/(opt/wheels)\b"),
+    "a path of one machine": re.compile(
+        r"/(root|home|Users|work|opt/wheels)/[\w.]|/(opt/wheels)\b"
+    ),
     "work left over": re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b"),
 }
 
@@ -79,10 +88,16 @@ def functions(text: str) -> dict[str, int]:
     """Each function's lines, its docstring among them."""
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
-    return {f"{node.name}:{node.lineno}": (node.end_lineno or 0) - node.lineno + 1 for node in nodes}
+    return {
+        f"{node.name}:{node.lineno}": (node.end_lineno or 0) - node.lineno + 1 for node in nodes
+    }
 
 
-LENGTHS = {f"{name(file)} {which}": lines for file in PYTHON for which, lines in functions(file.read_text()).items()}
+LENGTHS = {
+    f"{name(file)} {which}": lines
+    for file in PYTHON
+    for which, lines in functions(file.read_text()).items()
+}
 
 
 def test_functions_are_short() -> None:
@@ -92,13 +107,21 @@ def test_functions_are_short() -> None:
 
 def test_functions_of_tests_are_short() -> None:
     texts = [file for file in FILES if file.suffix == ".py" and file.is_relative_to(ROOT / "tests")]
-    lengths = {f"{name(file)} {which}": lines for file in texts for which, lines in functions(file.read_text()).items()}
+    lengths = {
+        f"{name(file)} {which}": lines
+        for file in texts
+        for which, lines in functions(file.read_text()).items()
+    }
     assert {which: lines for which, lines in lengths.items() if lines > FUNCTION_LINES} == {}
     assert statistics.median(lengths.values()) <= MEDIAN_LINES
 
 
 def test_a_long_function_is_noticed() -> None:
-    text = "def long():\n" + "    pass\n" * FUNCTION_LINES + "class Holder:\n    def short(self):\n        pass\n"
+    text = (
+        "def long():\n"
+        + "    pass\n" * FUNCTION_LINES
+        + "class Holder:\n    def short(self):\n        pass\n"
+    )
     assert functions(text) == {"long:1": FUNCTION_LINES + 1, "short:28": 2}
 
 
@@ -106,7 +129,9 @@ def undocumented(text: str) -> list[str]:
     """The public functions and classes of a module, and the module itself, that have no docstring."""
     module = ast.parse(text)
     kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-    public = [node for node in module.body if isinstance(node, kinds) and not node.name.startswith("_")]
+    public = [
+        node for node in module.body if isinstance(node, kinds) and not node.name.startswith("_")
+    ]
     unsaid = [node.name for node in public if not ast.get_docstring(node)]
     return unsaid if ast.get_docstring(module) or not module.body else ["module", *unsaid]
 
@@ -127,7 +152,9 @@ def blocks(directory: Path) -> set[tuple[str, ...]]:
     found = set()
     for file in (file for file in FILES if file.is_relative_to(directory)):
         lines = [line.strip() for line in file.read_text().splitlines() if line.strip()]
-        found |= {tuple(lines[at : at + SHARED_LINES]) for at in range(len(lines) - SHARED_LINES + 1)}
+        found |= {
+            tuple(lines[at : at + SHARED_LINES]) for at in range(len(lines) - SHARED_LINES + 1)
+        }
     return found
 
 
@@ -143,7 +170,11 @@ def test_shared_lines_are_noticed() -> None:
 def is_core(file: Path) -> bool:
     """Whether a file belongs to the core: make, shell, runtime, utils, common_utils, the model directories."""
     parts = file.relative_to(ROOT).parts
-    code = file.suffix in (".py", ".mk", ".sh") or file.name in ("Makefile", "Dockerfile") or file in SCRIPTS
+    code = (
+        file.suffix in (".py", ".mk", ".sh")
+        or file.name in ("Makefile", "Dockerfile")
+        or file in SCRIPTS
+    )
     return code and (len(parts) == 1 or parts[0] in CORE_FOLDERS)
 
 
@@ -153,7 +184,11 @@ def code_lines(file: Path) -> int:
     if file.suffix == ".py":
         nodes = (node for node in ast.walk(ast.parse(file.read_text())) if hasattr(node, "body"))
         heads = [node.body[0] for node in nodes if isinstance(node.body, list) and node.body]
-        for text in (head for head in heads if isinstance(head, ast.Expr) and isinstance(head.value, ast.Constant)):
+        for text in (
+            head
+            for head in heads
+            if isinstance(head, ast.Expr) and isinstance(head.value, ast.Constant)
+        ):
             for number in range(text.lineno, (text.end_lineno or text.lineno) + 1):
                 lines.pop(number, None)
     return sum(1 for line in lines.values() if line.strip() and not line.strip().startswith("#"))
@@ -173,11 +208,17 @@ def test_the_core_is_small() -> None:
 
 @pytest.mark.parametrize("what", UNWANTED)
 def test_no_file_has_it(what: str) -> None:
-    texts = {name(file): file.read_bytes().decode(errors="replace") for file in FILES if file.suffix != ".csv"}
+    texts = {
+        name(file): file.read_bytes().decode(errors="replace")
+        for file in FILES
+        if file.suffix != ".csv"
+    }
     assert [file for file, text in texts.items() if UNWANTED[what].search(text)] == []
 
 
-@pytest.mark.parametrize("text", ["see /ro" + "ot/.cache", "cd /ho" + "me/ada/x", "# TO" + "DO: later", "FIX" + "ME"])
+@pytest.mark.parametrize(
+    "text", ["see /ro" + "ot/.cache", "cd /ho" + "me/ada/x", "# TO" + "DO: later", "FIX" + "ME"]
+)
 def test_what_must_not_be_there_is_noticed(text: str) -> None:
     assert any(pattern.search(text) for pattern in UNWANTED.values())
 
@@ -188,5 +229,7 @@ def test_a_generated_file_names_the_command_that_makes_it(file: Path) -> None:
 
 
 def test_no_other_file_says_that_it_is_generated() -> None:
-    said = [file for file in FILES if BANNER.search(file.read_bytes().decode(errors="replace")[:300])]
+    said = [
+        file for file in FILES if BANNER.search(file.read_bytes().decode(errors="replace")[:300])
+    ]
     assert set(said) <= set(GENERATED)

@@ -68,7 +68,9 @@ def pickle_model(contents: dict[str, Any], directory: str | os.PathLike[str] = "
     plain = json.loads(json.dumps({"format": FORMAT, **metadata}, allow_nan=False, sort_keys=True))
     body = pickle.dumps({**plain, "model": bytes(contents["model"])}, protocol=5)
     content = body + hashlib.sha256(body).digest() + MAGIC
-    _replace(path, content + hmac.digest(keys[0], content, "sha256") + HMAC_MAGIC if keys else content)
+    _replace(
+        path, content + hmac.digest(keys[0], content, "sha256") + HMAC_MAGIC if keys else content
+    )
     return path
 
 
@@ -143,7 +145,9 @@ def init_model(name: str, directory: str | os.PathLike[str] = "models") -> dict[
     try:
         contents = _Refusing(io.BytesIO(body)).load()
     except Exception as error:
-        raise ModelFileError(f"{path}: is not a pickle of plain data ({error}); train the model again") from error
+        raise ModelFileError(
+            f"{path}: is not a pickle of plain data ({error}); train the model again"
+        ) from error
     if not isinstance(contents, dict) or not all(key in contents for key in KEYS):
         raise ModelFileError(f"{path}: lacks some of {', '.join(KEYS)}; train the model again")
     if contents["format"] != FORMAT:
@@ -161,25 +165,37 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file; train the model first (make train)") from None
     except OSError as error:
-        raise ModelFileError(f"{path}: can't be opened ({error.strerror}); expected a regular file") from error
+        raise ModelFileError(
+            f"{path}: can't be opened ({error.strerror}); expected a regular file"
+        ) from error
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise ModelFileError(f"{path}: is not a regular file; remove it and train the model again")
     with open(descriptor, "rb") as file:
         if status.st_size > MAX_BYTES:
-            raise ModelFileError(f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+            raise ModelFileError(
+                f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read"
+            )
         return file.read(status.st_size)  # not MAX_BYTES: read() makes room for all that it may get
 
 
 def _authentic(path: Path, content: bytes) -> bytes:
     """`content` without its HMAC; raises ModelFileError if there are keys and none of them made one."""
     signed = content.endswith(HMAC_MAGIC)
-    rest, code = (content[:-TRAILER_BYTES], content[-TRAILER_BYTES : -len(MAGIC)]) if signed else (content, b"")
+    rest, code = (
+        (content[:-TRAILER_BYTES], content[-TRAILER_BYTES : -len(MAGIC)])
+        if signed
+        else (content, b"")
+    )
     keys = hmac_keys()
-    if keys and not any(hmac.compare_digest(code, hmac.digest(key, rest, "sha256")) for key in keys):
+    if keys and not any(
+        hmac.compare_digest(code, hmac.digest(key, rest, "sha256")) for key in keys
+    ):
         found = "its HMAC is of none of the keys" if signed else "has no HMAC of a key"
-        raise ModelFileError(f"{path}: {found} in MODEL_HMAC_KEY_FILE; train the model again with that file")
+        raise ModelFileError(
+            f"{path}: {found} in MODEL_HMAC_KEY_FILE; train the model again with that file"
+        )
     return rest
 
 
@@ -192,7 +208,9 @@ def _checked_body(path: Path, content: bytes) -> tuple[bytes, str]:
         )
     body, digest = content[:-TRAILER_BYTES], content[-TRAILER_BYTES : -len(MAGIC)]
     if hashlib.sha256(body).digest() != digest:
-        raise ModelFileError(f"{path}: its sha256 doesn't match its contents: damaged; train the model again")
+        raise ModelFileError(
+            f"{path}: its sha256 doesn't match its contents: damaged; train the model again"
+        )
     return body, digest.hex()
 
 

@@ -8,14 +8,26 @@ from utils.table_encoder import FLOAT32_MAX
 def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:
     """`request` and `reply`: the schemas of both payloads; `examples`: payloads of one golden row, by name."""
     columns = {column["name"]: _column(column, ignore_unknown) for column in schema["columns"]}
-    in_order = {"type": "array", "prefixItems": list(columns.values()), "minItems": len(columns), "items": False}
+    in_order = {
+        "type": "array",
+        "prefixItems": list(columns.values()),
+        "minItems": len(columns),
+        "items": False,
+    }
     by_name = _object(columns) | {"additionalProperties": False}
     row, classes = golden["instances"][0], {"enum": schema["classes"]}
     scores = _list({"type": "number"}) | {"minItems": len(schema["classes"])}
     return {
-        "request": _object({"instances": {"anyOf": [_list({"anyOf": [in_order, by_name]}), in_order]}}),
-        "reply": _object({"predictions": _list(classes), "scores": _list(scores), "labels": _list(classes)}),
-        "examples": {"in order": {"instances": [row]}, "by name": {"instances": [dict(zip(columns, row))]}},
+        "request": _object(
+            {"instances": {"anyOf": [_list({"anyOf": [in_order, by_name]}), in_order]}}
+        ),
+        "reply": _object(
+            {"predictions": _list(classes), "scores": _list(scores), "labels": _list(classes)}
+        ),
+        "examples": {
+            "in order": {"instances": [row]},
+            "by name": {"instances": [dict(zip(columns, row))]},
+        },
     }
 
 

@@ -48,7 +48,10 @@ class OneRow:
         self._row = np.zeros((1, width), dtype=np.float32)
         self._cells = self._row.reshape(-1).data
         self._empty = memoryview(bytes(4 * width)).cast("f")
-        self._label, self._scores = np.zeros(1, dtype=np.int64), np.zeros((1, classes), dtype=np.float32)
+        self._label, self._scores = (
+            np.zeros(1, dtype=np.int64),
+            np.zeros((1, classes), dtype=np.float32),
+        )
         self._binding = session.io_binding()
         bound = onnxruntime.OrtValue.ortvalue_from_numpy  # shares the array's memory
         label, scores = (output.name for output in session.get_outputs())
@@ -80,19 +83,27 @@ class Model:
         # Workers, not threads, use the cores; and two threads break a forest's ties otherwise than one.
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(contents["model"], options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            contents["model"], options, providers=["CPUExecutionProvider"]
+        )
         self._input = self._session.get_inputs()[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
         # Classes that are texts can't be bound: their length isn't known.
         bindable = self._session.get_outputs()[0].type == "tensor(int64)"
-        self._one_row = OneRow(self._session, self.encoder.width, len(self.classes)) if bindable else None
+        self._one_row = (
+            OneRow(self._session, self.encoder.width, len(self.classes)) if bindable else None
+        )
 
     def answer(self, msg: Any) -> dict[str, Any]:
         """Answers `msg.payload["instances"]`, see predict(); raises InvalidInstances if there are none."""
         payload = msg.payload
         if not isinstance(payload, dict) or "instances" not in payload:
-            found = f"keys {cut(', '.join(payload))}" if isinstance(payload, dict) else shown(payload)
-            raise InvalidInstances(f'expected a payload {{"instances": [...]}}, found {found}', "instances")
+            found = (
+                f"keys {cut(', '.join(payload))}" if isinstance(payload, dict) else shown(payload)
+            )
+            raise InvalidInstances(
+                f'expected a payload {{"instances": [...]}}, found {found}', "instances"
+            )
         return self.predict(payload["instances"])
 
     def predict(self, instances: Any) -> dict[str, Any]:
@@ -127,7 +138,10 @@ class Model:
         answer = self.predict(rows)
         seconds = (time.perf_counter() - started) / len(rows)
         first = self.predict(rows[:1])  # takes another road than several rows
-        labels, scores = answer["predictions"] + first["predictions"], answer["scores"] + first["scores"]
+        labels, scores = (
+            answer["predictions"] + first["predictions"],
+            answer["scores"] + first["scores"],
+        )
         expected = [self.golden[name] + self.golden[name][:1] for name in ("predictions", "scores")]
         difference = np.abs(np.array(scores) - np.array(expected[1])).max(initial=0.0)
         if labels != expected[0] or not difference <= TOLERANCE:
@@ -160,7 +174,9 @@ class ServedModel:
 
     @property
     def schema(self) -> dict[str, Any]:
-        return schemas(self.model.schema, self.model.golden, self.ignore_unknown) if self.model else {}
+        return (
+            schemas(self.model.schema, self.model.golden, self.ignore_unknown) if self.model else {}
+        )
 
     def current(self) -> Model:
         """The model, loaded now if no daemon has done so; raises Unavailable with the reason."""
@@ -193,7 +209,9 @@ class ServedModel:
             row_bytes = len(str(model.golden["instances"])) / len(model.golden["instances"])
         except ModelFileError:
             raise
-        except Exception as error:  # rows that this encoder refuses, answers of another shape, a graph that fails
+        except (
+            Exception
+        ) as error:  # rows that this encoder refuses, answers of another shape, a graph that fails
             raise ModelFileError(
                 f"model {model.name}: answers its golden rows otherwise than when it was trained ({error}); "
                 "train it again with this image's library versions"
@@ -207,7 +225,9 @@ def _loaded(contents: dict[str, Any], ignore_unknown: bool) -> Model:
     try:
         return Model(contents, ignore_unknown)
     except Exception as error:  # ONNX Runtime raises many kinds
-        raise ModelFileError(f"model {contents['modelName']}: can't be loaded: {error}; train it again") from error
+        raise ModelFileError(
+            f"model {contents['modelName']}: can't be loaded: {error}; train it again"
+        ) from error
 
 
 def _identity(path: Path) -> tuple[int, ...]:
@@ -229,7 +249,9 @@ def model_name(written: str, environ: dict[str, str]) -> str:
     return environ.get("MODElNAME") or environ.get("MODEL_NAME") or written
 
 
-def served(name: str) -> Callable[[Callable[[Any, Model], dict[str, Any]]], Callable[[Any], dict[str, Any]]]:
+def served(
+    name: str,
+) -> Callable[[Callable[[Any, Model], dict[str, Any]]], Callable[[Any], dict[str, Any]]]:
     """Puts models/NAME.pkl behind a predict function: `function(msg, model)` becomes `function(msg)`.
 
     Environment: MODEL_NAME or MODElNAME name another file, UNKNOWN=ignore serves categories unknown to training.
@@ -237,7 +259,9 @@ def served(name: str) -> Callable[[Callable[[Any, Model], dict[str, Any]]], Call
 
     hmac_keys()  # a bad key ends the start: waiting for a good model would not help
 
-    def decorate(function: Callable[[Any, Model], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
+    def decorate(
+        function: Callable[[Any, Model], dict[str, Any]],
+    ) -> Callable[[Any], dict[str, Any]]:
         ignore_unknown = os.environ.get("UNKNOWN") == "ignore"
         hook = ServedModel(model_name(name, dict(os.environ)), ignore_unknown=ignore_unknown)
 

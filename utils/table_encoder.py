@@ -65,7 +65,11 @@ class TableEncoder:
         self.ignore_unknown = ignore_unknown
         for column in scaler["columns"]:
             edges, categories = column.get("edges"), column.get("categories")
-            places = None if categories is None else {text: self.width + i for i, text in enumerate(categories)}
+            places = (
+                None
+                if categories is None
+                else {text: self.width + i for i, text in enumerate(categories)}
+            )
             width = len(edges or ()) + 1 if places is None else len(places)
             self.columns.append(Column(column["name"], self.width, width, places, edges))
             self.width += width
@@ -99,7 +103,9 @@ class TableEncoder:
         row is a batch of one. Raises InvalidInstances naming the row.
         """
         if not isinstance(instances, list):
-            raise InvalidInstances(f"expected a list of rows, found {shown(instances)}", "instances")
+            raise InvalidInstances(
+                f"expected a list of rows, found {shown(instances)}", "instances"
+            )
         if instances and not isinstance(instances[0], (list, dict)):
             instances = [instances]
         if set(map(type, instances)) == {list} and set(map(len, instances)) == {len(self.names)}:
@@ -116,7 +122,9 @@ class TableEncoder:
                 f"instances[{i}]",
             )
         if type(row) is not dict:
-            raise InvalidInstances(f"row {i}: expected a list or an object, found {shown(row)}", f"instances[{i}]")
+            raise InvalidInstances(
+                f"row {i}: expected a list or an object, found {shown(row)}", f"instances[{i}]"
+            )
         if len(row) == len(self.names):
             try:
                 return [row[name] for name in self.names]
@@ -157,12 +165,17 @@ class TableEncoder:
             if places is not None:
                 found = np.fromiter(map(places.get, values, repeat(UNKNOWN)), np.intp, len(rows))
                 known = found != UNKNOWN
-                if not known.all() and not (self.ignore_unknown and set(map(type, values)) == {str}):
+                if not known.all() and not (
+                    self.ignore_unknown and set(map(type, values)) == {str}
+                ):
                     raise ValueError
                 cells[(starts + found)[known]] = 1.0
                 continue
             numbers = np.fromiter(values, np.float64, len(rows))
-            if not NUMERIC.issuperset(map(type, values)) or not (np.abs(numbers) <= FLOAT32_MAX).all():
+            if (
+                not NUMERIC.issuperset(map(type, values))
+                or not (np.abs(numbers) <= FLOAT32_MAX).all()
+            ):
                 raise ValueError
             if edges is None:
                 matrix[:, place] = numbers
@@ -181,7 +194,12 @@ class TableEncoder:
 
 def shown(value: Any) -> str:
     """A value as the sender wrote it, cut to a length that a message can bear."""
-    names = {dict: "an object", list: "a list", type(None): "null", bool: "true" if value is True else "false"}
+    names = {
+        dict: "an object",
+        list: "a list",
+        type(None): "null",
+        bool: "true" if value is True else "false",
+    }
     if type(value) is int and abs(value) >= 2**64:  # Python refuses to print very long ones
         return "an integer beyond 64 bits"
     return cut(names.get(type(value)) or repr(value))

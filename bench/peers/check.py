@@ -38,12 +38,18 @@ FAILURES += (http.client.HTTPException, subprocess.SubprocessError)
 def python(name, *arguments):
     """The output of the peer's own Python, run at the repository's root."""
     command = [ROOT / ".local" / f"peer-{name}" / "bin" / "python", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=environment()).stdout
+    return subprocess.run(
+        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=environment()
+    ).stdout
 
 
 def environment():
     """This environment with the repository importable and every telemetry off."""
-    switches = {"MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "1"}
+    switches = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "BENTOML_DO_NOT_TRACK": "True",
+        "DO_NOT_TRACK": "1",
+    }
     return {**os.environ, **switches, "PYTHONPATH": str(ROOT)}
 
 
@@ -127,8 +133,12 @@ def compare(name, port, wanted, wrong_body):
     for count in (1, 100):
         found = module.answers(*post(port, module.body(posted(count, wrong_body))))
         if found != wanted[:count]:
-            differ = sum(a != b for a, b in zip(found, wanted)) if isinstance(found, list) else "all"
-            raise ValueError(f"{count} rows: {differ} answers differ: expected {wanted[:count]}, found {found}")
+            differ = (
+                sum(a != b for a, b in zip(found, wanted)) if isinstance(found, list) else "all"
+            )
+            raise ValueError(
+                f"{count} rows: {differ} answers differ: expected {wanted[:count]}, found {found}"
+            )
 
 
 def posted(count, wrong_body):
@@ -155,7 +165,9 @@ def check(name, mode, model, wrong_body):
     with socket.socket() as probe:
         if ending == "KILL" or probe.connect_ex(("127.0.0.1", port)) == 0:
             raise RuntimeError(f"stopped by {ending}, and its port must be closed then")
-    return f"ok, first answer after {seconds:.1f} s, {sum(wanted)} of 100 over 50K, ended by {ending}"
+    return (
+        f"ok, first answer after {seconds:.1f} s, {sum(wanted)} of 100 over 50K, ended by {ending}"
+    )
 
 
 def main(arguments):

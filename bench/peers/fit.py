@@ -60,7 +60,9 @@ def fitted(peer, model):
     train, _ = train_test_split(table, test_size=0.3, random_state=0, stratify=table[LABEL])
     pipeline = make_pipeline(peer, model).fit(train[COLUMNS], train[LABEL])
     if model != "adult_income_lr":
-        pipeline["estimator"].set_params(n_jobs=1)  # workers use the cores; threads for one row only slow a peer
+        pipeline["estimator"].set_params(
+            n_jobs=1
+        )  # workers use the cores; threads for one row only slow a peer
     return pipeline
 
 
@@ -72,7 +74,9 @@ def save_document(pipeline, model, store):
         "scaler": pipeline["scaler"],
         "columns": COLUMNS,
         "numbers": NUMBERS,
-        "categories": {name: found.tolist() for name, found in zip(CATEGORIES, encoder.categories_)},
+        "categories": {
+            name: found.tolist() for name, found in zip(CATEGORIES, encoder.categories_)
+        },
     }
     (store / f"{model}.pkl").write_bytes(pickle.dumps(parts))
 
@@ -87,8 +91,12 @@ def save_mlflow(pipeline, model, store):
     shared = {"signature": signature, "pip_requirements": "bench/peers/mlflow/requirements.txt"}
     for mode in ("users", "ours"):
         shutil.rmtree(store / f"{model}-{mode}", ignore_errors=True)
-    mlflow.sklearn.save_model(pipeline, store / f"{model}-users", serialization_format="cloudpickle", **shared)
-    mlflow.pyfunc.save_model(store / f"{model}-ours", python_model="bench/peers/mlflow/ours.py", **shared)
+    mlflow.sklearn.save_model(
+        pipeline, store / f"{model}-users", serialization_format="cloudpickle", **shared
+    )
+    mlflow.pyfunc.save_model(
+        store / f"{model}-ours", python_model="bench/peers/mlflow/ours.py", **shared
+    )
 
 
 def save_bentoml(pipeline, model, store):
@@ -103,7 +111,10 @@ def save_bentoml(pipeline, model, store):
 def save_mlserver(pipeline, model, store):
     """Two model folders: mlserver-sklearn's, and ours."""
     settings = {
-        "users": {"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": "./model.joblib"}},
+        "users": {
+            "implementation": "mlserver_sklearn.SKLearnModel",
+            "parameters": {"uri": "./model.joblib"},
+        },
         "ours": {"implementation": "bench.peers.mlserver.ours.AdultIncome"},
     }
     for mode, chosen in settings.items():
@@ -118,12 +129,21 @@ def save_joblib(pipeline, model, store):
     joblib.dump(pipeline, store / f"{model}.joblib")
 
 
-SAVE = {"document": save_document, "mlflow": save_mlflow, "bentoml": save_bentoml, "mlserver": save_mlserver}
+SAVE = {
+    "document": save_document,
+    "mlflow": save_mlflow,
+    "bentoml": save_bentoml,
+    "mlserver": save_mlserver,
+}
 
 
 def digest(peer, model):
     """A name for all that the saved model depends on."""
-    files = [DATA, ROOT / DIRECTORIES[model] / "train.py", *sorted(Path(__file__).parent.glob("*.py"))]
+    files = [
+        DATA,
+        ROOT / DIRECTORIES[model] / "train.py",
+        *sorted(Path(__file__).parent.glob("*.py")),
+    ]
     files += sorted((ROOT / "bench/peers" / peer).glob("[ro]*s.*"))  # ours.py, requirements.txt
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 

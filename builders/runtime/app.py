@@ -27,7 +27,12 @@ METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 CLOSE = (b"connection", b"close")
 # What a status says beside its body. A reply that leaves a body unread closes the connection, but not 401: many a
 # client would see a reset instead of it.
-HEADERS = {401: (b"www-authenticate", b"Bearer"), 408: CLOSE, 413: CLOSE, 503: (b"retry-after", b"1")}
+HEADERS = {
+    401: (b"www-authenticate", b"Bearer"),
+    408: CLOSE,
+    413: CLOSE,
+    503: (b"retry-after", b"1"),
+}
 
 
 class Limits(NamedTuple):
@@ -52,7 +57,11 @@ class Front:
     """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
 
     def __init__(
-        self, endpoints: list[Endpoint], limits: Limits, access_log: bool = False, keys: tuple[bytes, ...] = ()
+        self,
+        endpoints: list[Endpoint],
+        limits: Limits,
+        access_log: bool = False,
+        keys: tuple[bytes, ...] = (),
     ):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
         for endpoint in endpoints:
@@ -63,7 +72,9 @@ class Front:
         self.connections: Iterable[Any] = ()  # uvicorn's, once it is there
         self._waiting = 0
         self._access_log = access_log
-        self._noted = 200 if access_log else 400  # answers from this status on get an id, and a look for a traceback
+        self._noted = (
+            200 if access_log else 400
+        )  # answers from this status on get an id, and a look for a traceback
         self._reading: dict[asyncio.Task[Any], float] = {}
         self._pages: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
         self._own = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
@@ -94,10 +105,14 @@ class Front:
         if own is None:
             return await (await self._flask())(scope, receive, send)
         if scope["method"] not in ("GET", "HEAD"):
-            return await self._send(send, failure(wrong_method(scope["method"], "GET, HEAD")), allow=b"GET, HEAD")
+            return await self._send(
+                send, failure(wrong_method(scope["method"], "GET, HEAD")), allow=b"GET, HEAD"
+            )
         return await own(send)
 
-    def _noting(self, send: Send, scope: Scope, started: float, endpoint: Any = None, trace: str = "") -> Send:
+    def _noting(
+        self, send: Send, scope: Scope, started: float, endpoint: Any = None, trace: str = ""
+    ) -> Send:
         """`send`, but the reply gets the request's id, and a line in the log if it is a failure or all get one."""
         name = request_id(dict(scope["headers"]).get(b"x-request-id"))
         noted: dict[str, Any] = {key: scope[key] for key in ("method", "path")}
@@ -106,15 +121,23 @@ class Front:
             if event["type"] == "http.response.start":
                 event["headers"] = [*event["headers"], (b"x-request-id", name)]
                 if trace or self._access_log:
-                    noted.update({key: endpoint.info.get(key) for key in ("model", "digest")} if endpoint else {})
+                    noted.update(
+                        {key: endpoint.info.get(key) for key in ("model", "digest")}
+                        if endpoint
+                        else {}
+                    )
                     milliseconds = round((time.perf_counter() - started) * 1000, 3)
-                    noted.update(status=event["status"], milliseconds=milliseconds, request=name.decode())
+                    noted.update(
+                        status=event["status"], milliseconds=milliseconds, request=name.decode()
+                    )
                     tell_request(trace, **noted)
             await send(event)
 
         return noting
 
-    async def _predict(self, endpoint: Endpoint, method: str, headers: Headers, receive: Receive) -> Response:
+    async def _predict(
+        self, endpoint: Endpoint, method: str, headers: Headers, receive: Receive
+    ) -> Response:
         """Reads the body and has the endpoint answer it: here if that is quick, else in the inference thread."""
         if method != "POST":
             return endpoint.refuse(wrong_method(method, "POST"))
@@ -149,7 +172,9 @@ class Front:
                 raise
             task.uncancel()
             seconds = self.limits.body_seconds
-            raise RequestError(408, "too_slow", f"the body wasn't there after {seconds:g} s") from None
+            raise RequestError(
+                408, "too_slow", f"the body wasn't there after {seconds:g} s"
+            ) from None
         finally:
             del self._reading[task]
 
@@ -163,7 +188,9 @@ class Front:
                 task.cancel()
             late = [(each, each.cycle) for each in self.connections if waits_for_header(each)]
             since = {request: since.get(request, now) for request in late}
-            for connection, _ in (request for request in late if since[request] + self.limits.header_seconds <= now):
+            for connection, _ in (
+                request for request in late if since[request] + self.limits.header_seconds <= now
+            ):
                 connection.transport.abort()
 
     async def _chunks(self, receive: Receive) -> bytearray:
@@ -178,7 +205,9 @@ class Front:
             if not event.get("more_body"):
                 return body
 
-    async def _send(self, send: Send, response: Response, content_type: bytes = JSON, allow: bytes = b"POST") -> None:
+    async def _send(
+        self, send: Send, response: Response, content_type: bytes = JSON, allow: bytes = b"POST"
+    ) -> None:
         """Sends a response; after one that leaves the body unread, and while draining, the connection is closed."""
         status, body = response
         headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
@@ -196,7 +225,9 @@ class Front:
 
     async def _ready(self, send: Send) -> None:
         """503 while draining, and until every model has answered its golden rows; the body names who isn't ready."""
-        waiting = {e.path: e.problem or "not loaded yet" for e in self.endpoints.values() if not e.ready}
+        waiting = {
+            e.path: e.problem or "not loaded yet" for e in self.endpoints.values() if not e.ready
+        }
         response: Response
         if self.draining:
             response = failure(RequestError(503, "stopping", "the server is stopping"))
@@ -262,7 +293,9 @@ def wrong_method(method: str, allowed: str) -> RequestError:
 
 def too_large(limit: int) -> RequestError:
     """413, saying how much would have been taken."""
-    return RequestError(413, "too_large", f"the body has more than {limit:,} bytes: send fewer rows at once")
+    return RequestError(
+        413, "too_large", f"the body has more than {limit:,} bytes: send fewer rows at once"
+    )
 
 
 def waits_for_header(connection: Any) -> bool:

@@ -29,7 +29,11 @@ def look(where: str, module: str, function: str) -> None:
         find(where, module, function)
     except ConfigurationError as error:
         missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
-        if isinstance(error.__cause__, SyntaxError | None) or missing and f"{module}.".startswith(f"{missing}."):
+        if (
+            isinstance(error.__cause__, SyntaxError | None)
+            or missing
+            and f"{module}.".startswith(f"{missing}.")
+        ):
             raise
         print(f"check: warning: {error}; the start will need it", file=sys.stderr)
 

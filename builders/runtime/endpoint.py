@@ -78,7 +78,11 @@ class Endpoint:
         except Exception as error:
             problem = str(error)
         info = self.info if self.ready else {}
-        model: dict[str, Any] = {"route": self.path, "model": info.get("model"), "digest": info.get("digest")}
+        model: dict[str, Any] = {
+            "route": self.path,
+            "model": info.get("model"),
+            "digest": info.get("digest"),
+        }
         if problem not in (None, self.problem):
             tell("model refused", f"{self.path}: {problem}", logging.WARNING, **model)
         if model["digest"] not in (None, self.digest):
@@ -96,10 +100,15 @@ class Endpoint:
             message = decode(body)
             rows = batch_size(message)
             if rows > self.max_rows:
-                text = f"found {rows:,} rows, expected at most {self.max_rows:,}: send fewer at once"
+                text = (
+                    f"found {rows:,} rows, expected at most {self.max_rows:,}: send fewer at once"
+                )
                 raise RequestError(413, "too_many_rows", text, "instances")
             response = Response(200, encode(self.function(message)))
-        except (Exception, SystemExit) as error:  # a function that calls sys.exit() must not end the server
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # a function that calls sys.exit() must not end the server
             response = failure(error)
         self.counts.add(response.status, time.perf_counter() - started, rows)
         return response
@@ -116,7 +125,9 @@ class Endpoint:
                 f"expected JSON, found content type {content_type!r}: send -H 'Content-Type: application/json'",
             )  # fmt: skip
         if not self.ready:
-            raise RequestError(503, "not_ready", self.problem or "the model is not loaded yet; try again")
+            raise RequestError(
+                503, "not_ready", self.problem or "the model is not loaded yet; try again"
+            )
 
 
 def is_json(content_type: str | None) -> bool:
@@ -124,7 +135,9 @@ def is_json(content_type: str | None) -> bool:
     if not content_type or content_type == "application/json":
         return True
     media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
+    return media_type == "application/json" or (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    )
 
 
 def decode(body: bytes | bytearray) -> Message:
@@ -135,7 +148,9 @@ def decode(body: bytes | bytearray) -> Message:
         found = "an empty body" if not body else str(error)
         raise RequestError(400, "malformed_json", f"the body is not JSON: {found}") from error
     if not isinstance(message, dict) or "payload" not in message:
-        raise RequestError(422, "invalid_body", 'expected {"payload": ...}, found no payload', "payload")
+        raise RequestError(
+            422, "invalid_body", 'expected {"payload": ...}, found no payload', "payload"
+        )
     return Message(message)
 
 
@@ -152,17 +167,28 @@ def encode(answer: Any) -> bytes:
     """A function's answer as the body of a reply; raises TypeError for what JSON can't hold."""
     if not isinstance(answer, dict):
         raise TypeError(f"a predict function must return a dict, found {type(answer).__name__}")
-    return msgspec.json.encode(answer if "payload" in answer else {"payload": answer}, enc_hook=plain)
+    return msgspec.json.encode(
+        answer if "payload" in answer else {"payload": answer}, enc_hook=plain
+    )
 
 
 def failure(error: BaseException) -> Failure:
     """The reply to an error: its own status if it has one, else 500; a 5xx of the function's has a traceback."""
     status = getattr(error, "status", None)
     trace = ""
-    if not isinstance(status, int) or not 400 <= status < 500 and not isinstance(error, RequestError):
+    if (
+        not isinstance(status, int)
+        or not 400 <= status < 500
+        and not isinstance(error, RequestError)
+    ):
         trace = "".join(traceback.format_exception(error))
     if not isinstance(status, int) or not 400 <= status <= 599:
-        status, error = 500, RequestError(500, "internal_error", "the predict function failed; see the server's log")
+        status, error = (
+            500,
+            RequestError(
+                500, "internal_error", "the predict function failed; see the server's log"
+            ),
+        )
     code, path = getattr(error, "code", "error"), getattr(error, "path", None)
     message = str(error).encode(errors="backslashreplace").decode()
     body = {"code": str(code), "message": message, "path": None if path is None else str(path)}
@@ -173,4 +199,7 @@ def failure(error: BaseException) -> Failure:
 
 def endpoints(routes: Iterable[Route]) -> list[Endpoint]:
     """The routes with their functions imported; raises ConfigurationError naming the route that has none."""
-    return [Endpoint(route.path, find(f"route {route.path}", route.module, route.function)) for route in routes]
+    return [
+        Endpoint(route.path, find(f"route {route.path}", route.module, route.function))
+        for route in routes
+    ]

@@ -48,17 +48,23 @@ def read(path: Path) -> dict[str, str]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ConfigurationError(f"{path}: can't be read ({error.strerror}); every model needs one") from error
+        raise ConfigurationError(
+            f"{path}: can't be read ({error.strerror}); every model needs one"
+        ) from error
     variables: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         where = f"{path}, line {number}"
         if len(line) >= MAX_LINE_BYTES:
-            raise ConfigurationError(f"{where}: {len(line)} bytes; s2i drops this line and all after it")
+            raise ConfigurationError(
+                f"{where}: {len(line)} bytes; s2i drops this line and all after it"
+            )
         if line.startswith(b"#") or not line.strip():
             continue
         key, value = key_and_value(line, where)
         if key in variables:
-            raise ConfigurationError(f"{where}: {key} is set twice; s2i would take the last, keep one")
+            raise ConfigurationError(
+                f"{where}: {key} is set twice; s2i would take the last, keep one"
+            )
         variables[key] = value
     return variables
 
@@ -70,7 +76,9 @@ def key_and_value(line: bytes, where: str) -> tuple[str, str]:
     except UnicodeDecodeError:
         raise ConfigurationError(f"{where}: is not UTF-8 text") from None
     if not equals or not KEY.fullmatch(key):
-        raise ConfigurationError(f"{where}: expected KEY=value, found {line.decode()[:60]!r}; s2i would drop it")
+        raise ConfigurationError(
+            f"{where}: expected KEY=value, found {line.decode()[:60]!r}; s2i would drop it"
+        )
     meant = [known for known in KNOWN if key != known and nearly(key, known)]
     if key not in KNOWN and meant:
         raise ConfigurationError(f"{where}: {key} is not known, did you mean {meant[0]}?")
@@ -97,11 +105,15 @@ def check(variables: Mapping[str, str], role: str) -> list[Route]:
     for key in KNOWN:
         value = variables.get(key, "")
         if key != "PAYLOAD" and any(quote in value for quote in "\"'`"):
-            raise ConfigurationError(f"{key}={value}: quotes are part of the value here; leave them out")
+            raise ConfigurationError(
+                f"{key}={value}: quotes are part of the value here; leave them out"
+            )
     for module, function in (TRAIN, PREDICT):
         check_pair(variables, module, function)
     if role == "train" and not variables.get("TRAIN_MODULE"):
-        raise ConfigurationError("TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them")
+        raise ConfigurationError(
+            "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"
+        )
     if role == "predict" and not variables.get("ROUTES"):
         raise ConfigurationError(f"ROUTES is not set; {FORM}")
     return parse_routes(variables["ROUTES"]) if variables.get("ROUTES") else []
@@ -114,7 +126,9 @@ def check_pair(variables: Mapping[str, str], module: str, function: str) -> None
         raise ConfigurationError(f"{given[0]} is set alone; {module} and {function} go together")
     if given:
         check_module(variables[module], f"{module}={variables[module]}")
-        check_identifier(variables[function], f"{function}={variables[function]}", "a function's name")
+        check_identifier(
+            variables[function], f"{function}={variables[function]}", "a function's name"
+        )
 
 
 def parse_routes(text: str) -> list[Route]:
@@ -127,7 +141,9 @@ def parse_routes(text: str) -> list[Route]:
         route = Route(parts[0].strip("/") if parts[0] != "/" else "", parts[1], parts[2])
         where = f"ROUTES: entry {entry.strip()!r}"
         if route.path.split("/")[0] in ("", *RESERVED):
-            raise ConfigurationError(f"{where}: /{route.path} is reserved for the server; choose another route")
+            raise ConfigurationError(
+                f"{where}: /{route.path} is reserved for the server; choose another route"
+            )
         if not ROUTE.fullmatch(route.path):
             raise ConfigurationError(
                 f"{where}: route {route.path!r}: expected letters, digits and . _ ~ - in parts joined by /"
@@ -145,7 +161,9 @@ def check_module(name: str, where: str) -> None:
     for part in name.split("."):
         check_identifier(part, where, f"a module such as package.module in {name!r}")
     if name.split(".")[0] == OWN_PACKAGE:
-        raise ConfigurationError(f"{where}: the name {OWN_PACKAGE!r} is the builder's own; rename your module")
+        raise ConfigurationError(
+            f"{where}: the name {OWN_PACKAGE!r} is the builder's own; rename your module"
+        )
 
 
 def check_identifier(name: str, where: str, expected: str) -> None:

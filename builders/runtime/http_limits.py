@@ -41,4 +41,9 @@ def too_large() -> bytes:
     message = f"the header has more than {MAX_HEADER_BYTES:,} bytes: send what is long in the body"
     status, body = failure(RequestError(431, "header_too_large", message))
     fields = ("content-type: application/json", f"content-length: {len(body)}", "connection: close")
-    return "\r\n".join((f"HTTP/1.1 {status} Request Header Fields Too Large", *fields, "\r\n")).encode() + body
+    return (
+        "\r\n".join(
+            (f"HTTP/1.1 {status} Request Header Fields Too Large", *fields, "\r\n")
+        ).encode()
+        + body
+    )

@@ -17,7 +17,9 @@ LOG.setLevel(logging.INFO)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
-def tell(event: str, message: str, level: int = logging.INFO, trace: str = "", **fields: Any) -> None:
+def tell(
+    event: str, message: str, level: int = logging.INFO, trace: str = "", **fields: Any
+) -> None:
     """Logs an event; `fields` stand in its JSON line beside time, level, event, message and traceback."""
     LOG.log(level, message, extra={"trace": trace, "fields": {"event": event, **fields}})
 
@@ -26,7 +28,9 @@ def tell_request(trace: str, **fields: Any) -> None:
     """Logs the answer to a request, as an error if there is a traceback; never a header or a body."""
     event, level = ("failure", logging.ERROR) if trace else ("request", logging.INFO)
     path = quote(fields["path"])  # which may hold a line's end
-    message = "{method} {0} {status} in {milliseconds} ms (request {request})".format(path, **fields)
+    message = "{method} {0} {status} in {milliseconds} ms (request {request})".format(
+        path, **fields
+    )
     tell(event, message, level, trace, **fields)
 
 
@@ -42,11 +46,21 @@ class Lines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         raised = f"{self.formatException(record.exc_info)}\n" if record.exc_info else ""
-        trace, message, level = getattr(record, "trace", raised), record.getMessage(), record.levelname.lower()
+        trace, message, level = (
+            getattr(record, "trace", raised),
+            record.getMessage(),
+            record.levelname.lower(),
+        )
         if not self.as_json:
             return f"{trace}{'--->' if (record.name, level) == (LOG.name, 'info') else f'{record.name}:'} {message}"
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": time, "level": level, "event": record.name, "message": message, "process": record.process}
+        line = {
+            "time": time,
+            "level": level,
+            "event": record.name,
+            "message": message,
+            "process": record.process,
+        }
         line |= getattr(record, "fields", {}) | ({"traceback": trace} if trace else {})
         return json.dumps(line, default=str)
 

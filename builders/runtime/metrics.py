@@ -71,14 +71,20 @@ def families(endpoints: Iterable[Any]) -> Iterator[Any]:
     """The metrics, as prometheus_client's own types."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
-    requests = CounterMetricFamily("predict_requests", "Answers by route and status.", labels=["route", "status"])
-    latency = HistogramMetricFamily("predict_latency_seconds", "Decode, predict and encode.", labels=["route"])
+    requests = CounterMetricFamily(
+        "predict_requests", "Answers by route and status.", labels=["route", "status"]
+    )
+    latency = HistogramMetricFamily(
+        "predict_latency_seconds", "Decode, predict and encode.", labels=["route"]
+    )
     batch = HistogramMetricFamily("predict_batch_size", "Rows of a request.", labels=["route"])
     model = GaugeMetricFamily(
         "predict_model_info", "1 for the model behind a route.", labels=["route", "model", "digest"]
     )
     problem = GaugeMetricFamily(
-        "predict_model_problem", "1 while a route's model file is missing or refused.", labels=["route"]
+        "predict_model_problem",
+        "1 while a route's model file is missing or refused.",
+        labels=["route"],
     )
     for endpoint in endpoints:
         problem.add_metric([endpoint.path], float(endpoint.problem is not None))
@@ -86,7 +92,9 @@ def families(endpoints: Iterable[Any]) -> Iterator[Any]:
         for i, count in enumerate(cells[:STATUSES]):
             if count:
                 requests.add_metric([endpoint.path, str(i + 399 if i else 200)], count)
-        latency.add_metric([endpoint.path], buckets(SECONDS, cells[LATENCY : BATCH - 1]), cells[BATCH - 1])
+        latency.add_metric(
+            [endpoint.path], buckets(SECONDS, cells[LATENCY : BATCH - 1]), cells[BATCH - 1]
+        )
         batch.add_metric([endpoint.path], buckets(ROWS, cells[BATCH : CELLS - 1]), cells[CELLS - 1])
         if endpoint.info:
             model.add_metric([endpoint.path, endpoint.info["model"], endpoint.info["digest"]], 1)

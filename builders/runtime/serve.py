@@ -52,7 +52,9 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
         quota, period = (root / "cpu.max").read_text().split()
         return max(1, int(quota) // int(period))
     with suppress(OSError, ValueError):
-        quota, period = ((root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        quota, period = (
+            (root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+        )
         return max(1, int(quota) // int(period))
     return 1
 
@@ -104,13 +106,17 @@ class Worker(UvicornWorker):
 
     async def _leave(self, server: Server, stop: Callable[[int, Any], None]) -> None:
         """Stops after the drain, and answers all that was sent by then; closing a socket resets what waits at it."""
-        while not server.started:  # told to leave while it was starting: what is closed below isn't there yet
+        while (
+            not server.started
+        ):  # told to leave while it was starting: what is closed below isn't there yet
             await asyncio.sleep(0.05)
         await asyncio.sleep(self.app.drain_seconds)
         waiting = [connection for listening in self.sockets for connection in accepted(listening)]
         for listening in [*server.servers, *self.sockets]:
             listening.close()
-        make = partial(self.config.http_protocol_class, self.config, server.server_state, server.lifespan.state)
+        make = partial(
+            self.config.http_protocol_class, self.config, server.server_state, server.lifespan.state
+        )
         for connection in waiting:
             await asyncio.get_running_loop().connect_accepted_socket(make, connection)
         for _ in range(LAST_TURNS):  # of the event loop, each of which reads what has come
@@ -212,7 +218,11 @@ class Daemon(BaseApplication):
     def announce(self) -> None:
         """Says where the routes are."""
         for path in self.front.endpoints:
-            tell("ready", f"Answering POST http://{self.settings.host}:{self.settings.port}{path}", route=path)
+            tell(
+                "ready",
+                f"Answering POST http://{self.settings.host}:{self.settings.port}{path}",
+                route=path,
+            )
 
 
 def scratch() -> str:
@@ -261,11 +271,20 @@ def main() -> int:
             tell("refused", f"{where}: {error.strerror}; set another {another}", logging.ERROR)
             return UNAVAILABLE
         front = prepare(os.environ, settings)
-        tell("start", f"Starting {settings.workers} worker{'s' * (settings.workers > 1)}", workers=settings.workers)
+        tell(
+            "start",
+            f"Starting {settings.workers} worker{'s' * (settings.workers > 1)}",
+            workers=settings.workers,
+        )
         Daemon(settings, front).run()
     except ConfigurationError as error:
         cause = error.__cause__
-        tell("refused", str(error), logging.ERROR, "".join(traceback.format_exception(cause)) if cause else "")
+        tell(
+            "refused",
+            str(error),
+            logging.ERROR,
+            "".join(traceback.format_exception(cause)) if cause else "",
+        )
         return CONFIGURATION
     return 0
 

@@ -26,7 +26,9 @@ def chosen(variables: Mapping[str, str]) -> str:
     check(variables, "train")
     wanted = "TRAIN" if variables.get("TRAIN", "") not in ("", "0") else "PREDICT"
     if not variables.get(f"{wanted}_MODULE"):
-        raise ConfigurationError("PREDICT_MODULE is not set; set TRAIN=1 to train, or name the predict function")
+        raise ConfigurationError(
+            "PREDICT_MODULE is not set; set TRAIN=1 to train, or name the predict function"
+        )
     return wanted
 
 
@@ -34,9 +36,15 @@ def message(variables: Mapping[str, str]) -> Message:
     """The message with PAYLOAD's JSON; raises ConfigurationError if it isn't JSON."""
     text = variables.get("PAYLOAD", "")
     try:
-        return Message(payload=json.loads(text, parse_constant=_refuse)) if text else Message(payload=None)
+        return (
+            Message(payload=json.loads(text, parse_constant=_refuse))
+            if text
+            else Message(payload=None)
+        )
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"PAYLOAD: expected JSON, found {text[:60]!r} ({error})") from error
+        raise ConfigurationError(
+            f"PAYLOAD: expected JSON, found {text[:60]!r} ({error})"
+        ) from error
 
 
 def _refuse(constant: str) -> None:
@@ -50,7 +58,9 @@ def function(module: str, name: str) -> Callable[[Message], Any]:
     except ImportError as error:
         raise ConfigurationError(f"{module}:{name} can't be had: {error}") from error
     if not callable(getattr(imported, name, None)):
-        raise ConfigurationError(f"{module}:{name} can't be had: module {module!r} has no attribute {name!r}")
+        raise ConfigurationError(
+            f"{module}:{name} can't be had: module {module!r} has no attribute {name!r}"
+        )
     return getattr(imported, name)
 
 
@@ -66,7 +76,9 @@ def main() -> int:
         return explained(error)
     if prefix == "PREDICT":
         # NaN and the infinities become null, as in the daemon's replies.
-        print(json.dumps(json.loads(json.dumps(answer, default=plain), parse_constant=lambda _: None)))
+        print(
+            json.dumps(json.loads(json.dumps(answer, default=plain), parse_constant=lambda _: None))
+        )
     return 0
 
 
@@ -89,7 +101,11 @@ def explained(error: Exception) -> int:
     if isinstance(error, MemoryError):
         print(f"train: out of memory ({error}); give it more, or fewer rows", file=sys.stderr)
         return OUT_OF_MEMORY
-    for_people = isinstance(error, ConfigurationError) or hasattr(error, "exit_code") or hasattr(error, "status")
+    for_people = (
+        isinstance(error, ConfigurationError)
+        or hasattr(error, "exit_code")
+        or hasattr(error, "status")
+    )
     if not for_people:
         traceback.print_exc()
         return 1

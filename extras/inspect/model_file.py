@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from extras.inspect.walk import unpacked, walk
-from utils.encode_decode import HMAC_MAGIC, MAGIC, MAX_BYTES, NAME, ModelFileError, hmac_keys, init_model
+from utils.encode_decode import (
+    HMAC_MAGIC,
+    MAGIC,
+    MAX_BYTES,
+    NAME,
+    ModelFileError,
+    hmac_keys,
+    init_model,
+)
 from utils.serving import ServedModel
 
 Lines = Iterator[tuple[str, object]]
@@ -28,7 +36,9 @@ def read(path: Path) -> bytes:
             f"{path}: no such file; expected a model's name or the path of a file: MODEL=adult_income_rf"
         )
     if path.stat().st_size > MAX_BYTES:
-        raise ModelFileError(f"{path}: has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read")
+        raise ModelFileError(
+            f"{path}: has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read"
+        )
     return path.read_bytes()
 
 
@@ -57,12 +67,26 @@ def told(contents: dict[str, Any], content: bytes) -> Lines:
     yield "file", f"{len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
     yield "body", f"format {contents['format']}, sha256 {contents['digest']}, as in its trailer"
     yield "signature", signature(content)
-    yield "parts", ", ".join(f"{key} {size:,}" for key, size in sorted(sizes.items(), key=lambda pair: -pair[1]))
+    yield (
+        "parts",
+        ", ".join(
+            f"{key} {size:,}" for key, size in sorted(sizes.items(), key=lambda pair: -pair[1])
+        ),
+    )
     yield "model", f"{contents['modelName']}: {contents.get('modelDescription', 'no description')}"
-    yield "trained", f"{contents.get('createdTime', 'unknown')}, commit {contents.get('commit', 'unknown')}"
+    yield (
+        "trained",
+        f"{contents.get('createdTime', 'unknown')}, commit {contents.get('commit', 'unknown')}",
+    )
     yield "data", f"{data.get('path', 'unknown')}, sha256 {data.get('sha256', 'unknown')}"
-    yield "libraries", ", ".join(f"{name} {version}" for name, version in contents.get("libraries", {}).items())
-    yield "metrics", ", ".join(f"{name} {figure}" for name, figure in contents.get("metrics", {}).items())
+    yield (
+        "libraries",
+        ", ".join(f"{name} {version}" for name, version in contents.get("libraries", {}).items()),
+    )
+    yield (
+        "metrics",
+        ", ".join(f"{name} {figure}" for name, figure in contents.get("metrics", {}).items()),
+    )
     yield "classes", contents["schema"]["classes"]
     yield "columns", "; ".join(map(column, contents["schema"].get("columns", [])))
 
@@ -72,7 +96,9 @@ def model_file(path: Path) -> Lines:
     try:
         yield from told(init_model(path.stem, path.parent), read(path))
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ModelFileError(f"{path}: a part has another shape than training gives it: {error!r}") from error
+        raise ModelFileError(
+            f"{path}: a part has another shape than training gives it: {error!r}"
+        ) from error
     served = ServedModel(path.stem, str(path.parent))
     served.refresh()
     rows = len(served.current().golden["instances"])
@@ -95,9 +121,13 @@ def foreign(path: Path, content: bytes) -> Lines:
     yield "rows", found.rows()
     yield "behind it", f"{len(body) - found.end:,} bytes after the first pickle's end"
     if found.problem:
-        raise ModelFileError(f"{path}: {found.problem}; joblib's uncompressed arrays end a walk too")
+        raise ModelFileError(
+            f"{path}: {found.problem}; joblib's uncompressed arrays end a walk too"
+        )
     if found.names:
-        raise ModelFileError(f"{path}: loading it would import {len(found.names)} names and may call them")
+        raise ModelFileError(
+            f"{path}: loading it would import {len(found.names)} names and may call them"
+        )
 
 
 def shown(text: object) -> str:
@@ -110,10 +140,16 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or not arguments[0]:
         print(__doc__, file=sys.stderr)
         return 2
-    path = Path("models", f"{arguments[0]}.pkl") if NAME.fullmatch(arguments[0]) else Path(arguments[0])
+    path = (
+        Path("models", f"{arguments[0]}.pkl")
+        if NAME.fullmatch(arguments[0])
+        else Path(arguments[0])
+    )
     try:
         content = read(path)
-        lines = model_file(path) if content.endswith((MAGIC, HMAC_MAGIC)) else foreign(path, content)
+        lines = (
+            model_file(path) if content.endswith((MAGIC, HMAC_MAGIC)) else foreign(path, content)
+        )
         for word, text in lines:
             print(f"{word:<12}{shown(text)}")
     except (ModelFileError, OSError) as error:

@@ -12,9 +12,25 @@ from typing import Any
 MAX_UNPACKED = 1 << 28
 LARGE = 64 * 1024
 # Where scikit-learn's estimators keep the rows they were fitted on.
-ROW_ATTRIBUTES = {"_fit_X", "_X_train", "X_train_", "_tree_data", "support_vectors_", "embedding_", "_y_train"}
+ROW_ATTRIBUTES = {
+    "_fit_X",
+    "_X_train",
+    "X_train_",
+    "_tree_data",
+    "support_vectors_",
+    "embedding_",
+    "_y_train",
+}
 TABLES = ("pandas.", "polars.", "pyarrow.")
-TEXTS = ("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "STRING", "BINSTRING", "SHORT_BINSTRING")
+TEXTS = (
+    "UNICODE",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "BINUNICODE8",
+    "STRING",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+)
 MARK = object()
 
 
@@ -89,7 +105,9 @@ def _note(found: Found, name: str, argument: Any, stack: list[Any]) -> None:
         found.texts.add(argument)
 
 
-def _step(opcode: pickletools.OpcodeInfo, argument: Any, stack: list[Any], memo: dict[Any, Any]) -> None:
+def _step(
+    opcode: pickletools.OpcodeInfo, argument: Any, stack: list[Any], memo: dict[Any, Any]
+) -> None:
     """Does to the stack and the memo what an unpickler would, with None for every value but texts."""
     top = stack[-1] if stack else None
     if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
@@ -108,4 +126,6 @@ def _step(opcode: pickletools.OpcodeInfo, argument: Any, stack: list[Any], memo:
     elif opcode.name == "DUP":
         stack.extend([top, top])
     else:
-        stack.extend(MARK if after is pickletools.markobject else None for after in opcode.stack_after)
+        stack.extend(
+            MARK if after is pickletools.markobject else None for after in opcode.stack_after
+        )

@@ -32,7 +32,9 @@ def is_there(engine: str, image: str) -> bool:
     """Whether the image was built."""
     if engine == "local":
         return (IMAGES / image).exists()
-    return subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    return (
+        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
+    )
 
 
 def listed(engine: str, image: str) -> dict[str, Any]:
@@ -43,7 +45,19 @@ def listed(engine: str, image: str) -> dict[str, Any]:
         mount = f'type=bind,"source={source}",target=/run/sbom,readonly'
         command[-1] = "/run/sbom"
         user = f"{os.getuid()}:0"  # who may read what is mounted
-        command = ["docker", "run", "--rm", "-i", "--user", user, "--network=none", "--mount", mount, image, *command]
+        command = [
+            "docker",
+            "run",
+            "--rm",
+            "-i",
+            "--user",
+            user,
+            "--network=none",
+            "--mount",
+            mount,
+            image,
+            *command,
+        ]
     done = subprocess.run(command, input=PROGRAM, capture_output=True, text=True, cwd=folder)
     if done.returncode:
         raise RuntimeError(f"{image}: its packages can't be listed: {done.stderr.strip()}")
@@ -70,7 +84,10 @@ def main(engine: str, folder: Path, images: Sequence[str]) -> int:
     for image in there:
         write(engine, image, folder)
     if not there:
-        print(f"sbom: none of {', '.join(images)} was built with engine {engine}; make train-all", file=sys.stderr)
+        print(
+            f"sbom: none of {', '.join(images)} was built with engine {engine}; make train-all",
+            file=sys.stderr,
+        )
     return 0 if there else 69
 
 

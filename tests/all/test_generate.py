@@ -61,7 +61,9 @@ def test_into_another_directory_the_models_come_along(project: Path) -> None:
     assert generate(project, output, OTHER, ONE).returncode == 0
     assert {path.name for path in output.iterdir() if path.is_dir()} == {".s2i", ONE, OTHER}
     for model in (ONE, OTHER):
-        assert (output / model / "predict.py").read_text() == (ROOT / model / "predict.py").read_text()
+        assert (output / model / "predict.py").read_text() == (
+            ROOT / model / "predict.py"
+        ).read_text()
         assert not (output / model / ".s2i").exists()
     assert texts(project / "all") == texts(ROOT / "all")
 
@@ -112,12 +114,19 @@ def test_models_of_two_packages_are_refused(project: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("pin", ["numpy==1.0", "NumPy == 1.0", "numpy>=1", 'numpy==1.0; sys_platform == "linux"'])
+@pytest.mark.parametrize(
+    "pin", ["numpy==1.0", "NumPy == 1.0", "numpy>=1", 'numpy==1.0; sys_platform == "linux"']
+)
 def test_two_pins_of_one_package_are_refused_naming_both_owners(project: Path, pin: str) -> None:
     requirements = project / OTHER / "requirements_predict.txt"
-    pinned = next(line for line in requirements.read_text().splitlines() if line.startswith("numpy"))
+    pinned = next(
+        line for line in requirements.read_text().splitlines() if line.startswith("numpy")
+    )
     requirements.write_text(f"{pin}\n")
-    assert refusal(project, ONE, OTHER) == f"generate: {ONE} wants {pinned} and {OTHER} wants {pin}; agree on one\n"
+    assert (
+        refusal(project, ONE, OTHER)
+        == f"generate: {ONE} wants {pinned} and {OTHER} wants {pin}; agree on one\n"
+    )
 
 
 def test_equal_pins_and_comments_are_no_clash(project: Path) -> None:
@@ -129,10 +138,15 @@ def test_equal_pins_and_comments_are_no_clash(project: Path) -> None:
 def test_the_same_package_with_a_comment_behind_it_is_no_clash(project: Path) -> None:
     requirements = project / OTHER / "requirements_predict.txt"
     requirements.write_text(requirements.read_text().replace("\n", "  # a reason\n"))
-    assert (generate(project, "--check", *COMBINED).returncode, requirements.read_text().count("#")) == (0, 2)
+    assert (
+        generate(project, "--check", *COMBINED).returncode,
+        requirements.read_text().count("#"),
+    ) == (0, 2)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "data", "../logisticRegression", "/etc", "", "a b", "-h", "ünï"])
+@pytest.mark.parametrize(
+    "name", ["nowhere", "data", "../logisticRegression", "/etc", "", "a b", "-h", "ünï"]
+)
 def test_what_is_no_model_directory_is_named(project: Path, name: str) -> None:
     assert refusal(project, ONE, name) == (
         f"generate: MODEL_DIRS: {name!r} is not a model directory (it has no predict.py)\n"
@@ -140,7 +154,9 @@ def test_what_is_no_model_directory_is_named(project: Path, name: str) -> None:
 
 
 def test_a_model_named_twice_is_refused(project: Path) -> None:
-    assert refusal(project, ONE, OTHER, ONE) == (f"generate: MODEL_DIRS: {ONE} is named twice; name it once\n")
+    assert refusal(project, ONE, OTHER, ONE) == (
+        f"generate: MODEL_DIRS: {ONE} is named twice; name it once\n"
+    )
 
 
 def test_a_bad_environment_file_is_named(project: Path) -> None:
@@ -159,7 +175,11 @@ def test_setup_scripts_run_in_the_order_of_the_models(project: Path) -> None:
     orders = [[ONE, OTHER], [OTHER, ONE]]
     for order in orders:
         assert generate(project, "all", *order).returncode == 0
-        called = [line for line in texts(project / "all")["setup.sh"].splitlines() if line.startswith("bash ")]
+        called = [
+            line
+            for line in texts(project / "all")["setup.sh"].splitlines()
+            if line.startswith("bash ")
+        ]
         assert called == [f"bash finance_income_prediction/{model}/setup.sh" for model in order]
 
 

@@ -88,7 +88,12 @@ def test_candidates_take_turns_and_none_is_always_first() -> None:
 
 
 def test_a_goal_is_reached_or_not() -> None:
-    assert [verdict(1.3, 1.3, True), verdict(1.31, 1.3, True), verdict(0.8, 0.8, False), verdict(0.79, 0.8, False)] == [
+    assert [
+        verdict(1.3, 1.3, True),
+        verdict(1.31, 1.3, True),
+        verdict(0.8, 0.8, False),
+        verdict(0.79, 0.8, False),
+    ] == [
         "yes",
         "no",
         "yes",
@@ -104,4 +109,6 @@ def test_a_table_is_for_people_and_for_markdown() -> None:
 
 def test_every_peer_says_how_to_start_it_and_what_to_send() -> None:
     for peer in sorted(path.parent for path in Path(ROOT / "bench" / "peers").glob("*/request.py")):
-        assert {"requirements.txt", "request.py", "start.sh"} <= {file.name for file in peer.iterdir()}, peer.name
+        assert {"requirements.txt", "request.py", "start.sh"} <= {
+            file.name for file in peer.iterdir()
+        }, peer.name

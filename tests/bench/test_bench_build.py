@@ -39,7 +39,9 @@ def test_a_command_that_fails_has_no_time_and_says_why(capsys: pytest.CaptureFix
     assert build.seconds("true") >= 0
 
 
-def test_a_build_that_fails_and_a_slower_one_are_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_build_that_fails_and_a_slower_one_are_seen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     clone = build.copy(tmp_path)
     assemble = clone / "builders/s2i/bin/assemble"
     sound = assemble.read_text()

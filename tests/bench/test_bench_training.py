@@ -32,7 +32,9 @@ def test_every_kind_is_measured_and_the_parts_lie_within_the_whole(folder: Path)
     runs = {kind: [training.once(kind, MODEL, folder)] for kind in training.KINDS}
     own = runs["ours"][0]
     assert 0 < own["to_onnx"] + own["compare"] < own["train"]
-    assert all(run["peak MB"] > 50 and run["cores"] > 0 for run in (run[0] for run in runs.values()))
+    assert all(
+        run["peak MB"] > 50 and run["cores"] > 0 for run in (run[0] for run in runs.values())
+    )
     assert (folder / "models/bench.pkl").exists() and (folder / "models/document.pkl").exists()
     assert training.line(MODEL, runs)["model"] == MODEL
 
@@ -47,13 +49,19 @@ def test_a_slowed_train_function_is_seen(folder: Path, broken: Path) -> None:
 
 def test_a_train_function_that_fails_is_named(folder: Path, broken: Path) -> None:
     broken.write_text("def train(msg):\n    raise MemoryError('no room')\n\n\ntrain_model = None\n")
-    with pytest.raises(RuntimeError, match="(?s)logisticRegression, ours: exit code 1: .*its train function failed"):
+    with pytest.raises(
+        RuntimeError, match="(?s)logisticRegression, ours: exit code 1: .*its train function failed"
+    ):
         training.once("ours", MODEL, folder)
 
 
 def test_a_slower_training_fails_its_goals() -> None:
     run = {"to_onnx": 0.1, "compare": 0.1, "start": 1.0, "cores": 2.0, "peak MB": 100.0}
-    runs = {"ours": [{**run, "train": 4.0}], "least": [{**run, "train": 2.0}], "document": [{**run, "train": 3.0}]}
+    runs = {
+        "ours": [{**run, "train": 4.0}],
+        "least": [{**run, "train": 2.0}],
+        "document": [{**run, "train": 3.0}],
+    }
     line = training.line(MODEL, runs)
     assert [line["of read + fit"], line[f"at most {training.GOAL}"]] == ["2.00 (2.00-2.00)", "no"]
     assert [line["times the document's speed"], line["at least 1"]] == ["0.75 (0.75-0.75)", "no"]

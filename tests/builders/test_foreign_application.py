@@ -21,7 +21,10 @@ PAYLOAD = json.dumps({"$ref": "data/adult_income-prepped.csv", "model_name": NAM
 COLUMNS = ("workclass", "education", "marital-status", "occupation", "relationship", "gender")
 ROWS = """Private Doctorate Married-civ-spouse Exec-managerial Husband Male
 Private 11th Never-married Other-service Own-child Female"""
-INSTANCES = [{column: f"{column}_{cell}" for column, cell in zip(COLUMNS, row.split())} for row in ROWS.splitlines()]
+INSTANCES = [
+    {column: f"{column}_{cell}" for column, cell in zip(COLUMNS, row.split())}
+    for row in ROWS.splitlines()
+]
 QUESTION = {"payload": {"instances": INSTANCES}}
 EXPECTED = {"payload": {"predictions": ["high", "low"]}}
 USER = f"{os.getuid() or 1001}:0"  # README: never root
@@ -59,7 +62,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
         s2i_build("s2i-daemon-python", f"{name}-predict", settings)
         mounts = ("-v", f"{ROOT}/data:/model/data", "-v", f"{models}:/model/models")
         variables = ("-e", "TRAIN=1", "-e", f"PAYLOAD={PAYLOAD}")
-        yield Built(name, models, run("docker", "run", "--rm", "--user", USER, *mounts, *variables, f"{name}-train"))
+        yield Built(
+            name,
+            models,
+            run("docker", "run", "--rm", "--user", USER, *mounts, *variables, f"{name}-train"),
+        )
     finally:
         remove_images(name)
 
@@ -68,7 +75,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 def serving(command: list[str], port: int, **environment: str) -> Iterator[subprocess.Popen[str]]:
     """A server that a command runs in the foreground, once it is ready; ended if the test has not done so."""
     env = {**os.environ, **environment}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+    with subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as server:
         try:
             wait_until_ready(f"http://127.0.0.1:{port}", 60)
             yield server
@@ -80,8 +89,23 @@ def serving(command: list[str], port: int, **environment: str) -> Iterator[subpr
 def container(built: Built) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The address of the predict image, run by the document's line, and its process."""
     port = free_port()
-    options = ("-v", f"{built.models}:/action/models", "-e", f"MODElNAME={NAME}", "-p", f"{port}:5000")
-    command = ["docker", "run", "--rm", "--name", f"{built.name}-{port}", *options, f"{built.name}-predict"]
+    options = (
+        "-v",
+        f"{built.models}:/action/models",
+        "-e",
+        f"MODElNAME={NAME}",
+        "-p",
+        f"{port}:5000",
+    )
+    command = [
+        "docker",
+        "run",
+        "--rm",
+        "--name",
+        f"{built.name}-{port}",
+        *options,
+        f"{built.name}-predict",
+    ]
     with serving(command, port) as process:
         yield f"http://127.0.0.1:{port}", process
 
@@ -95,7 +119,9 @@ def address(built: Built) -> Iterator[str]:
 
 @pytest.mark.docker
 def test_it_trains_in_a_container(built: Built) -> None:
-    assert (built.trained.returncode, built.trained.stdout) == (0, "trained on 48842 rows\n"), built.trained.stderr
+    assert (built.trained.returncode, built.trained.stdout) == (0, "trained on 48842 rows\n"), (
+        built.trained.stderr
+    )
     assert [file.name for file in built.models.iterdir()] == [f"{NAME}.pkl"]
 
 
@@ -103,8 +129,14 @@ def test_it_trains_in_a_container(built: Built) -> None:
 def test_both_its_routes_answer_and_its_debian_package_is_there(address: str) -> None:
     assert fetch(f"{address}/income/predict", json.dumps(QUESTION).encode()) == (200, EXPECTED)
     described = {"payload": {"files": [f"{NAME}.pkl"], "classes": ["high", "low"]}}
-    assert fetch(f"{address}/income/files", json.dumps({"payload": {"name": NAME}}).encode()) == (200, described)
-    assert run("docker", "run", "--rm", "s2i-daemon-python", "sh", "-c", "command -v tree").returncode != 0
+    assert fetch(f"{address}/income/files", json.dumps({"payload": {"name": NAME}}).encode()) == (
+        200,
+        described,
+    )
+    assert (
+        run("docker", "run", "--rm", "s2i-daemon-python", "sh", "-c", "command -v tree").returncode
+        != 0
+    )
 
 
 @pytest.mark.docker
@@ -139,17 +171,34 @@ def test_sigterm_ends_it_cleanly(built: Built) -> None:
 def test_it_answers_once_without_a_server(built: Built) -> None:
     mount = ("-v", f"{built.models}:/model/models", "-e", f"MODElNAME={NAME}")
     once = run(
-        "docker", "run", "--rm", *mount, "-e", f"PAYLOAD={json.dumps(QUESTION['payload'])}", f"{built.name}-train"
+        "docker",
+        "run",
+        "--rm",
+        *mount,
+        "-e",
+        f"PAYLOAD={json.dumps(QUESTION['payload'])}",
+        f"{built.name}-train",
     )
     assert (once.returncode, json.loads(once.stdout)) == (0, EXPECTED["payload"])
 
 
 @pytest.mark.docker
 def test_a_start_without_its_pickle_names_route_and_file(built: Built) -> None:
-    started = run("docker", "run", "--rm", "-e", "MODElNAME=missing", "-e", "LOG_FORMAT=text", f"{built.name}-predict")
+    started = run(
+        "docker",
+        "run",
+        "--rm",
+        "-e",
+        "MODElNAME=missing",
+        "-e",
+        "LOG_FORMAT=text",
+        f"{built.name}-predict",
+    )
     assert started.returncode == 78
     reason = started.stderr.splitlines()[-1]
-    assert reason.startswith("predict: route income/predict: importing income.predict failed: FileNotFoundError(")
+    assert reason.startswith(
+        "predict: route income/predict: importing income.predict failed: FileNotFoundError("
+    )
     assert "models/missing.pkl" in started.stderr
 
 
@@ -160,12 +209,17 @@ def test_it_trains_and_serves_without_docker(tmp_path: Path) -> None:
         builder = clone / "engines/local-build.sh"
         built = run(builder, f"foreign-{role}", clone / "tests/foreign", role)
         assert built.returncode == 0, built.stderr
-        assert "---> Skipping setup.sh: it installs on this machine; SETUP=1 runs it\n" in built.stdout
+        assert (
+            "---> Skipping setup.sh: it installs on this machine; SETUP=1 runs it\n" in built.stdout
+        )
     trained = run(engine, "train", "foreign-train", env={"PAYLOAD": PAYLOAD})
     assert (trained.returncode, trained.stdout) == (0, "trained on 48842 rows\n"), trained.stderr
     port = free_port()
     command = [str(engine), "predict", "foreign-predict"]
     with serving(command, port, PORT=str(port), MODElNAME=NAME) as process:
-        assert fetch(f"http://127.0.0.1:{port}/income/predict", json.dumps(QUESTION).encode()) == (200, EXPECTED)
+        assert fetch(f"http://127.0.0.1:{port}/income/predict", json.dumps(QUESTION).encode()) == (
+            200,
+            EXPECTED,
+        )
         process.terminate()
         assert process.wait(30) == 0

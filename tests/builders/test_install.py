@@ -38,10 +38,16 @@ class Bench:
         return self.folder / name
 
     def variables(self, more: Mapping[str, str]) -> dict[str, str]:
-        own = {"CACHE": str(self.folder / "cache"), "TMPDIR": str(self.scratch), "UV_FIND_LINKS": str(self.wheels)}
+        own = {
+            "CACHE": str(self.folder / "cache"),
+            "TMPDIR": str(self.scratch),
+            "UV_FIND_LINKS": str(self.wheels),
+        }
         return {**own, "UV_OFFLINE": "1", "CONSTRAINTS": "", "ENVIRONMENTS": "", **more}
 
-    def install(self, *files: str, venv: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    def install(
+        self, *files: str, venv: Path | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
         paths = [self.folder / file for file in files]
         return run(INSTALL, venv or self.venv, *paths, env=self.variables(more), cwd=self.folder)
 
@@ -53,7 +59,9 @@ class Bench:
 
     def leftovers(self) -> list[str]:
         """Unfinished environments and temporary files."""
-        unfinished = [path.name for path in self.folder.rglob("*") if re.fullmatch(r".*\.\d+", path.name)]
+        unfinished = [
+            path.name for path in self.folder.rglob("*") if re.fullmatch(r".*\.\d+", path.name)
+        ]
         return [
             *(name for name in unfinished if not name.startswith(("uv-", "python"))),
             *map(str, self.scratch.iterdir()),
@@ -68,7 +76,11 @@ def bench(tmp_path: Path) -> Bench:
 def test_an_environment_holds_what_the_files_ask_for(bench: Bench) -> None:
     bench.write("two.txt", "beta==1.0\n")
     done = bench.install("one.txt", "two.txt")
-    assert (done.returncode, done.stdout.count("---> Installing what 2 requirements files ask for\n"), done.stderr) == (
+    assert (
+        done.returncode,
+        done.stdout.count("---> Installing what 2 requirements files ask for\n"),
+        done.stderr,
+    ) == (
         0,
         1,
         "",
@@ -161,9 +173,15 @@ def test_calls_at_once_make_one_sound_environment(bench: Bench) -> None:
     places = [bench.folder / f"place{number}" for number in range(6)]
     env = {**os.environ, **bench.variables({"ENVIRONMENTS": str(shared)})}
     quiet = subprocess.DEVNULL
-    calls = [subprocess.Popen([INSTALL, place, bench.folder / "one.txt"], env=env, stdout=quiet) for place in places]
+    calls = [
+        subprocess.Popen([INSTALL, place, bench.folder / "one.txt"], env=env, stdout=quiet)
+        for place in places
+    ]
     assert [call.wait(60) for call in calls] == [0] * len(places)
-    assert ([bench.versions(place) for place in places], bench.leftovers()) == (["1.0 -"] * len(places), [])
+    assert ([bench.versions(place) for place in places], bench.leftovers()) == (
+        ["1.0 -"] * len(places),
+        [],
+    )
     (made,) = shared.iterdir()
     assert not [path for path in made.iterdir() if path.name.startswith(made.name)]
 
@@ -173,8 +191,12 @@ def pinned(bench: Bench, digest: str) -> str:
 
 
 def test_the_hashes_of_the_constraints_are_checked(bench: Bench) -> None:
-    assert bench.install("one.txt", CONSTRAINTS=pinned(bench, bench.digests["alpha"])).returncode == 0
-    flipped = bench.digests["alpha"].translate(str.maketrans("0123456789abcdef", "1032547698badcfe"))
+    assert (
+        bench.install("one.txt", CONSTRAINTS=pinned(bench, bench.digests["alpha"])).returncode == 0
+    )
+    flipped = bench.digests["alpha"].translate(
+        str.maketrans("0123456789abcdef", "1032547698badcfe")
+    )
     done = bench.install("one.txt", CONSTRAINTS=pinned(bench, flipped), venv=bench.folder / "other")
     assert (done.returncode, (bench.folder / "other").exists()) == (1, False)
     assert "alpha" in done.stderr and "hash" in done.stderr.lower() and flipped in done.stderr
@@ -191,16 +213,26 @@ def test_a_package_that_the_constraints_lack_is_installed_and_named(bench: Bench
 def test_without_an_environment_it_prints_its_use() -> None:
     done = run(INSTALL)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("Summary: makes a virtual environment") and "Usage:   install.sh VENV" in done.stderr
+    assert (
+        done.stderr.startswith("Summary: makes a virtual environment")
+        and "Usage:   install.sh VENV" in done.stderr
+    )
 
 
 # settings.py
 
 
-def settings(home: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def settings(
+    home: Path, *arguments: str | Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Runs settings.py with `home` as home and nothing of this machine's own settings but /etc/pip.conf."""
     paths = {"HOME": str(home), "PATH": os.environ["PATH"]}
-    command = ["env", "-i", *(f"{key}={value}" for key, value in {**paths, **variables}.items()), sys.executable]
+    command = [
+        "env",
+        "-i",
+        *(f"{key}={value}" for key, value in {**paths, **variables}.items()),
+        sys.executable,
+    ]
     return run(*command, ROOT / "engines/pip_settings.py", *arguments)
 
 
@@ -239,7 +271,9 @@ def test_the_file_of_pip_config_file_wins_over_the_users(tmp_path: Path) -> None
     assert read_by_a_shell(text, "PIP_INDEX_URL") == "https://own.example"
 
 
-@pytest.mark.parametrize("value", ["a b", "it's", '"q"', "$(touch x)", "`touch x`", "a\nb", "\\", ";exit 3", "*", "ü"])
+@pytest.mark.parametrize(
+    "value", ["a b", "it's", '"q"', "$(touch x)", "`touch x`", "a\nb", "\\", ";exit 3", "*", "ü"]
+)
 def test_odd_values_reach_the_shell_unchanged(tmp_path: Path, value: str) -> None:
     done = settings(tmp_path, HTTPS_PROXY=value)
     assert done.returncode == 0
@@ -250,21 +284,36 @@ def test_the_authority_is_copied_beside_the_settings(tmp_path: Path) -> None:
     authority = configure(tmp_path, "certificate\n", "company's ca.pem")
     made = tmp_path / "mounted"
     made.mkdir()
-    done = settings(tmp_path, made, SSL_CERT_FILE=str(authority), PIP_INDEX_URL="https://user:pass@index.example")
+    done = settings(
+        tmp_path,
+        made,
+        SSL_CERT_FILE=str(authority),
+        PIP_INDEX_URL="https://user:pass@index.example",
+    )
     assert (done.returncode, done.stdout) == (0, "")
     assert (made / "ca.crt").read_text() == "certificate\n"
     text = (made / "env").read_text()
-    assert read_by_a_shell(text, "SSL_CERT_FILE") == read_by_a_shell(text, "PIP_CERT") == "/run/s2i-settings/ca.crt"
+    assert (
+        read_by_a_shell(text, "SSL_CERT_FILE")
+        == read_by_a_shell(text, "PIP_CERT")
+        == "/run/s2i-settings/ca.crt"
+    )
     assert read_by_a_shell(text, "PIP_INDEX_URL") == "https://user:pass@index.example"
 
 
 def test_an_authority_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = settings(tmp_path, tmp_path, SSL_CERT_FILE="/nonexistent/ca.pem")
-    assert (done.returncode, "Traceback" in done.stderr, "/nonexistent/ca.pem" in done.stderr) == (78, False, True)
+    assert (done.returncode, "Traceback" in done.stderr, "/nonexistent/ca.pem" in done.stderr) == (
+        78,
+        False,
+        True,
+    )
 
 
 @pytest.mark.parametrize("text", ["index-url = https://u:s3cret@h\n", "[global]\nindex s3cret\n"])
-def test_a_broken_configuration_file_is_named_without_its_secrets(tmp_path: Path, text: str) -> None:
+def test_a_broken_configuration_file_is_named_without_its_secrets(
+    tmp_path: Path, text: str
+) -> None:
     file = configure(tmp_path, text)
     done = settings(tmp_path)
     assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (78, "", False)
@@ -289,10 +338,15 @@ def test_a_taken_port_is_told_with_the_way_out(host: str) -> None:
         number = taken.getsockname()[1]
         done = port(str(number))
     assert done.returncode == 69
-    assert done.stderr == f"PORT={number}: Address already in use; end the other program or choose another PORT\n"
+    assert (
+        done.stderr
+        == f"PORT={number}: Address already in use; end the other program or choose another PORT\n"
+    )
 
 
-@pytest.mark.parametrize("text", ["", "x", "0", "65536", "-1", "1.0", " 80", "²", "٣", "1" * 50, "$(id)", "80\n"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "0", "65536", "-1", "1.0", " 80", "²", "٣", "1" * 50, "$(id)", "80\n"]
+)
 def test_what_is_no_port_is_named(text: str) -> None:
     done = port(text)
     assert (done.returncode, done.stdout) == (2, "")
@@ -314,7 +368,14 @@ def table(*files: str | Path) -> subprocess.CompletedProcess[str]:
 
 def model(directory: Path, name: str, accuracy: float) -> Path:
     metrics = {"accuracy": accuracy, "auc": 0.5, "log_loss": 1 / 3}
-    contents = {"model": b"x" * 2000, "scaler": {}, "modelName": name, "schema": {}, "golden": {}, "metrics": metrics}
+    contents = {
+        "model": b"x" * 2000,
+        "scaler": {},
+        "modelName": name,
+        "schema": {},
+        "golden": {},
+        "metrics": metrics,
+    }
     return pickle_model(contents, directory)
 
 

@@ -90,7 +90,10 @@ def test_a_name_that_leaves_models_is_refused(project: Path) -> None:
 
 @pytest.mark.parametrize("rows", [0, -1, True, "300", 1.5])
 def test_train_rows_that_are_no_number_of_rows_are_refused(project: Path, rows: Any) -> None:
-    assert refusal(train_rows=rows) == f"PAYLOAD: train_rows: expected a whole number from 1, found {rows!r}"
+    assert (
+        refusal(train_rows=rows)
+        == f"PAYLOAD: train_rows: expected a whole number from 1, found {rows!r}"
+    )
 
 
 @pytest.mark.parametrize("rows", [400, 401])
@@ -98,12 +101,22 @@ def test_train_rows_that_leave_nothing_to_score_are_refused(project: Path, rows:
     assert refusal(train_rows=rows) == f"train_rows {rows} leaves none of 400 rows to score on"
 
 
-@pytest.mark.parametrize("rows", [1, 3, 399], ids=["one row", "one class to train", "one class to score"])
+@pytest.mark.parametrize(
+    "rows", [1, 3, 399], ids=["one row", "one class to train", "one class to score"]
+)
 def test_train_rows_that_leave_one_class_are_refused(project: Path, rows: int) -> None:
     assert f"train_rows {rows}" in refusal(train_rows=rows)
 
 
-OUTSIDE = ["/etc/passwd", "../x.csv", "data/../x.csv", "data/a/../../../etc/passwd", "data", "", "~/x.csv"]
+OUTSIDE = [
+    "/etc/passwd",
+    "../x.csv",
+    "data/../x.csv",
+    "data/a/../../../etc/passwd",
+    "data",
+    "",
+    "~/x.csv",
+]
 OUTSIDE += ["http://h/x.csv", "file://data/t.csv", "data/link.csv", "data/up/x.csv"]
 
 
@@ -135,7 +148,10 @@ def test_a_reference_inside_data_is_taken(project: Path) -> None:
 def test_a_missing_file_is_refused_with_what_is_there(project: Path) -> None:
     (project / "data" / "b.csv").touch()
     (project / "data" / "notes.txt").touch()
-    assert refusal(**{"$ref": "data/none.csv"}) == "data/none.csv: no such file; data/ has b.csv, t.csv"
+    assert (
+        refusal(**{"$ref": "data/none.csv"})
+        == "data/none.csv: no such file; data/ has b.csv, t.csv"
+    )
     for file in project.glob("data/*.csv"):
         file.unlink()
     assert refusal() == "data/t.csv: no such file; data/ has no CSV"
@@ -151,7 +167,10 @@ BAD_TABLES = {
     "header only": ([HEADER], f"{ONE_CLASS} [] in 0 rows"),
     "one class": (labelled("0"), f"{ONE_CLASS} [0] in 400 rows"),
     "missing columns": (
-        [HEADER.replace("age", "Age").replace(",race", ""), *(row.replace(",race_White", "") for row in ROWS[:2])],
+        [
+            HEADER.replace("age", "Age").replace(",race", ""),
+            *(row.replace(",race_White", "") for row in ROWS[:2]),
+        ],
         f"data/t.csv: missing columns: age, race; unknown: Age. {NAMED}",
     ),
     "unknown column": (
@@ -167,13 +186,19 @@ BAD_TABLES = {
     "nan for a number": ([HEADER, ROWS[0], f"nan{REST}1", *ROWS], number("'nan'")),
     "infinity for a number": ([HEADER, ROWS[0], f"inf{REST}1", *ROWS], number("inf")),
     "beyond float32": ([HEADER, ROWS[0], f"1e39{REST}1", *ROWS], number("1e+39")),
-    "a row too short": ([HEADER, *ROWS, ROWS[0].rsplit(",", 3)[0]], number("''", 402, "hours-per-week")),
+    "a row too short": (
+        [HEADER, *ROWS, ROWS[0].rsplit(",", 3)[0]],
+        number("''", 402, "hours-per-week"),
+    ),
     "a row too long": (
         [HEADER, *ROWS, f"{ROWS[0]},9"],
         "data/t.csv: expected a CSV with a header, found: Error tokenizing data. "
         "C error: Expected 15 fields in line 402, saw 16",
     ),
-    "all rows too long": ([HEADER, *(f"{row},9" for row in ROWS)], number("'workclass_State-gov'", 2)),
+    "all rows too long": (
+        [HEADER, *(f"{row},9" for row in ROWS)],
+        number("'workclass_State-gov'", 2),
+    ),
     "few rows of a class": (
         [HEADER, ROWS[0], ROWS[7]],
         "2 rows can't be split by class: The least populated classes in y have only 1 member, which is too few. The "
@@ -197,7 +222,9 @@ def test_a_row_without_a_label_is_refused(project: Path, row: str) -> None:
 
 def test_a_table_that_is_no_text_is_refused(project: Path) -> None:
     (project / "data" / "t.csv").write_bytes(f"{HEADER}\n".encode("utf-16"))
-    assert refusal().startswith("data/t.csv: expected a CSV with a header, found: 'utf-8' codec can't decode byte 0xff")
+    assert refusal().startswith(
+        "data/t.csv: expected a CSV with a header, found: 'utf-8' codec can't decode byte 0xff"
+    )
 
 
 def test_another_way_with_numbers_is_refused(project: Path) -> None:
@@ -226,21 +253,30 @@ def test_an_estimator_that_cannot_be_converted_is_refused_with_the_way_out(proje
     found = refusal(Own())
     assert found.startswith("Own can't be converted to ONNX (")
     way_out = "README, 'A model that can't be converted'"
-    assert found.endswith(f"; save it yourself in train.py and load it in your own predict.py ({way_out})")
+    assert found.endswith(
+        f"; save it yourself in train.py and load it in your own predict.py ({way_out})"
+    )
     assert "### A model that can't be converted\n" in (ROOT / "README.md").read_text()
 
 
 def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -> None:
     """A scaler rounds to float32, and rows that lie on a threshold change sides; without it the tree is taken."""
-    (project / "data" / "t.csv").write_text((ROOT / "data" / "adult_income-prepped.csv").read_text())
+    (project / "data" / "t.csv").write_text(
+        (ROOT / "data" / "adult_income-prepped.csv").read_text()
+    )
     tree = DecisionTreeClassifier(random_state=0)
     found = refusal(make_pipeline(StandardScaler(), tree), train_rows=5000)
     assert found.startswith("model m: its ONNX form answers otherwise than the estimator on ")
-    assert " of 43842 held-out rows (scores differ by up to 1, allowed 1e-05); nothing was written. " in found
+    assert (
+        " of 43842 held-out rows (scores differ by up to 1, allowed 1e-05); nothing was written. "
+        in found
+    )
     assert trained_on(tree, train_rows=5000)["metrics"]["largest_score_difference"] <= 1e-5
 
 
-@pytest.mark.parametrize(("shift", "taken"), [(0.0, True), (5e-6, True), (5e-5, False), (5.0, False), (np.nan, False)])
+@pytest.mark.parametrize(
+    ("shift", "taken"), [(0.0, True), (5e-6, True), (5e-5, False), (5.0, False), (np.nan, False)]
+)
 def test_the_onnx_of_another_estimator_is_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch, shift: float, taken: bool
 ) -> None:
@@ -262,22 +298,40 @@ def test_the_onnx_of_another_estimator_is_refused(
         assert "its ONNX form answers otherwise than the estimator" in refusal(estimator, "binned")
 
 
-def test_the_model_file_tells_what_was_trained(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_file_tells_what_was_trained(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     monkeypatch.setenv("GIT_COMMIT", "abc")
     found = trained_on()
-    expected = {"modelName": "m", "modelDescription": "A test", "createdTime": "2023-11-14T22:13:20Z", "commit": "abc"}
+    expected = {
+        "modelName": "m",
+        "modelDescription": "A test",
+        "createdTime": "2023-11-14T22:13:20Z",
+        "commit": "abc",
+    }
     assert {key: found[key] for key in expected} == expected
     digest = hashlib.sha256((project / "data" / "t.csv").read_bytes()).hexdigest()
     assert found["data"] == {"path": "data/t.csv", "sha256": digest}
     assert found["test_acc"] == found["metrics"]["accuracy"]
     assert (found["metrics"]["rows_compared"], found["schema"]["classes"]) == (120, [0, 1])
-    assert set(found["libraries"]) >= {"numpy", "onnx", "onnxruntime", "pandas", "scikit-learn", "skl2onnx"}
-    assert [(column["name"], column["kind"]) for column in found["schema"]["columns"]] == list(COLUMNS.items())
+    assert set(found["libraries"]) >= {
+        "numpy",
+        "onnx",
+        "onnxruntime",
+        "pandas",
+        "scikit-learn",
+        "skl2onnx",
+    }
+    assert [(column["name"], column["kind"]) for column in found["schema"]["columns"]] == list(
+        COLUMNS.items()
+    )
     assert sorted(set(found["golden"]["predictions"])) == [0, 1]
 
 
-def test_recorded_figures_are_rounded_beyond_what_the_order_of_threads_changes(project: Path) -> None:
+def test_recorded_figures_are_rounded_beyond_what_the_order_of_threads_changes(
+    project: Path,
+) -> None:
     metrics = trained_on()["metrics"]
     assert metrics == {name: float(f"{figure:.6g}") for name, figure in metrics.items()}
     assert len(metrics) == 6 and 0 < metrics["largest_score_difference"] < 1e-5
@@ -291,7 +345,9 @@ def test_what_is_held_out_is_not_learnt_from(project: Path) -> None:
     ages = [int(row.split(",")[0]) for row in ROWS[:300]]
     assert (columns["age"]["minimum"], columns["age"]["maximum"]) == (min(ages), max(ages))
     assert max(ages) < 99 and "race_White" in columns["race"]["categories"]
-    assert not any("race_Green" in column.get("categories", []) for column in found["scaler"]["columns"])
+    assert not any(
+        "race_Green" in column.get("categories", []) for column in found["scaler"]["columns"]
+    )
     assert not any("race_Green" in row for row in found["golden"]["instances"])
     assert found["metrics"]["rows_compared"] == 101
 
@@ -303,23 +359,30 @@ def test_binning_any_part_of_the_data_warns_of_nothing(rows: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "classes"), [("no yes", ["no", "yes"]), ("5 7 9", [5, 7, 9]), ("a b c", ["a", "b", "c"])]
+    ("labels", "classes"),
+    [("no yes", ["no", "yes"]), ("5 7 9", [5, 7, 9]), ("a b c", ["a", "b", "c"])],
 )
-def test_predictions_are_the_datas_own_classes(project: Path, labels: str, classes: list[Any]) -> None:
+def test_predictions_are_the_datas_own_classes(
+    project: Path, labels: str, classes: list[Any]
+) -> None:
     write(project, labelled(labels))
     found = trained_on(DecisionTreeClassifier(random_state=0))
     assert found["schema"]["classes"] == classes
     assert set(found["golden"]["predictions"]) == set(classes)
 
 
-def test_the_time_is_now_unless_an_epoch_is_given(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_is_now_unless_an_epoch_is_given(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     before = int(time.time())
     created = trained_on()["createdTime"]
     assert before <= calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ")) <= time.time()
 
 
-def test_an_epoch_that_is_no_number_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_that_is_no_number_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     assert "SOURCE_DATE_EPOCH" in refusal()
 
@@ -334,7 +397,9 @@ def test_training_twice_gives_the_same_bytes(trained: Path, tmp_path: Path, dire
     assert (tmp_path / "models" / name).read_bytes() == (trained / "models" / name).read_bytes()
 
 
-def test_another_time_or_another_seed_gives_other_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_time_or_another_seed_gives_other_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the test above would miss if digests, or trees, were all the same."""
     digests = set()
     for epoch, seed in (("0", 0), ("0", 0), ("1", 0), ("0", 1)):

@@ -31,7 +31,9 @@ def image(clone: Path, name: str = IMAGE) -> Path:
 def contents(directory: Path) -> dict[str, bytes | str]:
     """Every file below a directory with its bytes, and every link with its target."""
     return {
-        str(path.relative_to(directory)): os.readlink(path) if path.is_symlink() else path.read_bytes()
+        str(path.relative_to(directory)): os.readlink(path)
+        if path.is_symlink()
+        else path.read_bytes()
         for path in sorted(directory.rglob("*"))
         if path.is_symlink() or path.is_file()
     }
@@ -64,7 +66,9 @@ def test_a_wrong_number_of_arguments_prints_the_opening_comment(arguments: list[
     assert done.stderr.splitlines() == [line.removeprefix("#").removeprefix(" ") for line in USAGE]
 
 
-NAME_RULE = "expected lower-case letters and digits, with single . _ - between them; set CONTAINER_NAME"
+NAME_RULE = (
+    "expected lower-case letters and digits, with single . _ - between them; set CONTAINER_NAME"
+)
 BAD_NAMES = [
     "",
     "A",
@@ -91,7 +95,9 @@ def test_a_bad_image_name_is_named(name: str) -> None:
     assert done.stderr == f"build.sh: image name '{name}': {NAME_RULE}\n"
 
 
-@pytest.mark.parametrize("directory", ["", ".", "..", "a b", "../x", "/tmp", "-x", "1x", "x;y", "$(x)", "a-b", "x\ny"])
+@pytest.mark.parametrize(
+    "directory", ["", ".", "..", "a b", "../x", "/tmp", "-x", "1x", "x;y", "$(x)", "a-b", "x\ny"]
+)
 def test_a_bad_model_directory_is_named(directory: str) -> None:
     done = run("./build.sh", "house", directory, "train")
     expected = f"build.sh: model directory '{directory}': expected a name here made of letters, digits and _\n"
@@ -101,7 +107,9 @@ def test_a_bad_model_directory_is_named(directory: str) -> None:
 @pytest.mark.parametrize("directory", ["nowhere", "data", "utils"])
 def test_a_directory_without_an_environment_file_is_named(directory: str) -> None:
     done = run("./build.sh", "house", directory, "train")
-    expected = f"build.sh: {directory}/.s2i/environment: no such file; is {directory} a model directory?\n"
+    expected = (
+        f"build.sh: {directory}/.s2i/environment: no such file; is {directory} a model directory?\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
 
 
@@ -115,7 +123,9 @@ def test_a_role_that_is_none_is_named(role: str) -> None:
 def test_scripts_that_would_replace_the_builders_are_refused(clone: Path) -> None:
     (add_model(clone) / ".s2i/bin").mkdir()
     done = build(clone, IMAGE, "house", "predict")
-    expected = "build.sh: house/.s2i/bin: would take the place of the builder's own scripts; remove it\n"
+    expected = (
+        "build.sh: house/.s2i/bin: would take the place of the builder's own scripts; remove it\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (78, "", expected)
 
 
@@ -131,7 +141,9 @@ def test_a_role_that_the_environment_file_does_not_serve_is_refused(clone: Path)
     add_model(clone)
     done = build(clone, IMAGE, "house", "train")
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.startswith("environment: house/.s2i/environment: TRAIN_MODULE and TRAIN_FUNCTION are not set")
+    assert done.stderr.startswith(
+        "environment: house/.s2i/environment: TRAIN_MODULE and TRAIN_FUNCTION are not set"
+    )
 
 
 # Engines
@@ -151,7 +163,9 @@ def path_with(folder: Path, programs: Mapping[str, str]) -> str:
 
 
 NO_DOCKER = "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
-NO_ENGINE = "no Docker engine answers (docker version fails: start it, join its group, or set DOCKER_HOST)"
+NO_ENGINE = (
+    "no Docker engine answers (docker version fails: start it, join its group, or set DOCKER_HOST)"
+)
 NO_S2I = "there is no s2i on the PATH (make tools builds it where Go is)"
 MISSING = {
     "no docker": ({}, NO_DOCKER),
@@ -185,10 +199,19 @@ def test_a_docker_host_where_nothing_answers_is_no_engine(clone: Path) -> None:
 
 @pytest.mark.parametrize("case", ["no docker", "no engine", "no s2i"])
 @pytest.mark.parametrize("engine", ["", "auto"])
-def test_left_to_itself_it_takes_the_local_engine_and_says_why(clone: Path, case: str, engine: str) -> None:
+def test_left_to_itself_it_takes_the_local_engine_and_says_why(
+    clone: Path, case: str, engine: str
+) -> None:
     programs, problem = MISSING[case]
     add_model(clone)
-    done = build(clone, IMAGE, "house", "predict", PATH=path_with(clone.parent / "bin", programs), ENGINE=engine)
+    done = build(
+        clone,
+        IMAGE,
+        "house",
+        "predict",
+        PATH=path_with(clone.parent / "bin", programs),
+        ENGINE=engine,
+    )
     assert done.returncode == 0
     assert done.stdout.splitlines()[0] == f"---> Engine: local ({problem})"
 
@@ -203,14 +226,23 @@ def test_an_engine_that_is_none_is_named(clone: Path) -> None:
 
 
 def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> None:
-    directory = add_model(clone, **dict.fromkeys(("Makefile", "README.md", "helper.py", "requirements.txt"), ""))
+    directory = add_model(
+        clone, **dict.fromkeys(("Makefile", "README.md", "helper.py", "requirements.txt"), "")
+    )
     for folder in ("test", "__pycache__", "extra"):
         (directory / folder).mkdir()
         (directory / folder / "file").touch()
     assert build(clone, IMAGE, "house", "predict").returncode == 0
     found = {name for name in contents(image(clone)) if "__pycache__" not in name}
-    shared = {str(path.relative_to(ROOT)) for name in ("utils", "common_utils") for path in (ROOT / name).glob("*.py")}
-    own = {f"finance_income_prediction/{name}" for name in ("__init__.py", "predict.py", "helper.py", "extra/file")}
+    shared = {
+        str(path.relative_to(ROOT))
+        for name in ("utils", "common_utils")
+        for path in (ROOT / name).glob("*.py")
+    }
+    own = {
+        f"finance_income_prediction/{name}"
+        for name in ("__init__.py", "predict.py", "helper.py", "extra/file")
+    }
     rest = {".s2i/environment", "requirements.txt", "constraints.txt", ".venv", "data", "models"}
     assert found == shared | own | rest
 
@@ -235,7 +267,9 @@ def test_the_commit_is_the_clones_own_and_tells_changes(clone: Path) -> None:
     commit = git(clone, "rev-parse", "HEAD")
     for expected in (commit, f"{commit}-dirty"):
         assert build(clone, IMAGE, "house", "predict").returncode == 0
-        assert (image(clone) / ".s2i/environment").read_text().endswith(f"\nGIT_COMMIT={expected}\n")
+        assert (
+            (image(clone) / ".s2i/environment").read_text().endswith(f"\nGIT_COMMIT={expected}\n")
+        )
         (directory / "predict.py").write_text((directory / "predict.py").read_text() + "\n")
 
 
@@ -249,9 +283,13 @@ def test_an_environment_file_without_a_last_newline_keeps_its_last_value(clone: 
 def test_the_combined_image_holds_every_model_below_one_package(clone: Path) -> None:
     assert build(clone, IMAGE, "all", "predict").returncode == 0
     app = image(clone) / "finance_income_prediction"
-    assert {path.name for path in app.iterdir() if path.is_dir() and path.name != "__pycache__"} == set(MODEL_DIRS)
+    assert {
+        path.name for path in app.iterdir() if path.is_dir() and path.name != "__pycache__"
+    } == set(MODEL_DIRS)
     assert (app / "predict.py").read_text() == (ROOT / "all/predict.py").read_text()
-    assert not [path for path in app.rglob("*") if path.name in ("Makefile", "test", "generate.py", ".s2i")]
+    assert not [
+        path for path in app.rglob("*") if path.name in ("Makefile", "test", "generate.py", ".s2i")
+    ]
 
 
 def test_model_dirs_choose_what_is_combined_and_all_stays_as_it_is(clone: Path) -> None:
@@ -266,7 +304,10 @@ def test_model_dirs_choose_what_is_combined_and_all_stays_as_it_is(clone: Path) 
 def test_what_cannot_be_combined_is_named(clone: Path, directories: str) -> None:
     done = build(clone, IMAGE, "all", "predict", MODEL_DIRS=directories)
     assert done.returncode == 78
-    assert done.stderr.startswith("generate: MODEL_DIRS: ") and "is not a model directory" in done.stderr
+    assert (
+        done.stderr.startswith("generate: MODEL_DIRS: ")
+        and "is not a model directory" in done.stderr
+    )
     assert not (clone / ".local/images").exists() and not (clone / "x").exists()
 
 
@@ -280,7 +321,9 @@ def test_the_temporary_folder_may_have_spaces_and_quotes(clone: Path) -> None:
 
 def test_build_sh_may_be_called_from_anywhere(clone: Path) -> None:
     add_model(clone)
-    done = run(clone / "build.sh", IMAGE, "house", "predict", cwd=clone.parent, env={"ENGINE": "local"})
+    done = run(
+        clone / "build.sh", IMAGE, "house", "predict", cwd=clone.parent, env={"ENGINE": "local"}
+    )
     assert (done.returncode, (image(clone) / "finance_income_prediction").is_dir()) == (0, True)
 
 
@@ -305,8 +348,16 @@ FAILING = {
         78,
         "has no function",
     ),
-    "a clash with the server's requirements": ({"requirements_predict.txt": "flask==0.1\n"}, 1, "flask==0.1"),
-    "a package that is not to be had": ({"requirements.txt": "no-such-package-here==1\n"}, 1, "no-such-package-here"),
+    "a clash with the server's requirements": (
+        {"requirements_predict.txt": "flask==0.1\n"},
+        1,
+        "flask==0.1",
+    ),
+    "a package that is not to be had": (
+        {"requirements.txt": "no-such-package-here==1\n"},
+        1,
+        "no-such-package-here",
+    ),
     "a setup.sh that fails": ({"setup.sh": "exit 3\n"}, 1, "assemble: setup.sh failed as user"),
 }
 
@@ -335,9 +386,17 @@ def test_building_in_place_would_have_spoiled_it(clone: Path) -> None:
 def assemble(clone: Path, source: Path, app: Path) -> subprocess.CompletedProcess[str]:
     """Runs assemble on a source as it is, as a build by hand would."""
     app.mkdir(exist_ok=True)
-    env = {"S2I_SOURCE": source, "APP_ROOT": app, "BUILDERS": clone / "builders", "CACHE": clone / ".local/cache"}
+    env = {
+        "S2I_SOURCE": source,
+        "APP_ROOT": app,
+        "BUILDERS": clone / "builders",
+        "CACHE": clone / ".local/cache",
+    }
     env |= {"ENVIRONMENTS": clone / ".local/environments", "SETTINGS": "/nonexistent"}
-    return run(clone / "builders/s2i/bin/assemble", env={"ROLE": "predict", **{key: str(env[key]) for key in env}})
+    return run(
+        clone / "builders/s2i/bin/assemble",
+        env={"ROLE": "predict", **{key: str(env[key]) for key in env}},
+    )
 
 
 @pytest.mark.parametrize("name", ["runtime.py", "runtime"])
@@ -347,7 +406,10 @@ def test_a_module_with_the_builders_own_name_is_refused(clone: Path, name: str) 
     (source / name).mkdir()
     done = assemble(clone, source, clone.parent / "app")
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr == "assemble: the source has a module 'runtime', which is the builder's own name; rename yours\n"
+    assert (
+        done.stderr
+        == "assemble: the source has a module 'runtime', which is the builder's own name; rename yours\n"
+    )
 
 
 def own_environments(clone: Path) -> None:
@@ -359,7 +421,9 @@ def other_hash(constraints: str) -> str:
     """Constraints in which flask's hashes are other ones."""
     of_flask = re.search(r"^flask==.*?(?=^[a-z])", constraints, re.MULTILINE | re.DOTALL)
     assert of_flask
-    return constraints.replace(of_flask.group(), re.sub("(?<=sha256:)[0-9a-f]{8}", "00000000", of_flask.group()))
+    return constraints.replace(
+        of_flask.group(), re.sub("(?<=sha256:)[0-9a-f]{8}", "00000000", of_flask.group())
+    )
 
 
 def test_a_flipped_hash_stops_the_build(clone: Path) -> None:
@@ -398,7 +462,8 @@ def at_once(clone: Path, *names: str, path: str = "") -> None:
     env = {**os.environ, "ENGINE": "local", "PATH": f"{path}:{os.environ['PATH']}"}
     quiet = subprocess.DEVNULL
     builds = [
-        subprocess.Popen(["./build.sh", name, "house", "predict"], cwd=clone, env=env, stdout=quiet) for name in names
+        subprocess.Popen(["./build.sh", name, "house", "predict"], cwd=clone, env=env, stdout=quiet)
+        for name in names
     ]
     assert [one.wait(120) for one in builds] == [0] * len(names)
 
@@ -407,16 +472,24 @@ def test_two_images_built_at_once_do_not_meet(clone: Path) -> None:
     add_model(clone)
     at_once(clone, "one-predict", "two-predict")
     assert contents(image(clone, "one-predict")) == contents(image(clone, "two-predict"))
-    assert sorted(path.name for path in (clone / ".local/images").iterdir()) == ["one-predict", "two-predict"]
+    assert sorted(path.name for path in (clone / ".local/images").iterdir()) == [
+        "one-predict",
+        "two-predict",
+    ]
 
 
 def test_one_image_built_several_times_at_once_is_whole(clone: Path) -> None:
     add_model(clone)
     slow = clone.parent / "slow"
     slow.mkdir()
-    (slow / "rm").write_text(f'#!/bin/sh\n{shutil.which("rm")} "$@"; code=$?; sleep 0.3; exit $code\n')
+    (slow / "rm").write_text(
+        f'#!/bin/sh\n{shutil.which("rm")} "$@"; code=$?; sleep 0.3; exit $code\n'
+    )
     (slow / "rm").chmod(0o755)  # whoever removes and then renames is met by another in between
     at_once(clone, "alone-predict")
     at_once(clone, *[IMAGE] * 4, path=str(slow))
     assert contents(image(clone)) == contents(image(clone, "alone-predict"))
-    assert sorted(path.name for path in (clone / ".local/images").iterdir()) == ["alone-predict", IMAGE]
+    assert sorted(path.name for path in (clone / ".local/images").iterdir()) == [
+        "alone-predict",
+        IMAGE,
+    ]

@@ -70,9 +70,13 @@ def model(tmp_path: Path) -> Path:
     return directory
 
 
-def check(port: int | str, *directories: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def check(
+    port: int | str, *directories: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     env = {"PORT": str(port), "WAIT": "0.5", **variables}
-    return run(sys.executable, ROOT / "engines/check_endpoint.py", *directories, env=env, seconds=30)
+    return run(
+        sys.executable, ROOT / "engines/check_endpoint.py", *directories, env=env, seconds=30
+    )
 
 
 def test_the_right_answer_passes_and_is_shown(server: Server, model: Path) -> None:
@@ -83,17 +87,25 @@ def test_the_right_answer_passes_and_is_shown(server: Server, model: Path) -> No
 
 
 def test_without_labels_and_expected_the_count_is_checked(server: Server, model: Path) -> None:
-    (model / "test/test_instances.json").write_text(json.dumps({"payload": {"instances": INSTANCES}}))
+    (model / "test/test_instances.json").write_text(
+        json.dumps({"payload": {"instances": INSTANCES}})
+    )
     server.answer = (200, {"payload": {"predictions": [7.5, "x", None]}})
     assert check(server.server_port, model).returncode == 0
 
 
 def test_every_committed_model_is_asked_on_its_own_route(server: Server) -> None:
-    cases = {name: json.loads((ROOT / name / "test/test_instances.json").read_text()) for name in MODEL_DIRS}
+    cases = {
+        name: json.loads((ROOT / name / "test/test_instances.json").read_text())
+        for name in MODEL_DIRS
+    }
     for name, case in cases.items():
         server.answer = (200, {"payload": {"predictions": case["expected"], "labels": [0, 1]}})
         assert check(server.server_port, ROOT / name).returncode == 0
-        assert f"ROUTES={server.posted[0].strip('/')}:" in (ROOT / name / ".s2i/environment").read_text()
+        assert (
+            f"ROUTES={server.posted[0].strip('/')}:"
+            in (ROOT / name / ".s2i/environment").read_text()
+        )
 
 
 def answers(predictions: Any, **more: Any) -> tuple[int, Any]:
@@ -101,24 +113,54 @@ def answers(predictions: Any, **more: Any) -> tuple[int, Any]:
 
 
 WRONG = {
-    "status 500": ((500, {"error": "x"}), "/house/predict: expected status 200, found 500: {'error': 'x'}"),
+    "status 500": (
+        (500, {"error": "x"}),
+        "/house/predict: expected status 200, found 500: {'error': 'x'}",
+    ),
     "status 422": ((422, {}), "/house/predict: expected status 200, found 422: {}"),
     "status 201": ((201, RIGHT), f"/house/predict: expected status 200, found 201: {RIGHT}"),
     "too few": (answers([0, 1]), "/house/predict: expected 3 predictions, found [0, 1]"),
-    "too many": (answers([0, 1, 0, 1]), "/house/predict: expected 3 predictions, found [0, 1, 0, 1]"),
+    "too many": (
+        answers([0, 1, 0, 1]),
+        "/house/predict: expected 3 predictions, found [0, 1, 0, 1]",
+    ),
     "none": (answers([]), "/house/predict: expected 3 predictions, found []"),
     "no list": (answers("010"), "/house/predict: expected 3 predictions, found 010"),
-    "no payload": ((200, {"predictions": EXPECTED}), "/house/predict: expected 3 predictions, found None"),
-    "payload is a list": ((200, {"payload": EXPECTED}), "/house/predict: expected 3 predictions, found None"),
+    "no payload": (
+        (200, {"predictions": EXPECTED}),
+        "/house/predict: expected 3 predictions, found None",
+    ),
+    "payload is a list": (
+        (200, {"payload": EXPECTED}),
+        "/house/predict: expected 3 predictions, found None",
+    ),
     "a bare list": ((200, EXPECTED), "/house/predict: expected 3 predictions, found None"),
     "null": ((200, None), "/house/predict: expected 3 predictions, found None"),
-    "no such class": (answers([0, 1, 2]), "/house/predict: expected predictions among [0, 1], found [0, 1, 2]"),
-    "class as text": (answers(["1"] * 3), "/house/predict: expected predictions among [0, 1], found ['1', '1', '1']"),
-    "labels no list": (answers(EXPECTED, labels=5), "/house/predict: expected predictions among 5, found [0, 1, 0]"),
-    "labels a text": (answers(EXPECTED, labels="01"), "/house/predict: expected predictions among 01, found [0, 1, 0]"),
-    "unexpected": (answers([0, 0, 0]), "/house/predict: expected [0, 1, 0] (FILE), found [0, 0, 0]"),
+    "no such class": (
+        answers([0, 1, 2]),
+        "/house/predict: expected predictions among [0, 1], found [0, 1, 2]",
+    ),
+    "class as text": (
+        answers(["1"] * 3),
+        "/house/predict: expected predictions among [0, 1], found ['1', '1', '1']",
+    ),
+    "labels no list": (
+        answers(EXPECTED, labels=5),
+        "/house/predict: expected predictions among 5, found [0, 1, 0]",
+    ),
+    "labels a text": (
+        answers(EXPECTED, labels="01"),
+        "/house/predict: expected predictions among 01, found [0, 1, 0]",
+    ),
+    "unexpected": (
+        answers([0, 0, 0]),
+        "/house/predict: expected [0, 1, 0] (FILE), found [0, 0, 0]",
+    ),
     "HTML": ((200, b"<html>"), "SERVER/house/predict: status 200, expected JSON, found b'<html>'"),
-    "HTML error": ((502, b"<h1>Bad"), "SERVER/house/predict: status 502, expected JSON, found b'<h1>Bad'"),
+    "HTML error": (
+        (502, b"<h1>Bad"),
+        "SERVER/house/predict: status 502, expected JSON, found b'<h1>Bad'",
+    ),
     "nothing": ((200, b""), "SERVER/house/predict: status 200, expected JSON, found b''"),
 }
 
@@ -138,7 +180,9 @@ def test_of_two_models_the_second_can_fail(server: Server, model: Path) -> None:
     assert "expected 4 predictions, found [0, 1, 0]" in done.stderr
 
 
-def test_a_server_that_is_never_ready_is_given_up_with_its_last_word(server: Server, model: Path) -> None:
+def test_a_server_that_is_never_ready_is_given_up_with_its_last_word(
+    server: Server, model: Path
+) -> None:
     server.ready = (503, {"ready": False})
     done = check(server.server_port, model)
     assert (done.returncode, done.stdout) == (1, "")
@@ -153,7 +197,9 @@ def test_no_server_at_all_is_told(model: Path) -> None:
     port = free_port()
     done = check(port, model)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"test-endpoint: http://127.0.0.1:{port} is not ready after 0.5 s: ")
+    assert done.stderr.startswith(
+        f"test-endpoint: http://127.0.0.1:{port} is not ready after 0.5 s: "
+    )
     assert done.stderr.endswith("refused>; start it with make predict\n")
 
 
@@ -199,14 +245,18 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("case", SPOILED)
-def test_a_model_directory_that_lacks_something_is_named(server: Server, model: Path, case: str) -> None:
+def test_a_model_directory_that_lacks_something_is_named(
+    server: Server, model: Path, case: str
+) -> None:
     SPOILED[case](model)
     done = check(server.server_port, model)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert done.stderr.startswith("test-endpoint: ") and str(model) in done.stderr
 
 
-@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", "²", "80@example.invalid", "1 2", "1\n2", "1/x"])
+@pytest.mark.parametrize(
+    "port", ["abc", "0", "65536", "-1", "²", "80@example.invalid", "1 2", "1\n2", "1/x"]
+)
 def test_a_bad_port_is_named_at_once(model: Path, port: str) -> None:
     done = check(port, model, WAIT="2")
     assert (done.returncode, done.stdout) == (2, "")

@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 from check_endpoint import fetch, wait_until_ready
-from conftest import MODEL_DIRS, ROOT, Completed, free_port, image_of, make, remove_images, run, setting
+from conftest import (
+    MODEL_DIRS,
+    ROOT,
+    Completed,
+    free_port,
+    image_of,
+    make,
+    remove_images,
+    run,
+    setting,
+)
 from pip_settings import settings
 from support.images import files_of, inspect, tags, tree_of
 
@@ -26,10 +36,21 @@ NAME = setting(MODEL, "MODEL_NAME")
 CASE = json.loads((ROOT / MODEL / "test/test_instances.json").read_text())
 PAYLOAD = {"$ref": setting(MODEL, "DATASET_NAME"), "model_name": NAME}
 MEMORY = ("--memory", "512m", "--memory-swap", "512m")
-HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", *MEMORY)
+HARDENED = (
+    "--read-only",
+    "--tmpfs",
+    "/tmp",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+    *MEMORY,
+)
 COMPILERS = {"gcc", "g++", "cc", "c++", "clang", "make", "ld", "rustc", "go"}
 WHEELS = ("--volume", "s2i-python-wheels:/var/cache/s2i")
-as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to somebody else")
+as_root = pytest.mark.skipif(
+    os.getuid() != 0, reason="only root can give a folder to somebody else"
+)
 
 
 def left_running(name: str) -> str:
@@ -54,7 +75,16 @@ def train_by_hand(image: str, models: Path, *arguments: str) -> Completed:
     """Runs the document's training line with further docker arguments."""
     mounts = ("-v", f"{ROOT}/data:/model/data", "-v", f"{models}:/model/models")
     return run(
-        "docker", "run", "--rm", *arguments, *mounts, "-e", "TRAIN=1", "-e", f"PAYLOAD={json.dumps(PAYLOAD)}", image
+        "docker",
+        "run",
+        "--rm",
+        *arguments,
+        *mounts,
+        "-e",
+        "TRAIN=1",
+        "-e",
+        f"PAYLOAD={json.dumps(PAYLOAD)}",
+        image,
     )
 
 
@@ -71,7 +101,9 @@ def test_a_model_serves_in_the_background_until_stopped(docker_clone: Path, dire
     tested = make(docker_clone, directory, "test-endpoint", PORT=port)
     logs = make(docker_clone, directory, "logs")
     stopped = make(docker_clone, directory, "stop")
-    assert (tested.returncode, logs.returncode, stopped.returncode) == (0, 0, 0), tested.stderr + stopped.stderr
+    assert (tested.returncode, logs.returncode, stopped.returncode) == (0, 0, 0), (
+        tested.stderr + stopped.stderr
+    )
     route = f"/{setting(directory, 'MODEL_NAME')}/predict"
     assert f"POST {route}" in tested.stdout
     assert f'"Answering POST http://0.0.0.0:5000{route}"' in logs.stdout
@@ -83,7 +115,9 @@ def test_a_model_serves_in_the_background_until_stopped(docker_clone: Path, dire
 def test_a_server_with_keys_is_asked_with_one(docker_clone: Path, tmp_path: Path) -> None:
     port, keys = free_port(), tmp_path / 'my "keys"'
     keys.write_text("a-key-of-24-characters-1\n")
-    assert make(docker_clone, MODEL, "predict", DETACH=1, PORT=port, API_KEY_FILE=keys).returncode == 0
+    assert (
+        make(docker_clone, MODEL, "predict", DETACH=1, PORT=port, API_KEY_FILE=keys).returncode == 0
+    )
     known = make(docker_clone, MODEL, "test-endpoint", PORT=port, API_KEY_FILE=keys)
     stranger = make(docker_clone, MODEL, "test-endpoint", PORT=port)
     image = image_of(docker_clone, MODEL, "predict")
@@ -100,7 +134,9 @@ def test_all_serves_every_model_from_one_container(docker_clone: Path) -> None:
     logs = make(docker_clone, "all", "logs")
     assert make(docker_clone, "all", "stop").returncode == 0
     assert (started.returncode, tested.returncode) == (0, 0), started.stderr + tested.stderr
-    assert tested.stdout.count("as expected") == logs.stdout.count("Answering POST") == len(MODEL_DIRS)
+    assert (
+        tested.stdout.count("as expected") == logs.stdout.count("Answering POST") == len(MODEL_DIRS)
+    )
     assert make(docker_clone, "all", "test-all", PORT=port, WAIT=1).returncode == 2
 
 
@@ -117,12 +153,16 @@ def test_an_image_is_for_a_numeric_user_and_bears_its_own_name(docker_clone: Pat
 
 @as_root
 @pytest.mark.parametrize("uid", [1000660000, 12345, 1001])
-def test_any_user_of_group_0_trains_without_any_right(docker_clone: Path, tmp_path: Path, uid: int) -> None:
+def test_any_user_of_group_0_trains_without_any_right(
+    docker_clone: Path, tmp_path: Path, uid: int
+) -> None:
     folder = tmp_path / "models"
     folder.mkdir()
     os.chown(folder, 4321, 0)
     folder.chmod(0o775)
-    done = train_by_hand(image_of(docker_clone, MODEL, "train"), folder, "--user", f"{uid}:0", *HARDENED)
+    done = train_by_hand(
+        image_of(docker_clone, MODEL, "train"), folder, "--user", f"{uid}:0", *HARDENED
+    )
     assert (done.returncode, done.stderr) == (0, "")
     written = folder / f"{NAME}.pkl"
     assert (written.stat().st_uid, written.stat().st_mode & 0o777) == (uid, 0o644)
@@ -138,7 +178,9 @@ def test_what_needs_more_memory_than_that_is_killed(docker_clone: Path) -> None:
 
 
 @as_root
-def test_a_models_folder_that_may_not_be_written_is_named(docker_clone: Path, tmp_path: Path) -> None:
+def test_a_models_folder_that_may_not_be_written_is_named(
+    docker_clone: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "models"
     folder.mkdir(mode=0o755)
     os.chown(folder, 4321, 0)
@@ -146,19 +188,30 @@ def test_a_models_folder_that_may_not_be_written_is_named(docker_clone: Path, tm
     assert done.returncode == 77
     where, _, rest = done.stderr.splitlines()[-1].rpartition(": Permission denied ")
     assert where.startswith("train: ") and "models" in where
-    assert rest == ("for user 12345:0; give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`")
+    assert rest == (
+        "for user 12345:0; give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`"
+    )
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("uid", [1000660000, 12345, 1001])
 @pytest.mark.parametrize("directory", [MODEL, "all"])
-def test_any_user_of_group_0_serves_without_any_right(docker_clone: Path, directory: str, uid: int) -> None:
+def test_any_user_of_group_0_serves_without_any_right(
+    docker_clone: Path, directory: str, uid: int
+) -> None:
     image = image_of(docker_clone, directory, "predict")
     mount = f"{docker_clone}/models:/action/models"
     with serving(image, "--user", f"{uid}:0", *HARDENED, "-v", mount) as server:
         wait_until_ready(server, 30)
         status, answer = fetch(f"{server}/{NAME}/predict", json.dumps(CASE).encode())
-        who = run("docker", "exec", f"{image}-{server.rpartition(':')[2]}", "sh", "-c", "id -u; id -g; touch /action/x")
+        who = run(
+            "docker",
+            "exec",
+            f"{image}-{server.rpartition(':')[2]}",
+            "sh",
+            "-c",
+            "id -u; id -g; touch /action/x",
+        )
     assert (status, answer["payload"]["predictions"]) == (200, CASE["expected"])
     assert who.stdout.split() == [str(uid), "0"]
     assert "Read-only file system" in who.stderr
@@ -172,7 +225,18 @@ def foreground(docker_clone: Path, port: int, road: str) -> list[str]:
     if road == "run.sh":
         return [str(docker_clone / "engines/run.sh"), "predict", image]
     mount = f"{docker_clone}/models:/action/models"
-    return ["docker", "run", "--rm", "--name", f"{image}-{port}", "-v", mount, "-p", f"{port}:5000", image]
+    return [
+        "docker",
+        "run",
+        "--rm",
+        "--name",
+        f"{image}-{port}",
+        "-v",
+        mount,
+        "-p",
+        f"{port}:5000",
+        image,
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -229,22 +293,32 @@ def test_predict_once_answers_as_json_without_a_server(docker_clone: Path) -> No
     assert "no-such-country" in wrong.stderr and "Traceback" not in wrong.stderr
 
 
-def test_a_signed_model_answers_with_its_key_and_not_with_another(docker_clone: Path, tmp_path: Path) -> None:
+def test_a_signed_model_answers_with_its_key_and_not_with_another(
+    docker_clone: Path, tmp_path: Path
+) -> None:
     keys = {name: tmp_path / name for name in ("own", "another")}
     for name, file in keys.items():
         file.write_text(f"{name:x<64}\n")
     signed = make(docker_clone, MODEL, "train", MODEL_HMAC_KEY_FILE=keys["own"])
     assert signed.returncode == 0, signed.stderr
     payload = json.dumps(CASE["payload"])
-    known = make(docker_clone, MODEL, "predict-once", PAYLOAD=payload, MODEL_HMAC_KEY_FILE=keys["own"])
-    assert known.returncode == 0 and json.loads(known.stdout)["predictions"] == CASE["expected"], known.stderr
-    stranger = make(docker_clone, MODEL, "predict-once", PAYLOAD=payload, MODEL_HMAC_KEY_FILE=keys["another"])
+    known = make(
+        docker_clone, MODEL, "predict-once", PAYLOAD=payload, MODEL_HMAC_KEY_FILE=keys["own"]
+    )
+    assert known.returncode == 0 and json.loads(known.stdout)["predictions"] == CASE["expected"], (
+        known.stderr
+    )
+    stranger = make(
+        docker_clone, MODEL, "predict-once", PAYLOAD=payload, MODEL_HMAC_KEY_FILE=keys["another"]
+    )
     assert (stranger.returncode, stranger.stdout) == (2, "")
     assert "its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE" in stranger.stderr
 
 
 @pytest.mark.parametrize("variable", ["MODElNAME", "MODEL_NAME"])
-def test_either_spelling_names_the_model_file(docker_clone: Path, models: Path, variable: str) -> None:
+def test_either_spelling_names_the_model_file(
+    docker_clone: Path, models: Path, variable: str
+) -> None:
     image = image_of(docker_clone, MODEL, "predict")
     (models / f"{NAME}.pkl").rename(models / "another.pkl")
     mount = ("-v", f"{models}:/action/models")
@@ -270,7 +344,10 @@ def test_a_taken_port_is_named_before_anything_starts(docker_clone: Path) -> Non
     with serving(image_of(docker_clone, "all", "predict")) as server:
         port = server.rpartition(":")[2]
         refused = make(docker_clone, MODEL, "predict", PORT=port)
-    assert f"PORT={port}: Address already in use; end the other program or choose another PORT\n" in refused.stderr
+    assert (
+        f"PORT={port}: Address already in use; end the other program or choose another PORT\n"
+        in refused.stderr
+    )
     assert refused.returncode == 2
     assert left_running(image_of(docker_clone, MODEL, "predict")) == ""
 
@@ -292,8 +369,12 @@ def test_a_server_that_never_ran_is_named(docker_clone: Path, target: str) -> No
     assert f"docker.sh: {image} is not running" in refused.stderr
 
 
-@pytest.mark.parametrize("image, role", [("s2i-model-python", "train"), ("s2i-daemon-python", "predict")])
-def test_a_builder_run_without_arguments_tells_how_to_use_it(docker_clone: Path, image: str, role: str) -> None:
+@pytest.mark.parametrize(
+    "image, role", [("s2i-model-python", "train"), ("s2i-daemon-python", "predict")]
+)
+def test_a_builder_run_without_arguments_tells_how_to_use_it(
+    docker_clone: Path, image: str, role: str
+) -> None:
     shown = run("docker", "run", "--rm", image)
     told = run("bash", ROOT / "builders/s2i/bin/usage", env={"ROLE": role}).stdout
     assert (shown.returncode, shown.stdout) == (0, told)
@@ -304,13 +385,31 @@ def traces(image: str, builder: str, app_root: str, scratch: Path) -> list[str]:
     """What a build has left in an image beside the application: files, and texts of its environment."""
     before, after = files_of(builder, scratch), files_of(image, scratch)
     modes = {str(name): int(str(mode)) for name, mode, *_ in tree_of(image, scratch)}
-    mounted = ("run/s2i-settings", "var/cache/s2i", "tmp/src", "tmp/scripts", "tmp/artifacts")  # empty folders
-    found = [name for name in after if name not in before and not f"{name}/".startswith(f"{app_root}/")]
+    mounted = (
+        "run/s2i-settings",
+        "var/cache/s2i",
+        "tmp/src",
+        "tmp/scripts",
+        "tmp/artifacts",
+    )  # empty folders
+    found = [
+        name for name in after if name not in before and not f"{name}/".startswith(f"{app_root}/")
+    ]
     found = [name for name in found if name not in mounted]
-    found += [name for name in after if {"pip", "uv", "ca.crt"} & set(Path(name).parts) and ".venv" in name]
+    found += [
+        name
+        for name in after
+        if {"pip", "uv", "ca.crt"} & set(Path(name).parts) and ".venv" in name
+    ]
     found += [name for name in after if name not in before and b"/run/s2i-settings" in after[name]]
-    found += [name for name in after if name not in before and (modes[name] & 0o6000 or Path(name).name in COMPILERS)]
-    said = json.dumps(inspect(image)["Config"]) + run("docker", "history", "--no-trunc", image).stdout
+    found += [
+        name
+        for name in after
+        if name not in before and (modes[name] & 0o6000 or Path(name).name in COMPILERS)
+    ]
+    said = (
+        json.dumps(inspect(image)["Config"]) + run("docker", "history", "--no-trunc", image).stdout
+    )
     private = {word for key, value in settings().items() for word in (key, value)}
     return found + [word for word in ("PIP_", "UV_", "s2i-settings", *private) if word in said]
 
@@ -338,14 +437,27 @@ def test_two_builds_have_the_same_file_tree(docker_clone: Path, tmp_path: Path, 
     source.write_text(f"{text}# another line\n")
     built = run(docker_clone / "build.sh", again, MODEL, role, env={"ENGINE": "docker"})
     source.write_text(text)
-    differ = {Path(str(entry[0])).name.partition(".")[0] for entry in tree ^ tree_of(again, tmp_path)}
+    differ = {
+        Path(str(entry[0])).name.partition(".")[0] for entry in tree ^ tree_of(again, tmp_path)
+    }
     assert (built.returncode, differ) == (0, {role})
 
 
 def by_hand(context: Path, image: str, *arguments: str) -> Completed:
     """`s2i build -c` of a context for training, with the wheels that earlier builds have fetched."""
     s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
-    return run(s2i, "build", "-c", context, "s2i-model-python", image, "--pull-policy", "never", *WHEELS, *arguments)
+    return run(
+        s2i,
+        "build",
+        "-c",
+        context,
+        "s2i-model-python",
+        image,
+        "--pull-policy",
+        "never",
+        *WHEELS,
+        *arguments,
+    )
 
 
 @pytest.fixture
@@ -362,10 +474,16 @@ def tiny(tmp_path: Path, docker_clone: Path) -> Iterator[tuple[Path, str]]:
 
 def test_what_a_build_leaves_behind_is_found(tiny: tuple[Path, str], tmp_path: Path) -> None:
     context, image = tiny
-    (context / "setup.sh").write_text("echo text >/opt/left-behind\ninstall -m 4755 /bin/true /model/gcc\n")
+    (context / "setup.sh").write_text(
+        "echo text >/opt/left-behind\ninstall -m 4755 /bin/true /model/gcc\n"
+    )
     built = by_hand(context, image, "-e", "UV_INSECURE_HOST=index.example")
     assert built.returncode == 0, built.stderr
-    assert traces(image, "s2i-model-python", "model", tmp_path) == ["opt/left-behind", "model/gcc", "UV_"]
+    assert traces(image, "s2i-model-python", "model", tmp_path) == [
+        "opt/left-behind",
+        "model/gcc",
+        "UV_",
+    ]
 
 
 def test_an_incremental_build_takes_over_the_environment(tiny: tuple[Path, str]) -> None:
@@ -374,7 +492,10 @@ def test_an_incremental_build_takes_over_the_environment(tiny: tuple[Path, str])
     (context / "app.py").write_text("def train(msg):\n    print('second', msg.payload)\n")
     again = by_hand(context, image, "--incremental", "--rm")
     assert again.returncode == 0 and "---> Installing" not in again.stderr, again.stderr
-    assert run("docker", "run", "--rm", "-e", "TRAIN=1", "-e", "PAYLOAD=7", image).stdout == "second 7\n"
+    assert (
+        run("docker", "run", "--rm", "-e", "TRAIN=1", "-e", "PAYLOAD=7", image).stdout
+        == "second 7\n"
+    )
 
 
 def test_a_sound_build_moves_the_tag(victim: tuple[Path, str]) -> None:
@@ -413,9 +534,13 @@ def rootless_builders(docker_clone: Path) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("rootless_builders")
-def test_without_root_a_model_builds_and_a_setup_that_needs_root_fails(victim: tuple[Path, str]) -> None:
+def test_without_root_a_model_builds_and_a_setup_that_needs_root_fails(
+    victim: tuple[Path, str],
+) -> None:
     directory, image = victim
-    assert inspect("s2i-daemon-python")["Config"]["Labels"]["io.openshift.s2i.assemble-user"] == "1001"
+    assert (
+        inspect("s2i-daemon-python")["Config"]["Labels"]["io.openshift.s2i.assemble-user"] == "1001"
+    )
     built = make(directory.parent, directory.name, "build-predict")
     assert built.returncode == 0, built.stderr
     before = inspect(image)["Id"]
@@ -430,7 +555,10 @@ def test_without_root_a_model_builds_and_a_setup_that_needs_root_fails(victim: t
 def imported(tag: str) -> str:
     """The id of a new image with nothing in it, under a name."""
     return run(
-        "bash", "-c", f"date +%N >note && tar -c note | docker import - {tag}", cwd=Path(os.getcwd())
+        "bash",
+        "-c",
+        f"date +%N >note && tar -c note | docker import - {tag}",
+        cwd=Path(os.getcwd()),
     ).stdout.strip()
 
 
@@ -444,8 +572,13 @@ def test_a_build_takes_the_name_leaves_other_names_and_nothing_nameless(
         ids.append(imported(f"{image}:unfinished"))
         if build == 1:
             run("docker", "tag", image, f"{image}:released")
-        assert run(ROOT / "engines/keep.sh", f"{image}:unfinished", image, "0", tmp_path).returncode == 0
+        assert (
+            run(ROOT / "engines/keep.sh", f"{image}:unfinished", image, "0", tmp_path).returncode
+            == 0
+        )
     there = [run("docker", "image", "inspect", one).returncode == 0 for one in ids]
-    released = run("docker", "image", "inspect", "--format", "{{.Id}}", f"{image}:released").stdout.strip()
+    released = run(
+        "docker", "image", "inspect", "--format", "{{.Id}}", f"{image}:released"
+    ).stdout.strip()
     run("docker", "rmi", image, f"{image}:released")
     assert (there, released) == ([True, False, True], ids[0])

@@ -38,13 +38,20 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def clone(engine: str, trained: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(
+    engine: str,
+    trained: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A clone in which every image is built with one engine, and whose models are the same files for both."""
     if engine == "docker":
         clone: Path = request.getfixturevalue("docker_clone")
     else:
         clone = make_clone(tmp_path_factory.mktemp("local"))
-        targets = [(model, target) for model in MODEL_DIRS for target in ("build-train", "build-predict")]
+        targets = [
+            (model, target) for model in MODEL_DIRS for target in ("build-train", "build-predict")
+        ]
         for directory, target in (*targets, ("all", "build-predict")):
             built = make(clone, directory, target, engine=engine)
             assert built.returncode == 0, built.stderr
@@ -68,7 +75,9 @@ def serving(clone: Path, directory: str, engine: str) -> Iterator[str]:
 
 def ask(server: str, name: str, instances: list[list[Any]]) -> dict[str, Any]:
     """A server's answer to rows on one model's route."""
-    status, answer = fetch(f"{server}/{name}/predict", json.dumps({"payload": {"instances": instances}}).encode())
+    status, answer = fetch(
+        f"{server}/{name}/predict", json.dumps({"payload": {"instances": instances}}).encode()
+    )
     assert status == 200, answer
     return dict(answer["payload"])
 
@@ -85,14 +94,18 @@ def single(clone: Path, engine: str, instances: list[list[Any]]) -> dict[str, An
 def combined(clone: Path, engine: str, instances: list[list[Any]]) -> dict[str, Any]:
     """Each model's answer by the one server for all."""
     with serving(clone, "all", engine) as server:
-        return {directory: ask(server, setting(directory, "MODEL_NAME"), instances) for directory in MODEL_DIRS}
+        return {
+            directory: ask(server, setting(directory, "MODEL_NAME"), instances)
+            for directory in MODEL_DIRS
+        }
 
 
 def once(clone: Path, engine: str, instances: list[list[Any]]) -> dict[str, Any]:
     """Each model's answer by its train image, without a server."""
     payload = json.dumps({"instances": instances})
     done = {
-        directory: make(clone, directory, "predict-once", engine=engine, PAYLOAD=payload) for directory in MODEL_DIRS
+        directory: make(clone, directory, "predict-once", engine=engine, PAYLOAD=payload)
+        for directory in MODEL_DIRS
     }
     assert [answered.stderr for answered in done.values() if answered.returncode] == []
     return {directory: json.loads(answered.stdout) for directory, answered in done.items()}
@@ -105,16 +118,27 @@ def reference(models: Path, directory: str, instances: list[list[Any]]) -> dict[
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> int:
     """The rows on which two answers' predictions or scores are not the same."""
-    both = zip(found["predictions"], found["scores"], expected["predictions"], expected["scores"], strict=True)
+    both = zip(
+        found["predictions"],
+        found["scores"],
+        expected["predictions"],
+        expected["scores"],
+        strict=True,
+    )
     return sum(
-        prediction != right or any(abs(a - b) > TOLERANCE for a, b in zip(scores, right_scores, strict=True))
+        prediction != right
+        or any(abs(a - b) > TOLERANCE for a, b in zip(scores, right_scores, strict=True))
         for prediction, scores, right, right_scores in both
     )
 
 
 @pytest.mark.parametrize("road", [single, combined, once])
 def test_every_road_gives_the_model_files_own_answers(
-    clone: Path, engine: str, road: Callable[..., dict[str, Any]], trained: Path, instances: list[list[Any]]
+    clone: Path,
+    engine: str,
+    road: Callable[..., dict[str, Any]],
+    trained: Path,
+    instances: list[list[Any]],
 ) -> None:
     answers = road(clone, engine, instances)
     for directory in MODEL_DIRS:
@@ -125,7 +149,9 @@ def test_every_road_gives_the_model_files_own_answers(
 
 
 def test_a_difference_would_be_seen(trained: Path, instances: list[list[Any]]) -> None:
-    first, second = (reference(trained / "models", directory, instances) for directory in MODEL_DIRS[:2])
+    first, second = (
+        reference(trained / "models", directory, instances) for directory in MODEL_DIRS[:2]
+    )
     assert differences(first, first) == 0
     assert differences(first, second) > ROWS / 2
     nudged = {**first, "scores": [[a, b + 2 * TOLERANCE] for a, b in first["scores"]]}

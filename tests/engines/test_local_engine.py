@@ -14,17 +14,32 @@ from pathlib import Path
 import pytest
 from conftest import MODEL_DIRS, ROOT, free_port, make_clone, run, setting
 
-MODEL = next(name for name in MODEL_DIRS if setting(name, "MODEL_NAME").endswith("_lr"))  # trains fastest
+MODEL = next(
+    name for name in MODEL_DIRS if setting(name, "MODEL_NAME").endswith("_lr")
+)  # trains fastest
 NAME = setting(MODEL, "MODEL_NAME")
 IMAGE = setting(MODEL, "CONTAINER_NAME")
 NO_NETWORK = {
     **dict.fromkeys(("PIP_INDEX_URL", "UV_DEFAULT_INDEX"), "http://127.0.0.1:9/simple"),
-    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+    **dict.fromkeys(
+        ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
+    ),
 }
 
 
-def make(clone: Path, directory: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return run("make", "-s", "-C", directory, *arguments, cwd=clone, env={"ENGINE": "local", **env}, seconds=180)
+def make(
+    clone: Path, directory: str, *arguments: str, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return run(
+        "make",
+        "-s",
+        "-C",
+        directory,
+        *arguments,
+        cwd=clone,
+        env={"ENGINE": "local", **env},
+        seconds=180,
+    )
 
 
 def made(clone: Path, directory: str, *arguments: str, **env: str) -> str:
@@ -61,7 +76,9 @@ def is_free(port: str) -> bool:
 
 
 def expected(directory: str) -> list[int]:
-    case: dict[str, list[int]] = json.loads((ROOT / directory / "test/test_instances.json").read_text())
+    case: dict[str, list[int]] = json.loads(
+        (ROOT / directory / "test/test_instances.json").read_text()
+    )
     return case["expected"]
 
 
@@ -74,14 +91,18 @@ def test_a_model_serves_is_asked_shows_its_log_and_stops(project: Path, director
     with serving(project, directory) as port:
         said = made(project, directory, "test-endpoint", PORT=port)
         assert said == f"---> POST {route}: 4 predictions, as expected: {expected(directory)}\n"
-        assert f'"Answering POST http://127.0.0.1:{port}{route}"' in made(project, directory, "logs")
+        assert f'"Answering POST http://127.0.0.1:{port}{route}"' in made(
+            project, directory, "logs"
+        )
     assert is_free(port)
 
 
 def test_a_server_with_keys_is_asked_with_one(project: Path, tmp_path: Path) -> None:
     (tmp_path / "my keys").write_text("a-key-of-24-characters-1\n")
     with serving(project, MODEL, API_KEY_FILE=str(tmp_path / "my keys")) as port:
-        assert "as expected" in made(project, MODEL, "test-endpoint", PORT=port, API_KEY_FILE=str(tmp_path / "my keys"))
+        assert "as expected" in made(
+            project, MODEL, "test-endpoint", PORT=port, API_KEY_FILE=str(tmp_path / "my keys")
+        )
         assert "found 401" in make(project, MODEL, "test-endpoint", PORT=port).stderr
 
 
@@ -105,13 +126,18 @@ def test_all_models_train_side_by_side_and_answer_from_one_server(project: Path)
     with serving(project, "all", "predict-all") as port:
         lines = made(project, "all", "test-all", PORT=port).splitlines()
         ordered = setting("all", "MODEL_DIRS").split()
-        routes = [f"---> POST /{setting(name, 'MODEL_NAME')}/predict: 4 predictions, as expected" for name in ordered]
+        routes = [
+            f"---> POST /{setting(name, 'MODEL_NAME')}/predict: 4 predictions, as expected"
+            for name in ordered
+        ]
         assert [line.rpartition(":")[0] for line in lines] == routes
     assert is_free(port)
 
 
 def test_it_answers_once_without_a_server_and_prints_nothing_but_json(project: Path) -> None:
-    payload = json.dumps(json.loads((ROOT / MODEL / "test/test_instances.json").read_text())["payload"])
+    payload = json.dumps(
+        json.loads((ROOT / MODEL / "test/test_instances.json").read_text())["payload"]
+    )
     answer = json.loads(made(project, MODEL, "predict-once", PAYLOAD=payload))
     assert answer["predictions"] == expected(MODEL)
 
@@ -119,7 +145,9 @@ def test_it_answers_once_without_a_server_and_prints_nothing_but_json(project: P
 def test_without_a_payload_it_says_what_it_wants(project: Path) -> None:
     done = make(project, MODEL, "predict-once")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("run.sh: PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}'\n")
+    assert done.stderr.startswith(
+        "run.sh: PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}'\n"
+    )
 
 
 def test_another_model_name_trains_and_serves_another_file(project: Path) -> None:
@@ -128,7 +156,9 @@ def test_another_model_name_trains_and_serves_another_file(project: Path) -> Non
     hidden = own.rename(project / "models/hidden")
     try:
         with serving(project, MODEL, MODEL_NAME="other") as port:
-            assert make(project, MODEL, "test-endpoint", PORT=port, WAIT="3").returncode == 2  # the Makefile's name won
+            assert (
+                make(project, MODEL, "test-endpoint", PORT=port, WAIT="3").returncode == 2
+            )  # the Makefile's name won
         made(project, MODEL, "predict", "MODEL_NAME=other", DETACH="1", PORT=port)
         made(project, MODEL, "test-endpoint", PORT=port)
     finally:
@@ -172,7 +202,9 @@ def test_ctrl_c_at_make_leaves_no_server(project: Path) -> None:
     env = {**os.environ, "ENGINE": "local", "PORT": port}
     quiet = subprocess.DEVNULL
     command = ["make", "-C", MODEL, "predict"]
-    server = subprocess.Popen(command, cwd=project, env=env, stdout=quiet, stderr=quiet, start_new_session=True)
+    server = subprocess.Popen(
+        command, cwd=project, env=env, stdout=quiet, stderr=quiet, start_new_session=True
+    )
     made(project, MODEL, "test-endpoint", PORT=port)
     os.killpg(server.pid, signal.SIGINT)  # a terminal sends it to make and to the server
     server.wait(30)
@@ -185,7 +217,8 @@ def test_stop_without_a_server_says_so(project: Path) -> None:
     done = make(project, MODEL, "stop")
     assert (done.returncode, done.stdout) == (2, "")
     assert (
-        f"local.sh: {IMAGE}-predict is not running in the background; make predict DETACH=1 starts it\n" in done.stderr
+        f"local.sh: {IMAGE}-predict is not running in the background; make predict DETACH=1 starts it\n"
+        in done.stderr
     )
 
 
@@ -198,7 +231,10 @@ def test_a_taken_port_is_named_before_anything_starts(project: Path, detach: str
         port = taken.getsockname()[1]
         done = make(project, MODEL, "predict", PORT=str(port), DETACH=detach)
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"PORT={port}: Address already in use; end the other program or choose another PORT\n" in done.stderr
+    assert (
+        f"PORT={port}: Address already in use; end the other program or choose another PORT\n"
+        in done.stderr
+    )
 
 
 def test_a_server_that_runs_already_is_not_lost(project: Path) -> None:
@@ -209,7 +245,10 @@ def test_a_server_that_runs_already_is_not_lost(project: Path) -> None:
     stopped = is_free(port)
     with suppress(ProcessLookupError):
         os.kill(first, signal.SIGTERM)  # nothing may be left running, even when this fails
-    assert (done.returncode, f"{IMAGE}-predict is running already; make stop ends it" in done.stderr) == (2, True)
+    assert (
+        done.returncode,
+        f"{IMAGE}-predict is running already; make stop ends it" in done.stderr,
+    ) == (2, True)
     assert stopped
 
 
@@ -218,11 +257,16 @@ MISSING = {"train": "train", "predict-once": "train", "predict": "predict"}
 
 @pytest.mark.parametrize("target", MISSING)
 @pytest.mark.parametrize("detach", ["", "1"])
-def test_before_a_build_the_target_that_builds_is_named(clone: Path, target: str, detach: str) -> None:
+def test_before_a_build_the_target_that_builds_is_named(
+    clone: Path, target: str, detach: str
+) -> None:
     role = MISSING[target]
     done = make(clone, MODEL, target, PAYLOAD="{}", DETACH=detach, PORT=str(free_port()))
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"local.sh: there is no local image {IMAGE}-{role}; make build-{role} makes it\n" in done.stderr
+    assert (
+        f"local.sh: there is no local image {IMAGE}-{role}; make build-{role} makes it\n"
+        in done.stderr
+    )
     assert not list((clone / ".local").glob("run/*.pid"))
 
 
@@ -264,7 +308,9 @@ def test_bad_data_leaves_the_old_model(project: Path) -> None:
     model = project / "models" / f"{NAME}.pkl"
     before = model.read_bytes()
     lines = (ROOT / "data/adult_income-prepped.csv").read_text().splitlines()
-    (project / "data/bad.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines[:200]))
+    (project / "data/bad.csv").write_text(
+        "\n".join(line.rpartition(",")[0] for line in lines[:200])
+    )
     done = make(project, MODEL, "train", "DATASET_NAME=data/bad.csv")
     assert (done.returncode, "Error 78" in done.stderr) == (2, True)
     assert "train: data/bad.csv: missing columns: income; unknown: none." in done.stderr
@@ -272,10 +318,15 @@ def test_bad_data_leaves_the_old_model(project: Path) -> None:
     assert not [path for path in (project / "models").iterdir() if path.name.startswith(f".{NAME}")]
 
 
-@pytest.mark.parametrize("name", ["../README.md", "/etc/passwd", "https://127.0.0.1:9/x.csv", "data/../../x y's.csv"])
+@pytest.mark.parametrize(
+    "name", ["../README.md", "/etc/passwd", "https://127.0.0.1:9/x.csv", "data/../../x y's.csv"]
+)
 def test_data_outside_of_the_data_folder_are_refused(project: Path, name: str) -> None:
     done = make(project, MODEL, "train", f"DATASET_NAME={name}")
-    assert (done.returncode, f"train: $ref {name!r} is not inside data/" in done.stderr) == (2, True)
+    assert (done.returncode, f"train: $ref {name!r} is not inside data/" in done.stderr) == (
+        2,
+        True,
+    )
 
 
 # Another user
@@ -298,9 +349,20 @@ def strangers_clone() -> Iterator[Path]:
     shutil.rmtree(home)
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user; everything else here ran without root")
+@pytest.mark.skipif(
+    os.getuid() != 0,
+    reason="only root can become another user; everything else here ran without root",
+)
 def test_a_user_who_is_not_root_builds_and_trains_in_a_fresh_clone(strangers_clone: Path) -> None:
-    become = ["setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups", "env", "-u", "PYTHON"]
+    become = [
+        "setpriv",
+        f"--reuid={STRANGER}",
+        f"--regid={STRANGER}",
+        "--clear-groups",
+        "env",
+        "-u",
+        "PYTHON",
+    ]
     paths = f"/usr/bin:/bin:{os.environ['PATH']}"
     variables = {
         "HOME": str(strangers_clone.parent),
@@ -308,7 +370,9 @@ def test_a_user_who_is_not_root_builds_and_trains_in_a_fresh_clone(strangers_clo
         "ENGINE": "local",
         "TMPDIR": str(strangers_clone.parent),
     }
-    version = run(*become, "python3", "-c", "import venv, sys; print(sys.version_info[:2])", env=variables)
+    version = run(
+        *become, "python3", "-c", "import venv, sys; print(sys.version_info[:2])", env=variables
+    )
     if version.returncode or not "(3, 11)" <= version.stdout.strip() <= "(3, 13)":
         pytest.skip("there is no Python 3.11-3.13 with venv that another user can run")
     command = ["make", "-s", "-C", MODEL, "build-train", "train"]

@@ -32,7 +32,9 @@ from utils.encode_decode import init_model, pickle_model
 NUMBERS = np.random.default_rng(0).normal(size=(300, 4))
 LABELS = (NUMBERS[:, 0] > 0).astype(int)
 TABLE = pd.DataFrame(NUMBERS, columns=list("abcd")).assign(kind="x")
-ENCODER = ColumnTransformer([("kind", OneHotEncoder(), ["kind"]), ("numbers", StandardScaler(), list("abcd"))])
+ENCODER = ColumnTransformer(
+    [("kind", OneHotEncoder(), ["kind"]), ("numbers", StandardScaler(), list("abcd"))]
+)
 OBJECTS = {
     "a table": TABLE,
     "an array": NUMBERS,
@@ -41,7 +43,9 @@ OBJECTS = {
     "boosting": GradientBoostingClassifier(n_estimators=5).fit(NUMBERS, LABELS),
     "neighbours": KNeighborsClassifier().fit(NUMBERS, LABELS),
     "vectors": SVC().fit(NUMBERS, LABELS),
-    "pipeline": Pipeline([("encoder", ENCODER), ("estimator", LogisticRegression())]).fit(TABLE, LABELS),
+    "pipeline": Pipeline([("encoder", ENCODER), ("estimator", LogisticRegression())]).fit(
+        TABLE, LABELS
+    ),
 }
 Inspect = Callable[[object], tuple[int, str]]
 
@@ -76,17 +80,27 @@ def test_the_names_are_those_that_the_real_unpickler_asks_for(figure: Figure) ->
         recording = Recording(content)
         recording.load()
         found = walk(content)
-        assert (set(found.names), found.problem, found.end) == (recording_names(recording, protocol), "", len(content))
+        assert (set(found.names), found.problem, found.end) == (
+            recording_names(recording, protocol),
+            "",
+            len(content),
+        )
         missed += global_alone(content) != set(found.names)
     assert missed > 0
     told = f"GLOBAL alone: {missed} wrong"
-    figure(f"names in pickles of scikit-learn, pandas, numpy: {6 * len(OBJECTS)}", "as the real unpickler asks", told)
+    figure(
+        f"names in pickles of scikit-learn, pandas, numpy: {6 * len(OBJECTS)}",
+        "as the real unpickler asks",
+        told,
+    )
 
 
 def global_alone(content: bytes) -> set[str]:
     """The names that one opcode tells: the naive way."""
     opcodes = pickletools.genops(content)
-    return {str(argument).replace(" ", ".") for code, argument, _ in opcodes if code.name == "GLOBAL"}
+    return {
+        str(argument).replace(" ", ".") for code, argument, _ in opcodes if code.name == "GLOBAL"
+    }
 
 
 def recording_names(recording: Recording, protocol: int) -> set[str]:
@@ -104,19 +118,29 @@ def test_a_trained_model_is_sound(trained: Path, directory: str, inspect: Inspec
     code, said = inspect(path)
     assert code == 0 and said.endswith(f"sound: {path}\n")
     contents = init_model(path.stem, path.parent)
-    for text in (f"{path.stat().st_size:,} bytes", contents["digest"], contents["data"]["sha256"], "native-country: 4"):
+    for text in (
+        f"{path.stat().st_size:,} bytes",
+        contents["digest"],
+        contents["data"]["sha256"],
+        "native-country: 4",
+    ):
         assert text in said
     assert "16 held-out rows of the data, replayed: they agree" in said and "no HMAC" in said
 
 
-def test_a_model_that_is_damaged_or_lies_is_not_sound(trained: Path, tmp_path: Path, inspect: Inspect) -> None:
+def test_a_model_that_is_damaged_or_lies_is_not_sound(
+    trained: Path, tmp_path: Path, inspect: Inspect
+) -> None:
     name = setting(MODEL_DIRS[0], "MODEL_NAME")
     contents = init_model(name, trained / "models")
     contents.pop("digest")
     path = pickle_model(contents, tmp_path)
     assert inspect(path)[0] == 0
     lie = {**contents["golden"], "scores": [[0.5, 0.5]] * 16}
-    assert "answers its golden rows otherwise" in inspect(pickle_model({**contents, "golden": lie}, tmp_path))[1]
+    assert (
+        "answers its golden rows otherwise"
+        in inspect(pickle_model({**contents, "golden": lie}, tmp_path))[1]
+    )
     for schema in ({}, [], {"classes": [0, 1], "columns": [{"name": "age"}]}):
         code, said = inspect(pickle_model({**contents, "schema": schema}, tmp_path))
         assert code == 1 and "a part has another shape than training gives it" in said
@@ -125,7 +149,9 @@ def test_a_model_that_is_damaged_or_lies_is_not_sound(trained: Path, tmp_path: P
     assert code == 1 and "its sha256 doesn't match its contents: damaged" in said
 
 
-def test_the_state_of_a_signature_is_told(trained: Path, tmp_path: Path, inspect: Inspect, monkeypatch: Any) -> None:
+def test_the_state_of_a_signature_is_told(
+    trained: Path, tmp_path: Path, inspect: Inspect, monkeypatch: Any
+) -> None:
     contents = init_model(setting(MODEL_DIRS[0], "MODEL_NAME"), trained / "models")
     contents.pop("digest")
     for letter in "ab":
@@ -143,7 +169,9 @@ def test_the_state_of_a_signature_is_told(trained: Path, tmp_path: Path, inspect
     assert "an HMAC, unchecked: MODEL_HMAC_KEY_FILE isn't set" in inspect(path)[1]
 
 
-def test_a_hostile_pickle_is_told_and_not_run(tmp_path: Path, inspect: Inspect, figure: Figure) -> None:
+def test_a_hostile_pickle_is_told_and_not_run(
+    tmp_path: Path, inspect: Inspect, figure: Figure
+) -> None:
     marker = tmp_path / "ran"
     hostile = {**roads(f"echo >> {marker}"), **bombs()}
     for name, body in hostile.items():
@@ -151,11 +179,27 @@ def test_a_hostile_pickle_is_told_and_not_run(tmp_path: Path, inspect: Inspect, 
         code, said = inspect(tmp_path / name)
         plain = (name in bombs() or name == "bytearray8") and "imports" not in said and code == 0
         assert code == 1 or plain, f"{name}: {said}"
-        assert "system" in said or name not in ("global", "stack-global", "inst", "obj", "memo-names", "dotted")
+        assert "system" in said or name not in (
+            "global",
+            "stack-global",
+            "inst",
+            "obj",
+            "memo-names",
+            "dotted",
+        )
     assert not marker.exists()
-    run("python3", "-c", "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))", tmp_path / "global")
+    run(
+        "python3",
+        "-c",
+        "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))",
+        tmp_path / "global",
+    )
     assert marker.exists()
-    figure(f"hostile pickles under make inspect: {len(hostile)}", "none run, every call told", "pickle.load runs them")
+    figure(
+        f"hostile pickles under make inspect: {len(hostile)}",
+        "none run, every call told",
+        "pickle.load runs them",
+    )
 
 
 ROWS = {
@@ -188,7 +232,9 @@ def test_compressed_pickles_are_read_and_bombs_are_not(tmp_path: Path, inspect: 
         assert f"unpacks to more than {MAX_UNPACKED:,} bytes" in inspect(path)[1]
 
 
-def test_plain_data_is_sound_and_what_it_says_stays_on_its_line(tmp_path: Path, inspect: Inspect) -> None:
+def test_plain_data_is_sound_and_what_it_says_stays_on_its_line(
+    tmp_path: Path, inspect: Inspect
+) -> None:
     (tmp_path / "m").write_bytes(pickle.dumps(KEYS))
     assert inspect(tmp_path / "m")[0] == 0
     (tmp_path / "m").write_bytes(b"\x80\x04\x8c\x02os\x8c\x0e\x1b[2J\nsound: m\r\x93.")
@@ -203,6 +249,9 @@ def test_make_inspect_ends_with_its_verdict(clone: Path) -> None:
     found = make(clone, ".", "inspect", MODEL=clone / "plain")
     assert (found.returncode, found.stdout.splitlines()[-1]) == (0, f"sound: {clone}/plain")
     found = make(clone, ".", "inspect", MODEL=clone / "call")
-    assert "Error 1" in found.stderr and "loading it would import 1 names and may call them" in found.stdout
+    assert (
+        "Error 1" in found.stderr
+        and "loading it would import 1 names and may call them" in found.stdout
+    )
     found = make(clone, ".", "inspect", MODEL="none")
     assert "not sound: models/none.pkl: no such file" in found.stdout

@@ -15,7 +15,12 @@ IMAGE = "adult-income-lr-predict"
 
 
 def sbom(clone: Path, engine: str, *images: str) -> Completed:
-    return run(clone / "extras/sbom/sbom.sh", *images, cwd=clone, env={"ENGINE": engine, "SBOM": str(clone / "bills")})
+    return run(
+        clone / "extras/sbom/sbom.sh",
+        *images,
+        cwd=clone,
+        env={"ENGINE": engine, "SBOM": str(clone / "bills")},
+    )
 
 
 def packages(files: Iterable[str]) -> set[tuple[str, str]]:
@@ -72,7 +77,10 @@ def test_an_image_whose_python_fails_is_named_and_nothing_is_written(clone: Path
     broken.write_text("#!/bin/sh\necho 'no such thing' >&2\nexit 3\n")
     broken.chmod(0o755)
     done = sbom(clone, "local", IMAGE)
-    assert (done.returncode, done.stderr) == (1, f"sbom: {IMAGE}: its packages can't be listed: no such thing\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"sbom: {IMAGE}: its packages can't be listed: no such thing\n",
+    )
     assert list((clone / "bills").iterdir()) == []
 
 

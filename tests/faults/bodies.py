@@ -12,7 +12,18 @@ OBJECT = next(row for row in ROWS if isinstance(row, dict))
 NUMBERS = "0 -0 1e308 -1e308 1e-400 1e999 NaN Infinity -Infinity 01 1. .5 +1 0x10 1e 1_0 1e+ 9223372036854775808"
 WORDS = r'''"" " " "\u0000" "\ud800" "\udfff\ud800" "\ud83d\ude00" "\u202e" "\x" "\u12" "a\/b" "'" "{{7*7}}" "${7*7}"'''
 WORDS += r''' "../../x" "%s%n" "<b>"'''
-VALUES = [*NUMBERS.split(), *WORDS.split(), "null", "true", "false", "[]", "{}", "[[]]", "1" * 400, f'"{"x" * 10_000}"']
+VALUES = [
+    *NUMBERS.split(),
+    *WORDS.split(),
+    "null",
+    "true",
+    "false",
+    "[]",
+    "{}",
+    "[[]]",
+    "1" * 400,
+    f'"{"x" * 10_000}"',
+]
 FRAMES = [
     '{{"payload":{}}}',
     '{{"payload":{{"instances":{}}}}}',
@@ -51,9 +62,25 @@ def odd_rows() -> list[bytes]:
         dict.fromkeys(OBJECT, 10**400),
         dict.fromkeys(OBJECT, []),
     ]  # fmt: skip
-    rows += [{**OBJECT, key: value} for key in OBJECT for value in (None, "nowhere", -1e300, 10**30, {"a": 1}, [1])]
-    mixed = [[OBJECT, LIST, 1], [LIST, OBJECT, None], [[], {}], [1, [1]], [LIST, LIST[:-1]], "rows", {"0": LIST}, 3]
-    return [json.dumps({"payload": {"instances": form}}).encode() for form in [*([row] for row in rows), *mixed]]
+    rows += [
+        {**OBJECT, key: value}
+        for key in OBJECT
+        for value in (None, "nowhere", -1e300, 10**30, {"a": 1}, [1])
+    ]
+    mixed = [
+        [OBJECT, LIST, 1],
+        [LIST, OBJECT, None],
+        [[], {}],
+        [1, [1]],
+        [LIST, LIST[:-1]],
+        "rows",
+        {"0": LIST},
+        3,
+    ]
+    return [
+        json.dumps({"payload": {"instances": form}}).encode()
+        for form in [*([row] for row in rows), *mixed]
+    ]
 
 
 CORPUS = [*WHOLE, *framed(), *odd_rows()]
@@ -68,9 +95,20 @@ def mutated(draw: st.DrawFn) -> bytes:
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(body)))
         end = min(len(body), start + draw(st.integers(0, 12)))
-        pieces = [st.binary(max_size=6), st.just(bytes(body[start:end]) * 2), st.sampled_from(VALUES).map(str.encode)]
+        pieces = [
+            st.binary(max_size=6),
+            st.just(bytes(body[start:end]) * 2),
+            st.sampled_from(VALUES).map(str.encode),
+        ]
         body[start:end] = draw(st.one_of(pieces))
     return bytes(body)
 
 
-TYPES = ["application/json; charset=utf-16", "text/plain", "a/b+json", "", "\xff", "application/x-ndjson"]
+TYPES = [
+    "application/json; charset=utf-16",
+    "text/plain",
+    "a/b+json",
+    "",
+    "\xff",
+    "application/x-ndjson",
+]

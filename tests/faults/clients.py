@@ -35,8 +35,12 @@ def complete(daemon: Daemon, workers: int = 2) -> Daemon:
 class Application(Daemon):
     """The predict daemon with app.py's functions; `directory` holds models/."""
 
-    def __init__(self, directory: Path, *names: str, prefix: tuple[str, ...] = (), **variables: str):
-        super().__init__(directory, routes(names), prefix, **{"PYTHONPATH": PYTHONPATH, **variables})
+    def __init__(
+        self, directory: Path, *names: str, prefix: tuple[str, ...] = (), **variables: str
+    ):
+        super().__init__(
+            directory, routes(names), prefix, **{"PYTHONPATH": PYTHONPATH, **variables}
+        )
 
 
 class Naive(Daemon):
@@ -184,7 +188,9 @@ def variants(trained: Path, directory: Path, name: str) -> list[bytes]:
     for source in (MODEL_DIRS[0], MODEL_DIRS[-1]):
         contents = init_model(setting(source, "MODEL_NAME"), trained / "models")
         contents.pop("digest")
-        found.append(pickle_model({**contents, "modelName": name}, directory / "models").read_bytes())
+        found.append(
+            pickle_model({**contents, "modelName": name}, directory / "models").read_bytes()
+        )
     return found
 
 

@@ -58,7 +58,10 @@ class Asker:
 
     def messages(self) -> list[str]:
         """What is wrong, each kind once."""
-        texts = {answer if isinstance(answer, str) else answer.body.decode() for _, _, answer in self.wrong}
+        texts = {
+            answer if isinstance(answer, str) else answer.body.decode()
+            for _, _, answer in self.wrong
+        }
         return sorted({re.sub(r"\d+", "N", text)[:300] for text in texts})
 
     def families(self) -> str:
@@ -73,7 +76,9 @@ def sound(answer: Answer) -> bool:
         return True
     if not 400 <= answer.status < 500 or answer.headers["content-type"] != "application/json":
         return False
-    return set(answer.json["error"]) == {"code", "message", "path"} and not LEAKS.search(answer.body)
+    return set(answer.json["error"]) == {"code", "message", "path"} and not LEAKS.search(
+        answer.body
+    )
 
 
 def test_no_body_fails_the_server(daemon: Daemon, figure: Figure, tmp_path: Path) -> None:
@@ -85,7 +90,11 @@ def test_no_body_fails_the_server(daemon: Daemon, figure: Figure, tmp_path: Path
 
     @settings(max_examples=MUTATIONS, deadline=None, database=None, phases=[Phase.generate], derandomize=True,
               suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(body=mutated(), path=st.sampled_from(paths), kind=st.sampled_from(["application/json"] * 20 + TYPES))
+    @given(
+        body=mutated(),
+        path=st.sampled_from(paths),
+        kind=st.sampled_from(["application/json"] * 20 + TYPES),
+    )
     def mutate(body: bytes, path: str, kind: str) -> None:
         asker.post(path, body, kind)
 

@@ -82,7 +82,9 @@ def counts(code: str, *arguments: object, seconds: float = 600) -> dict[str, int
     """What a child's program counted; it must not die."""
     done = run(sys.executable, "-c", code, *map(str, arguments), seconds=seconds)
     assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])  # ONNX Runtime's Python prints errors too
+    found: dict[str, int] = json.loads(
+        done.stdout.splitlines()[-1]
+    )  # ONNX Runtime's Python prints errors too
     return found
 
 
@@ -92,13 +94,18 @@ def file(trained: Path, directory: str) -> Path:
 
 
 @pytest.mark.parametrize("directory", MODEL_DIRS)
-def test_every_truncation_is_refused_before_an_opcode_is_read(trained: Path, directory: str, figure: Figure) -> None:
+def test_every_truncation_is_refused_before_an_opcode_is_read(
+    trained: Path, directory: str, figure: Figure
+) -> None:
     path = file(trained, directory)
     step = 1 if FULL else path.stat().st_size // 200
     found = counts(TRUNCATED, path, step, seconds=7200)
     assert found == {"refused": found["tried"], "tried": found["tried"], "opcodes": 0}
     assert found["tried"] >= (path.stat().st_size if FULL else 600)
-    figure(f"{path.stem}: truncated to every length (quick: every {step}th)", f"{found['refused']:,} refused")
+    figure(
+        f"{path.stem}: truncated to every length (quick: every {step}th)",
+        f"{found['refused']:,} refused",
+    )
 
 
 @pytest.mark.parametrize("directory", MODEL_DIRS)
@@ -110,9 +117,13 @@ def test_a_flipped_bit_is_refused_before_an_opcode_is_read(
     naive = counts(NO_DIGEST, path, times(500, 15), seconds=3600)
     assert naive["accepted"] > 0
     told = ", ".join(f"{count} {what}" for what, count in sorted(naive.items()))
-    figure(f"{path.stem}: a bit flipped {tries:,} times", f"{tries:,} refused", f"no digest: {told}")
+    figure(
+        f"{path.stem}: a bit flipped {tries:,} times", f"{tries:,} refused", f"no digest: {told}"
+    )
 
 
 def test_a_whole_file_is_taken(trained: Path, tmp_path: Path) -> None:
     """What the tests above would miss if everything were refused."""
-    assert counts(TRUNCATED.replace("content[:length]", "content"), file(trained, MODEL_DIRS[0]), 10**9)["accepted"]
+    assert counts(
+        TRUNCATED.replace("content[:length]", "content"), file(trained, MODEL_DIRS[0]), 10**9
+    )["accepted"]

@@ -22,11 +22,20 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda file: None, "no such file; train the model first"),
     "a directory": (os.mkdir, "is not a regular file"),
     "a FIFO": (os.mkfifo, "is not a regular file"),
-    "a link out of models/": (lambda file: file.symlink_to(file.parent.parent / "good"), "can't be opened"),
+    "a link out of models/": (
+        lambda file: file.symlink_to(file.parent.parent / "good"),
+        "can't be opened",
+    ),
     "a link to a device": (lambda file: file.symlink_to("/dev/zero"), "can't be opened"),
-    "unreadable": (lambda file: (shutil.copy(file.parent.parent / "good", file), file.chmod(0)), "Permission denied"),
+    "unreadable": (
+        lambda file: (shutil.copy(file.parent.parent / "good", file), file.chmod(0)),
+        "Permission denied",
+    ),
     "empty": (lambda file: file.touch(), "is not a model file"),
-    "of 2 GB": (lambda file: (file.touch(), os.truncate(file, 2 << 30)), "at most 1,073,741,824 are read"),
+    "of 2 GB": (
+        lambda file: (file.touch(), os.truncate(file, 2 << 30)),
+        "at most 1,073,741,824 are read",
+    ),
 }
 
 
@@ -82,7 +91,10 @@ def picked_up(directory: Path) -> float:
     with Application(directory, *BAD, *GOOD, prefix=HELD) as daemon:
         until(lambda: daemon.status("/health") == 200, 20)
         ready = daemon.ask("GET", "/ready")
-        assert (ready.status, statuses(daemon)) == (503, dict.fromkeys(BAD, 503) | dict.fromkeys(GOOD, 200))
+        assert (ready.status, statuses(daemon)) == (
+            503,
+            dict.fromkeys(BAD, 503) | dict.fromkeys(GOOD, 200),
+        )
         reasons = dict(part.split(": ", 1) for part in ready.json["error"]["message"].split("; /"))
         assert all(reason in ready.json["error"]["message"] for _, reason in BAD.values())
         assert {name.strip("/") for name in reasons} == set(BAD)
@@ -94,12 +106,16 @@ def picked_up(directory: Path) -> float:
         until(lambda: all(f"predict: /{name}: " in daemon.said[said:] for name in BAD), 20)
         assert (daemon.status(), set(statuses(daemon).values())) == (200, {200})
         samples = daemon.samples()
-        assert {name for name in (*BAD, *GOOD) if samples["predict_model_problem", f"/{name}"]} == set(BAD)
+        assert {
+            name for name in (*BAD, *GOOD) if samples["predict_model_problem", f"/{name}"]
+        } == set(BAD)
     mend(directory, contents)
     return seconds
 
 
-def test_bad_files_leave_the_server_up_and_good_ones_are_picked_up(directory: Path, figure: Figure) -> None:
+def test_bad_files_leave_the_server_up_and_good_ones_are_picked_up(
+    directory: Path, figure: Figure
+) -> None:
     seconds = [picked_up(directory) for _ in range(ROUNDS)]
     figure(
         f"no good file at the start ({', '.join(CASES)}), then one, then none; {ROUNDS} times",
@@ -114,7 +130,9 @@ def opened_by_a_handler(directory: Path) -> str:
     """The control: a handler that opens the file waits at a FIFO, follows a link, and answers 500 without a file."""
     (directory / "data").symlink_to(ROOT / "data")
     (directory / "elsewhere").write_bytes(train())
-    row = next(row for row in json.loads(INSTANCES)["payload"]["instances"] if isinstance(row, dict))
+    row = next(
+        row for row in json.loads(INSTANCES)["payload"]["instances"] if isinstance(row, dict)
+    )
     body = json.dumps({"payload": {"instances": [row]}}).encode()
     file = directory / FILE
     with Naive(directory, "document") as daemon:

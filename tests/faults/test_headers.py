@@ -73,7 +73,9 @@ def answer_to(connection: socket.socket) -> http.client.HTTPResponse:
     return answer
 
 
-def test_a_header_without_end_is_cut_and_nobody_waits_for_it(trained: Path, tmp_path: Path, figure: Figure) -> None:
+def test_a_header_without_end_is_cut_and_nobody_waits_for_it(
+    trained: Path, tmp_path: Path, figure: Figure
+) -> None:
     (tmp_path / "models").mkdir()
     variants(trained, tmp_path, "m0")
     with Application(tmp_path, "m0") as daemon:
@@ -88,7 +90,10 @@ def test_a_header_without_end_is_cut_and_nobody_waits_for_it(trained: Path, tmp_
         f"cut after {sent >> 20} MiB at most, most of it unread; another request takes {waited:.2f} s at most",
         f"uvicorn's own protocol: all {naive.sent >> 20} MiB read, another request takes {naive.waited:.1f} s",
     )
-    assert {one.status for one in seen.values()} <= {431, 0}  # 0: what was unread made the kernel reset the connection
+    assert {one.status for one in seen.values()} <= {
+        431,
+        0,
+    }  # 0: what was unread made the kernel reset the connection
     assert sent < TOTAL / 2 and naive.sent == TOTAL
     assert waited < naive.waited
 
@@ -123,10 +128,15 @@ def answers(port: int) -> bool:
 
 
 @pytest.mark.parametrize("size, status", [(32 << 10, 200), (512 << 10, 431)])
-def test_a_long_header_is_taken_and_a_longer_one_named(trained: Path, tmp_path: Path, size: int, status: int) -> None:
+def test_a_long_header_is_taken_and_a_longer_one_named(
+    trained: Path, tmp_path: Path, size: int, status: int
+) -> None:
     (tmp_path / "models").mkdir()
     variants(trained, tmp_path, "m0")
-    with Application(tmp_path, "m0") as daemon, socket.create_connection(("127.0.0.1", daemon.ready().port)) as client:
+    with (
+        Application(tmp_path, "m0") as daemon,
+        socket.create_connection(("127.0.0.1", daemon.ready().port)) as client,
+    ):
         client.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\nX-Long: ")
         with suppress(ConnectionError):
             for _ in range(size >> 10):
@@ -137,7 +147,9 @@ def test_a_long_header_is_taken_and_a_longer_one_named(trained: Path, tmp_path: 
         assert status == 200 or b"header_too_large" in answer.read()
 
 
-def test_a_body_that_nobody_reads_and_many_short_requests_are_no_header(trained: Path, tmp_path: Path) -> None:
+def test_a_body_that_nobody_reads_and_many_short_requests_are_no_header(
+    trained: Path, tmp_path: Path
+) -> None:
     (tmp_path / "models").mkdir()
     variants(trained, tmp_path, "m0")
     with Application(tmp_path, "m0") as daemon:

@@ -50,14 +50,18 @@ SCORES = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 2])
 SHIFTED = [*CLASSES, helper.make_tensor_value_info("shifted", TensorProto.FLOAT, None)]
 
 
-def graph(*nodes: NodeProto, width: int = 3, outputs: Any = (*CLASSES, SCORES), constants: Any = ()) -> bytes:
+def graph(
+    *nodes: NodeProto, width: int = 3, outputs: Any = (*CLASSES, SCORES), constants: Any = ()
+) -> bytes:
     """An ONNX model that takes `rows` (rows x width) and gives `outputs`."""
     rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, width])
     named = [numpy_helper.from_array(np.array(value), name) for name, value in constants]
     made = helper.make_graph(nodes, "hostile", [rows], outputs, named)
     domains = [("", 15), ("ai.onnx.ml", 1), ("elsewhere", 1)]
     versions = [helper.make_opsetid(domain, version) for domain, version in domains]
-    content: bytes = helper.make_model(made, opset_imports=versions, ir_version=8).SerializeToString()
+    content: bytes = helper.make_model(
+        made, opset_imports=versions, ir_version=8
+    ).SerializeToString()
     return content
 
 
@@ -79,7 +83,9 @@ def tree(**other: Any) -> NodeProto:
         "post_transform": "NONE",
     }
     outputs = ["label", "scores"]
-    return helper.make_node("TreeEnsembleClassifier", ["rows"], outputs, domain="ai.onnx.ml", **{**attributes, **other})
+    return helper.make_node(
+        "TreeEnsembleClassifier", ["rows"], outputs, domain="ai.onnx.ml", **{**attributes, **other}
+    )
 
 
 def shifted(*nodes: NodeProto, **constants: Any) -> bytes:
@@ -100,7 +106,10 @@ def endless() -> bytes:
     flags = [helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("on", "still")]
     sums = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("sum", "next")]
     count = helper.make_tensor_value_info("count", TensorProto.INT64, [])
-    copies = [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Identity", ["sum"], ["next"])]
+    copies = [
+        helper.make_node("Identity", ["on"], ["still"]),
+        helper.make_node("Identity", ["sum"], ["next"]),
+    ]
     body = helper.make_graph(copies, "body", [count, flags[0], sums[0]], [flags[1], sums[1]])
     loop = helper.make_node("Loop", ["", "true", "zero"], ["shift"], body=body)
     return shifted(loop, true=True, zero=np.float32([0]))
@@ -108,7 +117,9 @@ def endless() -> bytes:
 
 def external(path: str) -> bytes:
     """A graph one of whose constants lies in a file."""
-    tensor = TensorProto(name="shift", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor = TensorProto(
+        name="shift", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL
+    )
     tensor.external_data.add(key="location", value=path)
     loaded = onnx.load_from_string(shifted())
     loaded.graph.initializer.append(tensor)
@@ -120,7 +131,9 @@ GRAPHS: dict[str, Callable[[], bytes]] = {
     "a-child-missing": lambda: graph(tree(nodes_truenodeids=[10**6, 0, 0])),
     "a-negative-child": lambda: graph(tree(nodes_truenodeids=[-1, 0, 0])),
     "a-node-is-its-own-child": lambda: graph(tree(nodes_truenodeids=[0, 0, 0])),
-    "two-nodes-are-each-other": lambda: graph(tree(nodes_modes=["BRANCH_LEQ", "BRANCH_LEQ", "LEAF"])),
+    "two-nodes-are-each-other": lambda: graph(
+        tree(nodes_modes=["BRANCH_LEQ", "BRANCH_LEQ", "LEAF"])
+    ),
     "a-column-missing": lambda: graph(tree(nodes_featureids=[10**6, 0, 0])),
     "a-negative-column": lambda: graph(tree(nodes_featureids=[-(10**6), 0, 0])),
     "a-class-missing": lambda: graph(tree(class_ids=[0, 10**6, 0, 1])),
@@ -137,7 +150,9 @@ GRAPHS: dict[str, Callable[[], bytes]] = {
         helper.make_node("Run", ["rows"], ["label", "scores"], domain="elsewhere")
     ),
     "an-unknown-operator": lambda: graph(helper.make_node("Run", ["rows"], ["label", "scores"])),
-    "a-circle": lambda: graph(tree(), helper.make_node("Neg", ["a"], ["b"]), helper.make_node("Neg", ["b"], ["a"])),
+    "a-circle": lambda: graph(
+        tree(), helper.make_node("Neg", ["a"], ["b"]), helper.make_node("Neg", ["b"], ["a"])
+    ),
     "four_terabytes": lambda: huge(1 << 20),
     "hundred_gigabytes": lambda: huge(25_000),
     "a-file-outside": lambda: external("../../../../../../etc/passwd"),
@@ -151,9 +166,20 @@ NEEDS_GOLDEN_ROWS = ["other-answers", "one-output", "outputs-swapped"]
 
 def write(directory: Path, name: str, model: bytes, **golden: Any) -> None:
     """Writes a model file with a right digest around a graph; its golden rows are the good tree's unless given."""
-    rows = {"instances": ROWS, "predictions": [1, 1], "scores": [[0.75, 0.25], [0.125, 0.875]], **golden}
+    rows = {
+        "instances": ROWS,
+        "predictions": [1, 1],
+        "scores": [[0.75, 0.25], [0.125, 0.875]],
+        **golden,
+    }
     scaler = {"columns": [{"name": name} for name in "abc"]}
-    contents = {"modelName": name, "scaler": scaler, "schema": {"classes": [0, 1]}, "golden": rows, "model": model}
+    contents = {
+        "modelName": name,
+        "scaler": scaler,
+        "schema": {"classes": [0, 1]},
+        "golden": rows,
+        "model": model,
+    }
     pickle_model(contents, directory)
 
 
@@ -176,14 +202,18 @@ def test_hostile_graphs_are_refused_with_a_reason(tmp_path: Path, figure: Figure
     assert taken == NEEDS_GOLDEN_ROWS
     told = f"all refused, no process died, at most {peak // 1000} MB"
     figure(
-        f"hostile ONNX graphs with a right digest: {len(GRAPHS)}", told, f"without golden rows {len(taken)} are taken"
+        f"hostile ONNX graphs with a right digest: {len(GRAPHS)}",
+        told,
+        f"without golden rows {len(taken)} are taken",
     )
 
 
 def alone(directory: Path, model: bytes) -> bool:
     """Whether ONNX Runtime alone takes a graph."""
     (directory / "alone.onnx").write_bytes(model)
-    return run(sys.executable, "-c", ALONE, directory / "alone.onnx", seconds=SECONDS).returncode == 0
+    return (
+        run(sys.executable, "-c", ALONE, directory / "alone.onnx", seconds=SECONDS).returncode == 0
+    )
 
 
 def test_only_the_hmac_keeps_out_a_graph_that_never_ends(tmp_path: Path, figure: Figure) -> None:

@@ -87,7 +87,13 @@ def roads(command: str) -> dict[str, bytes]:
         "newobj": PROTO + named + argument + b"\x85\x81" + STOP,
         "newobj-ex": PROTO + named + argument + b"\x85}\x92" + STOP,
         "build": PROTO + b"cos\nsystem\n}" + text("a") + argument + b"sb" + STOP,
-        "dotted": PROTO + text("numpy") + text("f2py.os.system") + b"\x93" + argument + b"\x85R" + STOP,
+        "dotted": PROTO
+        + text("numpy")
+        + text("f2py.os.system")
+        + b"\x93"
+        + argument
+        + b"\x85R"
+        + STOP,
         "dotted-collections": PROTO + text("collections") + text("_sys.modules") + b"\x93" + STOP,
         "memo-names": PROTO + from_memo + argument + b"\x85R" + STOP,
         "builtins": PROTO + b"cbuiltins\neval\n" + text("1") + b"\x85R" + STOP,
@@ -144,7 +150,13 @@ def shapes() -> dict[str, bytes]:
         "depth-of-dicts": PROTO + (b"}" + text("a")) * 100_000 + b"}" + b"s" * 100_000 + STOP,
         "frame-long": PROTO + b"\x95" + struct.pack("<Q", 2**62) + b"}" + STOP,
         "frame-short": PROTO + b"\x95" + struct.pack("<Q", 1) + pickle.dumps(KEYS, 3)[2:],
-        "frame-in-frame": PROTO + b"\x95" + struct.pack("<Q", 20) + b"\x95" + struct.pack("<Q", 2**40) + b"}" + STOP,
+        "frame-in-frame": PROTO
+        + b"\x95"
+        + struct.pack("<Q", 20)
+        + b"\x95"
+        + struct.pack("<Q", 2**40)
+        + b"}"
+        + STOP,
         "a-long-number": PROTO + b"I" + b"9" * 100_000 + b"\n" + STOP,
         "no-protocol-9": b"\x80\x09}" + STOP,
     }
@@ -227,7 +239,9 @@ def test_every_road_to_a_call_is_closed(tmp_path: Path, figure: Figure) -> None:
     figure(f"roads to a call, with a right digest: {len(bodies)}", "all refused, nothing run", told)
 
 
-def test_bombs_and_foreign_files_are_refused_in_little_memory_and_time(tmp_path: Path, figure: Figure) -> None:
+def test_bombs_and_foreign_files_are_refused_in_little_memory_and_time(
+    tmp_path: Path, figure: Figure
+) -> None:
     bodies = {**bombs(), **others()}
     said, peak, longest = read(tmp_path, bodies)
     assert said.keys() == bodies.keys() and "taken" not in said.values(), said
@@ -237,7 +251,9 @@ def test_bombs_and_foreign_files_are_refused_in_little_memory_and_time(tmp_path:
     assert codes["long-binput"] != 0 and codes["doubled-lists"] == 0
     told = f"all refused, {peak // 1000} MB and {longest:.1f} s at most"
     figure(
-        f"bombs and foreign files, with a right digest: {len(bodies)}", told, f"plain: {failed} of {len(codes)} fail"
+        f"bombs and foreign files, with a right digest: {len(bodies)}",
+        told,
+        f"plain: {failed} of {len(codes)} fail",
     )
 
 

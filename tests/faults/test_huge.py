@@ -31,7 +31,9 @@ def daemon(trained: Path, tmp_path: Path) -> Iterator[Daemon]:
         yield running
 
 
-def streamed(daemon: Daemon, head: str, before: bytes, after: bytes, total: int = GIB, path: str = "/m0") -> int:
+def streamed(
+    daemon: Daemon, head: str, before: bytes, after: bytes, total: int = GIB, path: str = "/m0"
+) -> int:
     """Sends zeros, piece by piece, until there is an answer or `total` is sent; the answer's status."""
     piece = before + b"0" * PIECE + after
     with socket.create_connection(("127.0.0.1", daemon.port), timeout=60) as connection:
@@ -60,7 +62,10 @@ def chunk_head() -> bytes:
 
 HUGE: dict[str, tuple[Send, int]] = {
     "1 GiB declared": (lambda daemon: streamed(daemon, f"Content-Length: {GIB}", b"", b""), 413),
-    "1 GiB in chunks": (lambda daemon: streamed(daemon, "Transfer-Encoding: chunked", chunk_head(), b"\r\n"), 413),
+    "1 GiB in chunks": (
+        lambda daemon: streamed(daemon, "Transfer-Encoding: chunked", chunk_head(), b"\r\n"),
+        413,
+    ),
     "100,000 lists deep": (posted(b'{"payload":' + b"[" * 100_000 + b"]" * 100_000 + b"}"), 400),
     "100,000 objects deep": (posted(b'{"payload":' * 100_000 + b"1" + b"}" * 100_000), 400),
     "an integer of 400 digits": (row(f"[{'1' * 400}]"), 422),
@@ -70,7 +75,10 @@ HUGE: dict[str, tuple[Send, int]] = {
     "a key of 10 MB": (posted(b'{"payload": {"' + b"x" * 10_000_000 + b'": 1}}'), 422),
     "a column of 10 MB": (row(json.dumps({**OBJECT, "x" * 10_000_000: 1})), 422),
     "a million equal keys": (posted(b'{"payload": {' + b'"a": 1, ' * 1_000_000 + b'"a": 1}}'), 422),
-    "100,000 keys": (posted(json.dumps({"payload": {f"k{i}": i for i in range(100_000)}}).encode()), 422),
+    "100,000 keys": (
+        posted(json.dumps({"payload": {f"k{i}": i for i in range(100_000)}}).encode()),
+        422,
+    ),
     "16 MiB of spaces": (posted(b" " * LIMIT), 400),
 }
 # A body within the limit may be any JSON, and its objects take more room than its text.
@@ -85,7 +93,9 @@ def grown(daemon: Daemon, send: Send, before: float) -> tuple[int, float]:
     return status, memory(worker, "VmHWM") - before
 
 
-def test_huge_bodies_are_refused_within_bounded_memory(daemon: Daemon, figure: Figure, tmp_path: Path) -> None:
+def test_huge_bodies_are_refused_within_bounded_memory(
+    daemon: Daemon, figure: Figure, tmp_path: Path
+) -> None:
     workers = daemon.workers()
     before = memory(workers[0])
     seen = {what: grown(daemon, send, before) for what, (send, _) in HUGE.items()}
@@ -97,9 +107,15 @@ def test_huge_bodies_are_refused_within_bounded_memory(daemon: Daemon, figure: F
         f"16 MiB of empty lists: {worst}, +{cost:.0f} MB",
         read_whole(tmp_path),
     )
-    assert {what: status for what, (status, _) in seen.items()} == {what: wanted for what, (_, wanted) in HUGE.items()}
+    assert {what: status for what, (status, _) in seen.items()} == {
+        what: wanted for what, (_, wanted) in HUGE.items()
+    }
     assert max(more for _, more in seen.values()) < 2 * LIMIT / 1e6
-    assert (worst, daemon.workers(), daemon.ask("POST", "/m0", INSTANCES).status) == (422, workers, 200)
+    assert (worst, daemon.workers(), daemon.ask("POST", "/m0", INSTANCES).status) == (
+        422,
+        workers,
+        200,
+    )
 
 
 def read_whole(directory: Path) -> str:
@@ -112,7 +128,14 @@ def read_whole(directory: Path) -> str:
         assert server.ask("POST", "/predict", b"[]", JSON).status == 500
         before = memory(server.process.pid)
         reset_peak(server.process.pid)
-        streamed(server, f"Content-Type: application/json\r\nContent-Length: {total}", b"", b"", total, "/predict")
+        streamed(
+            server,
+            f"Content-Type: application/json\r\nContent-Length: {total}",
+            b"",
+            b"",
+            total,
+            "/predict",
+        )
         more = memory(server.process.pid, "VmHWM") - before
     assert more > 2 * LIMIT / 1e6
     return f"Flask: {total >> 20} MiB are read, memory +{more:.0f} MB"

@@ -37,7 +37,9 @@ def replaced(daemon: Daemon, victim: int) -> float:
     return time.monotonic() - killed
 
 
-def test_a_killed_worker_takes_only_its_own_requests_with_it(directory: Path, figure: Figure) -> None:
+def test_a_killed_worker_takes_only_its_own_requests_with_it(
+    directory: Path, figure: Figure
+) -> None:
     seconds, victims = [], []
     served = Application(directory, *MODELS, WORKERS="2")
     with served as daemon, Load(complete(daemon).port, ["/m0"], INSTANCES) as load:
@@ -78,7 +80,9 @@ def port() -> Iterator[str]:
 def listening(port: str) -> bool:
     """Whether some process listens on a port."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return any(line.split()[1].endswith(f":{int(port):04X}") and line.split()[3] == "0A" for line in lines)
+    return any(
+        line.split()[1].endswith(f":{int(port):04X}") and line.split()[3] == "0A" for line in lines
+    )
 
 
 def started(directory: Path, port: str) -> Daemon:
@@ -86,7 +90,9 @@ def started(directory: Path, port: str) -> Daemon:
     return Application(directory, *MODELS, prefix=("setsid",), WORKERS="2", PORT=port)
 
 
-def test_a_server_killed_whole_starts_again_on_its_port(directory: Path, figure: Figure, port: str) -> None:
+def test_a_server_killed_whole_starts_again_on_its_port(
+    directory: Path, figure: Figure, port: str
+) -> None:
     seconds = []
     for _ in range(RESTARTS):
         with started(directory, port).ready() as daemon:
@@ -118,7 +124,9 @@ def orphaned(daemon: Daemon, port: str, seconds: float) -> float:
     return took
 
 
-def test_workers_leave_the_port_once_their_parent_is_killed(directory: Path, figure: Figure, port: str) -> None:
+def test_workers_leave_the_port_once_their_parent_is_killed(
+    directory: Path, figure: Figure, port: str
+) -> None:
     seconds = []
     for _ in range(RESTARTS):
         with started(directory, port).ready() as daemon:

@@ -9,14 +9,30 @@ import pytest
 from conftest import MODEL_DIRS, make_clone, run, setting
 from support.figures import Figure, times
 
-MODEL = next(name for name in MODEL_DIRS if setting(name, "MODEL_NAME").endswith("_lr"))  # trains fastest
+MODEL = next(
+    name for name in MODEL_DIRS if setting(name, "MODEL_NAME").endswith("_lr")
+)  # trains fastest
 ROWS = 2_000
 COMMANDS = [
     "$(touch canary)", "`touch canary`", "; touch canary;", "& touch canary &", "| touch canary", "&& touch canary #",
     "$(shell touch canary)", "${shell touch canary}", "$$(touch canary)", "'; touch canary; '", '"; touch canary; "',
     "x\ntouch canary", "x\n\ttouch canary\n", "$(eval touch canary)", "$(error x)", "> canary", "$HOME", "~",
 ]  # fmt: skip
-ODD = ["a b", " a ", "a'b\"", "a\\b", "a\tb", "*?[a]", "{a,b}", "-k", "#a", "!!", "a=b", "a%b", "ünï"]
+ODD = [
+    "a b",
+    " a ",
+    "a'b\"",
+    "a\\b",
+    "a\tb",
+    "*?[a]",
+    "{a,b}",
+    "-k",
+    "#a",
+    "!!",
+    "a=b",
+    "a%b",
+    "ünï",
+]
 NAMES = [*COMMANDS, *ODD]
 TRIED = NAMES[:: times(1, 15)]
 NAIVE = "train:\n\tcd $(CURDIR) && cp data.csv model.pkl\n"
@@ -37,7 +53,11 @@ def trained(clone: Path) -> str:
     file.unlink(missing_ok=True)
     variables = {"ENGINE": "local", "SOURCE_DATE_EPOCH": "0"}
     done = run("make", "-s", "-C", MODEL, "build-train", "train", cwd=clone, env=variables)
-    return sha256(file.read_bytes()).hexdigest() if done.returncode == 0 and file.exists() else done.stderr[-300:]
+    return (
+        sha256(file.read_bytes()).hexdigest()
+        if done.returncode == 0 and file.exists()
+        else done.stderr[-300:]
+    )
 
 
 def executed(folder: Path) -> bool:
@@ -45,7 +65,9 @@ def executed(folder: Path) -> bool:
     return any("canary" in names for _, _, names in os.walk(folder))
 
 
-def test_a_clone_trains_the_same_bytes_under_any_name(clone: Path, figure: Figure, tmp_path: Path) -> None:
+def test_a_clone_trains_the_same_bytes_under_any_name(
+    clone: Path, figure: Figure, tmp_path: Path
+) -> None:
     plain = trained(clone)
     assert len(plain) == 64, plain
     problems = {}
@@ -70,7 +92,10 @@ def test_a_colon_which_no_search_path_can_hold_is_named_at_once(clone: Path) -> 
     done = run("make", "-s", "-C", MODEL, "build-train", cwd=colon, env={"ENGINE": "local"})
     shutil.move(colon, clone)
     assert done.returncode == 2
-    assert f"{colon}: Python can't search a folder with a colon in its path; rename it\n" in done.stderr
+    assert (
+        f"{colon}: Python can't search a folder with a colon in its path; rename it\n"
+        in done.stderr
+    )
     assert images(clone) == built
 
 

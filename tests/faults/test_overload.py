@@ -22,7 +22,9 @@ def overload(port: int) -> tuple[float, float, Counter[tuple[int, str]]]:
     return p99(full), p99(over), Counter((reply.status, reply.retry_after) for reply in over)
 
 
-def test_a_bounded_queue_answers_in_time_and_an_unbounded_one_does_not(tmp_path: Path, figure: Figure) -> None:
+def test_a_bounded_queue_answers_in_time_and_an_unbounded_one_does_not(
+    tmp_path: Path, figure: Figure
+) -> None:
     noise = times(0, 1) * 0.1
     with Application(tmp_path, "work", MAX_WAITING=str(WAITING)) as daemon:
         full, over, answers = overload(daemon.ready().port)

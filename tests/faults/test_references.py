@@ -120,7 +120,11 @@ UNREADABLE = [
 def refusal(reference: Any, name: Any = "m") -> str:
     """Why a message is refused."""
     with pytest.raises((TrainingError, ModelFileError)) as caught:
-        train_model(Message(payload={"$ref": reference, "model_name": name}), DecisionTreeClassifier(), "A test")
+        train_model(
+            Message(payload={"$ref": reference, "model_name": name}),
+            DecisionTreeClassifier(),
+            "A test",
+        )
     assert caught.value.exit_code == 78
     return str(caught.value)
 
@@ -143,7 +147,11 @@ def test_references_that_lead_elsewhere_are_refused_unread(
     naive = [reference for reference in readable(project, listener) if reads(reference)]
     assert len(naive) >= 12 and Listener.asked == 3
     told = f"read_csv reads {len(naive)} of the {len(readable(project, listener))} that are there"
-    figure(f"$ref that lead elsewhere: {len(references)}", "all refused, 0 files and 0 addresses opened", told)
+    figure(
+        f"$ref that lead elsewhere: {len(references)}",
+        "all refused, 0 files and 0 addresses opened",
+        told,
+    )
 
 
 NAMES = [
@@ -167,8 +175,12 @@ NAMES = [
 NAMES += ["http://127.0.0.1/m", "-rf", "$(id)", "`id`", "m;id", "%2e%2e", "~", "*"]
 
 
-def test_names_that_lead_elsewhere_are_refused_and_nothing_is_written(project: Path, figure: Figure) -> None:
-    (project / "data" / "t.csv").write_bytes((ROOT / "data" / "adult_income-prepped.csv").read_bytes())
+def test_names_that_lead_elsewhere_are_refused_and_nothing_is_written(
+    project: Path, figure: Figure
+) -> None:
+    (project / "data" / "t.csv").write_bytes(
+        (ROOT / "data" / "adult_income-prepped.csv").read_bytes()
+    )
     before = sorted(path for path in project.parent.rglob("*"))
     for name in NAMES:
         assert "is not one: expected 1 to 63 of a-z, 0-9, _ and -" in refusal("data/t.csv", name)
@@ -186,4 +198,7 @@ def test_names_that_lead_elsewhere_are_refused_and_nothing_is_written(project: P
 
 def naive_path(name: str) -> bool:
     """Whether a name that is simply joined leads out of models/."""
-    return Path("models").resolve() != Path(os.path.normpath(os.path.abspath(f"models/{name}.pkl"))).parent
+    return (
+        Path("models").resolve()
+        != Path(os.path.normpath(os.path.abspath(f"models/{name}.pkl"))).parent
+    )

@@ -11,9 +11,23 @@ import pytest
 from conftest import ROOT, make, make_clone, run, setting, train
 from support.figures import Figure, times
 
-from utils.encode_decode import HMAC_MAGIC, KEY_BYTES, MAGIC, TRAILER_BYTES, ModelFileError, init_model, pickle_model
+from utils.encode_decode import (
+    HMAC_MAGIC,
+    KEY_BYTES,
+    MAGIC,
+    TRAILER_BYTES,
+    ModelFileError,
+    init_model,
+    pickle_model,
+)
 
-CONTENTS: dict[str, Any] = {"modelName": "m", "model": b"onnx" * 50, "scaler": {}, "schema": {}, "golden": {}}
+CONTENTS: dict[str, Any] = {
+    "modelName": "m",
+    "model": b"onnx" * 50,
+    "scaler": {},
+    "schema": {},
+    "golden": {},
+}
 OLD, NEW, OTHER = (letter * KEY_BYTES for letter in "onx")
 MODEL = "logisticRegression"
 NAME = setting(MODEL, "MODEL_NAME")
@@ -97,7 +111,9 @@ def refused_at_all(directory: Path) -> bool:
     return False
 
 
-def test_a_flipped_bit_of_a_signed_file_is_refused(tmp_path: Path, use: Use, figure: Figure) -> None:
+def test_a_flipped_bit_of_a_signed_file_is_refused(
+    tmp_path: Path, use: Use, figure: Figure
+) -> None:
     use(OLD)
     path = pickle_model(CONTENTS, tmp_path)
     content = path.read_bytes()
@@ -124,7 +140,9 @@ def test_keys_are_rotated_without_a_gap(tmp_path: Path, use: Use) -> None:
     assert refused(tmp_path)
 
 
-def test_unsigned_files_stay_readable_and_signed_ones_without_a_key(tmp_path: Path, use: Use) -> None:
+def test_unsigned_files_stay_readable_and_signed_ones_without_a_key(
+    tmp_path: Path, use: Use
+) -> None:
     use()
     pickle_model(CONTENTS, tmp_path)
     digest = init_model("m", tmp_path)["digest"]
@@ -154,7 +172,9 @@ EXPECTED = (
         ("k" * 32 + "\nshort\n", [32, 5]),
     ],
 )
-def test_a_short_key_is_refused_and_not_shown(tmp_path: Path, use: Use, content: str, lengths: list[int]) -> None:
+def test_a_short_key_is_refused_and_not_shown(
+    tmp_path: Path, use: Use, content: str, lengths: list[int]
+) -> None:
     use(OLD)
     (tmp_path / "keys").write_text(content)
     with pytest.raises(ModelFileError) as caught:
@@ -163,8 +183,12 @@ def test_a_short_key_is_refused_and_not_shown(tmp_path: Path, use: Use, content:
     assert os.listdir(tmp_path) == ["keys"]
 
 
-@pytest.mark.parametrize("make_it", [lambda path: None, Path.mkdir, os.mkfifo], ids=["nothing", "a folder", "a pipe"])
-def test_what_is_no_key_file_is_refused(tmp_path: Path, make_it: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "make_it", [lambda path: None, Path.mkdir, os.mkfifo], ids=["nothing", "a folder", "a pipe"]
+)
+def test_what_is_no_key_file_is_refused(
+    tmp_path: Path, make_it: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_it(tmp_path / "keys")
     monkeypatch.chdir(tmp_path)
     for name in (str(tmp_path / "keys"), "keys"):
@@ -180,7 +204,9 @@ def init_model_of(directory: Path) -> None:
     init_model("m", directory)
 
 
-def test_a_relative_path_is_refused(tmp_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_path_is_refused(
+    tmp_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It would name another file in every folder: make's, the model's, the image's."""
     use(OLD)
     monkeypatch.chdir(tmp_path)
@@ -197,7 +223,9 @@ def test_a_link_to_a_key_is_followed_as_clusters_mount_secrets_so(tmp_path: Path
     assert not refused(tmp_path)
 
 
-def test_training_ends_with_78_before_its_work_if_the_key_is_bad(tmp_path: Path, monkeypatch: Any) -> None:
+def test_training_ends_with_78_before_its_work_if_the_key_is_bad(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.setenv("MODEL_HMAC_KEY_FILE", str(tmp_path / "none"))
@@ -235,9 +263,12 @@ def test_make_train_signs_and_make_predict_once_verifies(signed: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "/none: expected the full path of a file"), ("short\n", "found keys of [5] bytes")]
+    ("content", "said"),
+    [(None, "/none: expected the full path of a file"), ("short\n", "found keys of [5] bytes")],
 )
-def test_make_predict_ends_with_78_for_a_bad_key(signed: Path, content: str | None, said: str) -> None:
+def test_make_predict_ends_with_78_for_a_bad_key(
+    signed: Path, content: str | None, said: str
+) -> None:
     """make tells that there is no such file, the server that what is in it is no key."""
     name = "none" if content is None else "short"
     if content is not None:

@@ -20,12 +20,17 @@ from traffic import closed_loop, p99, request
 MODEL = MODEL_DIRS[0]
 MANY = 200
 LIMIT = times(10, 3)  # HEADER_SECONDS and BODY_SECONDS
-HEADER = f"POST {PATHS[MODEL]} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n".encode()
+HEADER = (
+    f"POST {PATHS[MODEL]} HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n".encode()
+)
 # What each form sends at once, and what it sends then, byte after byte.
 FORMS = {
     "header": (HEADER + b"X-Slow: ", b"x"),
     "body": (HEADER + b"Content-Length: 10000\r\n\r\n", b" "),
-    "body that nobody reads": (b"POST /health HTTP/1.1\r\nHost: here\r\nContent-Length: 10000\r\n\r\n", b" "),
+    "body that nobody reads": (
+        b"POST /health HTTP/1.1\r\nHost: here\r\nContent-Length: 10000\r\n\r\n",
+        b" ",
+    ),
     "nothing": (b"", b""),
     "next header": (b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n" + HEADER, b"x"),
 }
@@ -47,7 +52,11 @@ class Slow:
     def __init__(self, port: int, *forms: str, many: int = MANY):
         self.started = time.monotonic()
         self.cut: dict[socket.socket, float] = {}
-        self.open = {socket.create_connection(("127.0.0.1", port)): FORMS[form] for form in forms for _ in range(many)}
+        self.open = {
+            socket.create_connection(("127.0.0.1", port)): FORMS[form]
+            for form in forms
+            for _ in range(many)
+        }
         for connection, (first, _) in self.open.items():
             connection.sendall(first)
         self._ended = threading.Event()
@@ -84,7 +93,9 @@ class Slow:
             connection.close()
 
 
-def test_slow_clients_are_cut_in_time_and_others_do_not_notice(trained: Path, figure: Figure) -> None:
+def test_slow_clients_are_cut_in_time_and_others_do_not_notice(
+    trained: Path, figure: Figure
+) -> None:
     limits = {"HEADER_SECONDS": str(LIMIT), "BODY_SECONDS": str(LIMIT)}
     sent, seconds = request("POST", PATHS[MODEL], instances(MODEL)), LIMIT * 0.8
     with Daemon(trained, ROUTES[MODEL], **limits) as daemon:
@@ -113,7 +124,9 @@ def test_every_kind_of_slow_client_is_cut_in_time(trained: Path) -> None:
     with Daemon(trained, ROUTES[MODEL], HEADER_SECONDS="1", BODY_SECONDS="1") as daemon:
         with Slow(daemon.ready().port, *FORMS, many=3) as slow:
             until(lambda: len(slow.cut) == 3 * len(FORMS), 10)
-        assert min(slow.cut.values()) > 0.9 and max(slow.cut.values()) < 3  # a second until the next byte
+        assert (
+            min(slow.cut.values()) > 0.9 and max(slow.cut.values()) < 3
+        )  # a second until the next byte
     with Daemon(trained, ROUTES[MODEL], HEADER_SECONDS="60", BODY_SECONDS="60") as daemon:
         with Slow(daemon.ready().port, *FORMS, many=3) as slow:
             time.sleep(2)
@@ -121,7 +134,9 @@ def test_every_kind_of_slow_client_is_cut_in_time(trained: Path) -> None:
 
 
 def test_an_idle_kept_connection_and_a_long_answer_are_not_cut(tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text("import time\n\ndef sleep(msg):\n    time.sleep(msg.payload)\n    return {}\n")
+    (tmp_path / "app.py").write_text(
+        "import time\n\ndef sleep(msg):\n    time.sleep(msg.payload)\n    return {}\n"
+    )
     with Daemon(tmp_path, "sleep:app:sleep", HEADER_SECONDS="1") as daemon:
         connection = daemon.ready().connect()
         for seconds in (0, 1.5):
@@ -137,9 +152,19 @@ def test_an_idle_kept_connection_and_a_long_answer_are_not_cut(tmp_path: Path) -
 def naive_server(trained: Path) -> Iterator[int]:
     """The same model behind Flask, under gunicorn with one sync worker; its port."""
     _, module, function = ROUTES[MODEL].split(":")
-    (trained / "naive.py").write_text(NAIVE.format(path=PATHS[MODEL], target=f"{module}:{function}"))
+    (trained / "naive.py").write_text(
+        NAIVE.format(path=PATHS[MODEL], target=f"{module}:{function}")
+    )
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "naive:app", "--bind", f"127.0.0.1:{port}", "--no-control-socket"]
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "naive:app",
+        "--bind",
+        f"127.0.0.1:{port}",
+        "--no-control-socket",
+    ]
     env = {**os.environ, "PYTHONPATH": f"{os.getcwd()}:{os.getcwd()}/builders"}
     process = subprocess.Popen(command, cwd=trained, env=env, stderr=subprocess.DEVNULL)
     try:

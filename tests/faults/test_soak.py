@@ -64,7 +64,9 @@ class Soak:
 
     def unexplained(self) -> list[Outcome]:
         """The requests that were lost, but not with a killed worker."""
-        return [o for o in self.load.outcomes if o.status != 200 and o.worker not in (*self.killed, 0)]
+        return [
+            o for o in self.load.outcomes if o.status != 200 and o.worker not in (*self.killed, 0)
+        ]
 
     def growth(self) -> Sample:
         """What the last fifth has more than the first fifth after warming up (medians)."""
@@ -74,7 +76,9 @@ class Soak:
 
     def p99(self) -> list[float]:
         """The milliseconds below which 99 % of the answers stay, in the first and the second half."""
-        halves = np.array_split([1000 * (o.ended - o.sent) for o in self.load.outcomes if o.status == 200], 2)
+        halves = np.array_split(
+            [1000 * (o.ended - o.sent) for o in self.load.outcomes if o.status == 200], 2
+        )
         return [float(np.percentile(half, 99)) for half in halves]
 
 
@@ -87,7 +91,11 @@ def directory(tmp_path: Path) -> Path:
 def leaking(directory: Path, files: list[bytes], route: str) -> Sample:
     """The control: what grows behind a function that leaks."""
     with Application(directory, "m0", route, WORKERS="2") as daemon:
-        return Soak(daemon, f"/{route}", b'{"payload": 1}').run(LEAK_SECONDS, directory, files).growth()
+        return (
+            Soak(daemon, f"/{route}", b'{"payload": 1}')
+            .run(LEAK_SECONDS, directory, files)
+            .growth()
+        )
 
 
 def test_nothing_grows_while_models_are_swapped_and_workers_killed(
@@ -98,10 +106,19 @@ def test_nothing_grows_while_models_are_swapped_and_workers_killed(
         soak = Soak(daemon, "/m0", INSTANCES).run(SECONDS, directory, files)
         assert soak.oldest in daemon.workers() and daemon.status() == 200
     grown, (early, late) = soak.growth(), soak.p99()
-    memory_leak, descriptor_leak = (leaking(directory, files, f"leak_{what}") for what in ("memory", "descriptor"))
+    memory_leak, descriptor_leak = (
+        leaking(directory, files, f"leak_{what}") for what in ("memory", "descriptor")
+    )
     what = f"soak, {SECONDS / 60:g} min, {len(soak.killed)} workers killed"
-    figure(f"{what}: errors", f"{len(soak.unexplained())} unexplained in {len(soak.load.outcomes):,} requests")
-    figure(f"{what}: memory", f"{grown.megabytes:+.2f} MB", f"a leaking function: {memory_leak.megabytes:+.0f} MB")
+    figure(
+        f"{what}: errors",
+        f"{len(soak.unexplained())} unexplained in {len(soak.load.outcomes):,} requests",
+    )
+    figure(
+        f"{what}: memory",
+        f"{grown.megabytes:+.2f} MB",
+        f"a leaking function: {memory_leak.megabytes:+.0f} MB",
+    )
     figure(
         f"{what}: descriptors, threads",
         f"{grown.descriptors:+.0f}, {grown.threads:+.0f}",
@@ -109,5 +126,9 @@ def test_nothing_grows_while_models_are_swapped_and_workers_killed(
     )
     figure(f"{what}: p99, first and second half", f"{early:.1f} ms, {late:.1f} ms")
     assert soak.unexplained() == [] and soak.load.count(200) > 10 * SECONDS
-    assert (grown.megabytes < MORE_MB, abs(grown.descriptors) < 10, grown.threads <= 1) == (True, True, True)
+    assert (grown.megabytes < MORE_MB, abs(grown.descriptors) < 10, grown.threads <= 1) == (
+        True,
+        True,
+        True,
+    )
     assert memory_leak.megabytes > MORE_MB and descriptor_leak.descriptors > 50

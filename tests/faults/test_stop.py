@@ -38,7 +38,9 @@ def stopped(daemon: Daemon, honour: bool) -> Counter[str]:
 
 
 def ours(directory: Path, honour: bool) -> Counter[str]:
-    return stopped(Application(directory, "m0", DRAIN_SECONDS=str(DRAIN_SECONDS), WORKERS="2"), honour)
+    return stopped(
+        Application(directory, "m0", DRAIN_SECONDS=str(DRAIN_SECONDS), WORKERS="2"), honour
+    )
 
 
 def stock(directory: Path, honour: bool) -> Counter[str]:
@@ -46,7 +48,9 @@ def stock(directory: Path, honour: bool) -> Counter[str]:
 
 
 @pytest.mark.parametrize("honour", [True, False], ids=["heed", "ignore"])
-def test_clients_lose_nothing_when_the_server_stops(directory: Path, figure: Figure, honour: bool) -> None:
+def test_clients_lose_nothing_when_the_server_stops(
+    directory: Path, figure: Figure, honour: bool
+) -> None:
     seen = sum((ours(directory, honour) for _ in range(RUNS)), Counter())
     control = sum((stock(directory, honour) for _ in range(STOCK_RUNS)), Counter())
     clients = "heed /ready" if honour else "ignore /ready"

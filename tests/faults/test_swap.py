@@ -11,7 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 from app import MODELS
-from clients import INSTANCES, Application, Load, Naive, Outcome, complete, digest, memory, put, variants
+from clients import (
+    INSTANCES,
+    Application,
+    Load,
+    Naive,
+    Outcome,
+    complete,
+    digest,
+    memory,
+    put,
+    variants,
+)
 from conftest import ROOT
 from naive import FILE, train
 from support.daemon import Daemon, until
@@ -29,7 +40,10 @@ def lying(directory: Path, name: str) -> bytes:
     """A sound file whose golden rows aren't answered as it says."""
     contents = init_model(name, directory / "models")
     contents.pop("digest")
-    wrong = {**contents["golden"], "scores": [scores[::-1] for scores in contents["golden"]["scores"]]}
+    wrong = {
+        **contents["golden"],
+        "scores": [scores[::-1] for scores in contents["golden"]["scores"]],
+    }
     return pickle_model({**contents, "golden": wrong}, directory / "models").read_bytes()
 
 
@@ -90,12 +104,18 @@ class Swaps:
         until(lambda: all(self.shown.get(key) == value for key, value in expected.items()), 20)
         self.seconds.append(time.monotonic() - started)
         until(lambda: daemon.said.count("predict: /m") == (number + 1) * MODELS, 20)
-        until(lambda: problems(daemon) == set(bad), 5)  # a problem is logged a moment before it is kept
+        until(
+            lambda: problems(daemon) == set(bad), 5
+        )  # a problem is logged a moment before it is kept
 
 
 def problems(daemon: Daemon) -> set[str]:
     """The routes whose model file is refused, by /metrics."""
-    return {key[1][1:] for key, value in daemon.samples().items() if key[0] == "predict_model_problem" and value}
+    return {
+        key[1][1:]
+        for key, value in daemon.samples().items()
+        if key[0] == "predict_model_problem" and value
+    }
 
 
 @pytest.fixture
@@ -106,7 +126,14 @@ def swaps(tmp_path: Path, trained: Path) -> Swaps:
 def test_swapped_model_files(swaps: Swaps, figure: Figure) -> None:
     grown: list[list[float]] = []
     with Application(swaps.directory, *NAMES, WORKERS="2") as daemon:
-        load = Load(complete(daemon).port, [f"/{name}" for name in NAMES], INSTANCES, clients=8, pause=0.005, turns=7)
+        load = Load(
+            complete(daemon).port,
+            [f"/{name}" for name in NAMES],
+            INSTANCES,
+            clients=8,
+            pause=0.005,
+            turns=7,
+        )
         load.keep = swaps.keep
         with load:
             for number in range(ROUNDS):

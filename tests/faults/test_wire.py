@@ -75,8 +75,12 @@ def wrong(case: Case, seen: Seen) -> str:
 def tried_on(daemon: Daemon, case: Case) -> tuple[str, str]:
     """What came of a case, and what is wrong with that."""
     seen = sent(daemon, case)
-    kind = "refused or answered" if seen.statuses else "closed" if seen.closed else "waited for more"
-    return kind, wrong(case, seen) or ("" if daemon.status("/health") == 200 else "the server is gone")
+    kind = (
+        "refused or answered" if seen.statuses else "closed" if seen.closed else "waited for more"
+    )
+    return kind, wrong(case, seen) or (
+        "" if daemon.status("/health") == 200 else "the server is gone"
+    )
 
 
 def test_no_bytes_harm_the_server(daemon: Daemon, figure: Figure) -> None:
@@ -103,4 +107,6 @@ def flasks_own() -> str:
         problems = Counter(wrong(case, sent(server, case)) for case in CASES[:: times(1, 6)])
     failed = problems.total() - problems[""]
     assert failed > 0
-    return f"Flask's own server: {failed} of {problems.total()} fail, hang or are answered with HTML"
+    return (
+        f"Flask's own server: {failed} of {problems.total()} fail, hang or are answered with HTML"
+    )

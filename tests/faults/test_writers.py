@@ -105,7 +105,11 @@ def base() -> Iterator[Path]:
         directory.chmod(0o755)
         for folder in ("models", "data"):
             (directory / folder).mkdir()
-        lines = (ROOT / "data" / "adult_income-prepped.csv").read_text().splitlines(keepends=True)[:3001]
+        lines = (
+            (ROOT / "data" / "adult_income-prepped.csv")
+            .read_text()
+            .splitlines(keepends=True)[:3001]
+        )
         (directory / "data" / "t.csv").write_text("".join(lines))
         assert trained(directory, "pass").returncode == 0
         yield directory
@@ -140,14 +144,18 @@ def trained(project: Path, limits: str, code: str = LIMITED) -> subprocess.Compl
 
 def killed(project: Path, tries: int, moment: str, way: str) -> dict[str, int]:
     """What is left of so many killed trainers; their last run must leave one file."""
-    done = run(sys.executable, "-c", KILLED, tries, moment, way, cwd=project, env=variables(), seconds=7200)
+    done = run(
+        sys.executable, "-c", KILLED, tries, moment, way, cwd=project, env=variables(), seconds=7200
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
     assert found.pop("files") == ["m.pkl"]
     return found
 
 
-@pytest.mark.parametrize(("moment", "full", "quick"), [("at any moment", 200, 2), ("once it writes", 200, 3)])
+@pytest.mark.parametrize(
+    ("moment", "full", "quick"), [("at any moment", 200, 2), ("once it writes", 200, 3)]
+)
 def test_a_killed_trainer_leaves_the_old_file_or_a_whole_new_one(
     project: Path, figure: Figure, moment: str, full: int, quick: int
 ) -> None:
@@ -168,7 +176,10 @@ def test_two_trainers_of_one_name_leave_one_whole_file(project: Path, figure: Fi
     pairs = times(20, 1)
     for _ in range(pairs):
         command = [sys.executable, "-c", LIMITED, "pass"]
-        both = [subprocess.Popen(command, cwd=project, env={**os.environ, **variables()}) for _ in range(2)]
+        both = [
+            subprocess.Popen(command, cwd=project, env={**os.environ, **variables()})
+            for _ in range(2)
+        ]
         assert [trainer.wait(120) for trainer in both] == [0, 0]
         assert init_model("m", project / "models")["modelName"] == "m"
         assert os.listdir(project / "models") == ["m.pkl"]
@@ -195,11 +206,18 @@ def test_a_full_disk_is_named_and_the_old_file_stays(small: Path, figure: Figure
     done = trained(small, "pass")
     full = "train: [Errno 28] No space left on device: 'models/m.pkl'; make room, or mount another folder there\n"
     assert (done.returncode, done.stderr) == (74, full)
-    assert os.listdir(small / "models") == ["m.pkl"] and (small / "models" / "m.pkl").read_bytes() == before
+    assert (
+        os.listdir(small / "models") == ["m.pkl"]
+        and (small / "models" / "m.pkl").read_bytes() == before
+    )
     assert trained(small, "pass", IN_PLACE).returncode == 1
     size = (small / "models" / "m.pkl").stat().st_size
     assert 0 < size < 1_000_000
-    figure("a full disk", "exit 74, old file whole, no leftover", f"in place: {size:,} of 1,000,000 bytes")
+    figure(
+        "a full disk",
+        "exit 74, old file whole, no leftover",
+        f"in place: {size:,} of 1,000,000 bytes",
+    )
 
 
 def test_a_read_only_file_system_is_named(small: Path, figure: Figure) -> None:
@@ -214,7 +232,10 @@ def test_a_read_only_file_system_is_named(small: Path, figure: Figure) -> None:
 def test_a_file_that_may_not_grow_is_named_and_the_old_one_stays(project: Path, room: int) -> None:
     before = (project / "models" / "m.pkl").read_bytes()
     done = trained(project, ROOM.format(room))
-    assert (done.returncode, done.stderr.startswith("train: [Errno 27] File too large: ")) == (74, True), done.stderr
+    assert (done.returncode, done.stderr.startswith("train: [Errno 27] File too large: ")) == (
+        74,
+        True,
+    ), done.stderr
     assert os.listdir(project / "models") == ["m.pkl"]
     assert (project / "models" / "m.pkl").read_bytes() == before
     trained(project, f"import resource; {ROOM.format(room)}", IN_PLACE)
@@ -223,15 +244,17 @@ def test_a_file_that_may_not_grow_is_named_and_the_old_one_stays(project: Path, 
 
 @needs_root
 @pytest.mark.parametrize(
-    ("mode", "path"), [(0o755, "models"), (0o1777, "models/m.pkl")], ids=["another's folder", "another's file, sticky"]
+    ("mode", "path"),
+    [(0o755, "models"), (0o1777, "models/m.pkl")],
+    ids=["another's folder", "another's file, sticky"],
 )
-def test_what_another_owns_is_named_and_stays(project: Path, figure: Figure, mode: int, path: str) -> None:
+def test_what_another_owns_is_named_and_stays(
+    project: Path, figure: Figure, mode: int, path: str
+) -> None:
     (project / "models").chmod(mode)
     before = (project / "models" / "m.pkl").read_bytes()
     done = trained(project, STRANGER)
-    expected = (
-        rf"train: {path}: (Permission denied|Operation not permitted) for user 12345:12345; give the folder to .*\n"
-    )
+    expected = rf"train: {path}: (Permission denied|Operation not permitted) for user 12345:12345; give the folder to .*\n"
     assert done.returncode == 77 and re.fullmatch(expected, done.stderr), done.stderr
     assert os.listdir(project / "models") == ["m.pkl"]
     assert (project / "models" / "m.pkl").read_bytes() == before

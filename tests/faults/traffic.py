@@ -25,7 +25,9 @@ def request(method: str, path: str, body: bytes = b"") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: here\r\n{kind}\r\n".encode() + body
 
 
-async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes) -> Reply:
+async def exchange(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: bytes
+) -> Reply:
     """Sends one request on a connection and reads its answer."""
     started = time.perf_counter()
     writer.write(sent)
@@ -55,7 +57,11 @@ async def _closed(port: int, sent: bytes, clients: int, seconds: float) -> list[
         writer.close()
         return replies
 
-    return [reply for replies in await asyncio.gather(*(client() for _ in range(clients))) for reply in replies]
+    return [
+        reply
+        for replies in await asyncio.gather(*(client() for _ in range(clients)))
+        for reply in replies
+    ]
 
 
 async def _open(port: int, sent: bytes, rate: float, seconds: float) -> list[Reply]:
@@ -90,4 +96,6 @@ def open_loop(port: int, sent: bytes, rate: float, seconds: float) -> list[Reply
 
 def p99(replies: list[Reply]) -> float:
     """The 99th percentile of the seconds of those that were answered 200."""
-    return statistics.quantiles([reply.seconds for reply in replies if reply.status == 200], n=100)[98]
+    return statistics.quantiles([reply.seconds for reply in replies if reply.status == 200], n=100)[
+        98
+    ]

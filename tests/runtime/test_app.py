@@ -44,7 +44,9 @@ def daemon(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (directory / "app.py").write_text(APPLICATION)
     (directory / "models").symlink_to(trained / "models")
     routes = ",".join([*ROUTES.values(), *(f"{name}:app:{name}" for name in OWN)])
-    with Daemon(directory, routes, BODY_SECONDS="1", MAX_BODY_BYTES=str(LIMIT), MAX_ROWS="14000") as running:
+    with Daemon(
+        directory, routes, BODY_SECONDS="1", MAX_BODY_BYTES=str(LIMIT), MAX_ROWS="14000"
+    ) as running:
         yield running.ready()
 
 
@@ -59,7 +61,9 @@ def response(connection: Any) -> Answer:
     """The one answer on a raw connection, after which the server must have closed it."""
     parsed = http.client.HTTPResponse(connection)
     parsed.begin()
-    answer = Answer(parsed.status, {key.lower(): value for key, value in parsed.getheaders()}, parsed.read())
+    answer = Answer(
+        parsed.status, {key.lower(): value for key, value in parsed.getheaders()}, parsed.read()
+    )
     assert answer.headers["connection"] == "close"
     assert connection.recv(1) == b""
     connection.close()
@@ -81,10 +85,18 @@ def test_rows_by_list_by_object_and_by_batch_are_answered_alike(daemon: Daemon, 
     for row, prediction, scores in zip(
         json.loads(instances(model))["payload"]["instances"], whole["predictions"], whole["scores"]
     ):
-        names = list(next(r for r in json.loads(instances(model))["payload"]["instances"] if isinstance(r, dict)))
+        names = list(
+            next(
+                r
+                for r in json.loads(instances(model))["payload"]["instances"]
+                if isinstance(r, dict)
+            )
+        )
         other = list(row.values()) if isinstance(row, dict) else dict(zip(names, row))
         for form in (row, other):
-            alone = daemon.ask("POST", PATHS[model], json.dumps({"payload": {"instances": [form]}}).encode())
+            alone = daemon.ask(
+                "POST", PATHS[model], json.dumps({"payload": {"instances": [form]}}).encode()
+            )
             assert alone.json["payload"]["predictions"] == [prediction]
             assert alone.json["payload"]["scores"][0] == pytest.approx(scores, abs=1e-6)
 
@@ -109,7 +121,13 @@ def test_a_wrong_value_is_a_422_that_names_row_and_column(daemon: Daemon) -> Non
         ("/echo", b"{", JSON, 400, "malformed_json"),
         ("/echo", b"", JSON, 400, "malformed_json"),
         ("/echo", b"{}", JSON, 422, "invalid_body"),
-        ("/echo", GOOD, {"Content-Type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+        (
+            "/echo",
+            GOOD,
+            {"Content-Type": "application/x-www-form-urlencoded"},
+            415,
+            "unsupported_media_type",
+        ),
         ("/fail", GOOD, JSON, 500, "internal_error"),
         ("/end", GOOD, JSON, 500, "internal_error"),
         ("/none", GOOD, JSON, 404, "not_found"),
@@ -182,7 +200,10 @@ def test_the_root_lists_every_route_as_text(daemon: Daemon) -> None:
     answer = daemon.ask("GET", "/")
     lines = [f"POST {PATHS[model]}  {setting(model, 'MODEL_NAME')}  ready" for model in ROUTES]
     assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert answer.body.decode().splitlines() == [*lines, *(f"POST /{name}    ready" for name in OWN)]
+    assert answer.body.decode().splitlines() == [
+        *lines,
+        *(f"POST /{name}    ready" for name in OWN),
+    ]
 
 
 def post(path: str, *headers: str, body: bytes = b"") -> bytes:
@@ -204,7 +225,9 @@ def test_a_body_declared_too_large_is_refused_before_it_is_sent(daemon: Daemon) 
 
 def test_a_body_that_grows_too_large_is_refused(daemon: Daemon) -> None:
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    connection = daemon.raw(post("/echo", "Transfer-Encoding: chunked", body=chunk * (LIMIT // 0x10000)))
+    connection = daemon.raw(
+        post("/echo", "Transfer-Encoding: chunked", body=chunk * (LIMIT // 0x10000))
+    )
     connection.sendall(b"1\r\n \r\n")
     answer = response(connection)
     assert (answer.status, error(answer)) == (413, TOO_LARGE)
@@ -223,7 +246,9 @@ def test_a_body_of_the_largest_size_is_read(daemon: Daemon) -> None:
 def test_a_batch_of_too_many_rows_is_refused_with_both_numbers(daemon: Daemon) -> None:
     for path in ("/echo", PATHS[MODEL_DIRS[0]]):
         for rows, status in ((14_000, {"/echo": 200}.get(path, 422)), (14_001, 413)):
-            answer = daemon.ask("POST", path, json.dumps({"payload": {"instances": [[]] * rows}}).encode())
+            answer = daemon.ask(
+                "POST", path, json.dumps({"payload": {"instances": [[]] * rows}}).encode()
+            )
             assert answer.status == status
         message = "found 14,001 rows, expected at most 14,000: send fewer at once"
         assert error(answer) == {"code": "too_many_rows", "message": message, "path": "instances"}
@@ -282,7 +307,11 @@ def test_a_client_that_leaves_early_harms_nobody(daemon: Daemon) -> None:
 
 
 def test_what_is_not_http_gets_no_html_and_no_traceback(daemon: Daemon) -> None:
-    for request in (b"garbage\r\n\r\n", post("/echo", "Content-Length: abc"), post("/echo", "Content-Length: -1")):
+    for request in (
+        b"garbage\r\n\r\n",
+        post("/echo", "Content-Length: abc"),
+        post("/echo", "Content-Length: -1"),
+    ):
         answer = response(daemon.raw(request))
         assert answer.status == 400 and b"<" not in answer.body
     assert "Invalid HTTP request received" in daemon.said
@@ -301,25 +330,35 @@ def test_a_kept_connection_answers_without_a_stall(daemon: Daemon) -> None:
         seconds.append(time.perf_counter() - started)
     assert connection.sock is first
     connection.close()
-    assert statistics.median(seconds) < 0.03  # Nagle's algorithm against a delayed acknowledgement costs 0.04
+    assert (
+        statistics.median(seconds) < 0.03
+    )  # Nagle's algorithm against a delayed acknowledgement costs 0.04
 
 
 def test_a_refused_request_leaves_the_connection_usable(daemon: Daemon) -> None:
     connection = daemon.connect()
     connection.connect()
     first = connection.sock
-    for path, body, status in (("/echo", b"{", 400), ("/none", GOOD, 404), ("/fail", GOOD, 500), ("/echo", GOOD, 200)):
+    for path, body, status in (
+        ("/echo", b"{", 400),
+        ("/none", GOOD, 404),
+        ("/fail", GOOD, 500),
+        ("/echo", GOOD, 200),
+    ):
         connection.request("POST", path, body, JSON)
         assert received(connection).status == status
     assert connection.sock is first
     connection.close()
 
 
-def answered_meanwhile(daemon: Daemon, path: str, body: bytes, times: int) -> tuple[list[float], list[int]]:
+def answered_meanwhile(
+    daemon: Daemon, path: str, body: bytes, times: int
+) -> tuple[list[float], list[int]]:
     """Seconds that /health takes while `times` requests are under way, and the statuses of these."""
     statuses: list[int] = []
     threads = [
-        threading.Thread(target=lambda: statuses.append(daemon.ask("POST", path, body).status)) for _ in range(times)
+        threading.Thread(target=lambda: statuses.append(daemon.ask("POST", path, body).status))
+        for _ in range(times)
     ]
     for thread in threads:
         thread.start()
@@ -354,38 +393,77 @@ def test_metrics_count_each_answer_once(daemon: Daemon) -> None:
     row = json.loads(instances(MODEL_DIRS[0]))["payload"]["instances"][:1]
     before = daemon.samples()
     for count in (1, 1, 1, 20, 200):
-        assert daemon.ask("POST", path, json.dumps({"payload": {"instances": row * count}}).encode()).status == 200
+        assert (
+            daemon.ask(
+                "POST", path, json.dumps({"payload": {"instances": row * count}}).encode()
+            ).status
+            == 200
+        )
     for _ in range(2):
         daemon.ask("POST", path, b"{")
     daemon.ask("GET", path)
     daemon.ask("GET", "/none")
     after = daemon.samples()
-    changed = {key: value - before.get(key, 0) for key, value in after.items() if value != before.get(key, 0)}
-    requests = {key[2]: value for key, value in changed.items() if key[0] == "predict_requests_total"}
+    changed = {
+        key: value - before.get(key, 0)
+        for key, value in after.items()
+        if value != before.get(key, 0)
+    }
+    requests = {
+        key[2]: value for key, value in changed.items() if key[0] == "predict_requests_total"
+    }
     assert requests == {"200": 5, "400": 2, "405": 1}
     assert {key[1] for key in changed} == {path}
-    assert (changed["predict_batch_size_count", path], changed["predict_batch_size_sum", path]) == (5, 223)
-    buckets = {key[2]: value for key, value in changed.items() if key[0] == "predict_batch_size_bucket"}
-    assert buckets == {"1.0": 3, "10.0": 3, "100.0": 4, "1000.0": 5, "10000.0": 5, "100000.0": 5, "+Inf": 5}
+    assert (changed["predict_batch_size_count", path], changed["predict_batch_size_sum", path]) == (
+        5,
+        223,
+    )
+    buckets = {
+        key[2]: value for key, value in changed.items() if key[0] == "predict_batch_size_bucket"
+    }
+    assert buckets == {
+        "1.0": 3,
+        "10.0": 3,
+        "100.0": 4,
+        "1000.0": 5,
+        "10000.0": 5,
+        "100000.0": 5,
+        "+Inf": 5,
+    }
     assert (
-        changed["predict_latency_seconds_count", path] == changed["predict_latency_seconds_bucket", path, "+Inf"] == 5
+        changed["predict_latency_seconds_count", path]
+        == changed["predict_latency_seconds_bucket", path, "+Inf"]
+        == 5
     )
     assert 0 < changed["predict_latency_seconds_sum", path] < 5
 
 
 def test_a_flat_row_counts_as_a_batch_of_one(daemon: Daemon) -> None:
     path = PATHS[MODEL_DIRS[0]]
-    row = next(row for row in json.loads(instances(MODEL_DIRS[0]))["payload"]["instances"] if isinstance(row, list))
+    row = next(
+        row
+        for row in json.loads(instances(MODEL_DIRS[0]))["payload"]["instances"]
+        if isinstance(row, list)
+    )
     before = daemon.samples().get(("predict_batch_size_sum", path), 0)
-    assert daemon.ask("POST", path, json.dumps({"payload": {"instances": row}}).encode()).status == 200
+    assert (
+        daemon.ask("POST", path, json.dumps({"payload": {"instances": row}}).encode()).status == 200
+    )
     assert daemon.samples()["predict_batch_size_sum", path] - before == 1
 
 
 def test_metrics_show_the_model_behind_each_route(daemon: Daemon) -> None:
-    shown = {key[1:]: value for key, value in daemon.samples().items() if key[0] == "predict_model_info"}
+    shown = {
+        key[1:]: value for key, value in daemon.samples().items() if key[0] == "predict_model_info"
+    }
     routes = daemon.ask("GET", "/ready").json["routes"]
-    assert shown == {(path, info["model"], info["digest"]): 1 for path, info in routes.items() if info}
-    assert daemon.ask("GET", "/metrics").headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert shown == {
+        (path, info["model"], info["digest"]): 1 for path, info in routes.items() if info
+    }
+    assert (
+        daemon.ask("GET", "/metrics").headers["content-type"]
+        == "text/plain; version=0.0.4; charset=utf-8"
+    )
 
 
 class Swapped:

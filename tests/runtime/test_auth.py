@@ -32,7 +32,9 @@ def open_daemon(trained: Path) -> Iterator[Daemon]:
         yield running.ready()
 
 
-@pytest.mark.parametrize("value", [f"Bearer {FIRST}", f"Bearer {SECOND}", f"bearer {FIRST}", f"BEARER  {SECOND}"])
+@pytest.mark.parametrize(
+    "value", [f"Bearer {FIRST}", f"Bearer {SECOND}", f"bearer {FIRST}", f"BEARER  {SECOND}"]
+)
 def test_who_sends_a_known_key_is_answered(daemon: Daemon, value: str) -> None:
     answer = daemon.ask("POST", PATH, instances(MODEL), {**JSON, "Authorization": value})
     assert answer.json["payload"]["predictions"] == json.loads(instances(MODEL))["expected"]
@@ -54,7 +56,9 @@ STRANGERS = [
 
 
 @pytest.mark.parametrize("value", STRANGERS)
-def test_who_sends_none_or_another_is_refused(daemon: Daemon, open_daemon: Daemon, value: str) -> None:
+def test_who_sends_none_or_another_is_refused(
+    daemon: Daemon, open_daemon: Daemon, value: str
+) -> None:
     sent = {**JSON, "Authorization": value} if value else JSON
     answer = daemon.ask("POST", PATH, instances(MODEL), sent)
     assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -77,7 +81,9 @@ def test_every_other_page_does(daemon: Daemon, open_daemon: Daemon, path: str) -
 
 def first_bytes(daemon: Daemon, seconds: float) -> bytes:
     """What comes back to a request without a key whose body is never sent, within `seconds`."""
-    with daemon.raw(f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n".encode()) as connection:
+    with daemon.raw(
+        f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n".encode()
+    ) as connection:
         connection.settimeout(seconds)
         try:
             return connection.recv(1000)
@@ -90,7 +96,9 @@ def test_a_strangers_body_is_not_waited_for(daemon: Daemon, open_daemon: Daemon)
     assert first_bytes(open_daemon, 0.5) == b""
 
 
-def test_a_refused_connection_is_usable_and_the_body_is_not_taken_for_a_request(daemon: Daemon) -> None:
+def test_a_refused_connection_is_usable_and_the_body_is_not_taken_for_a_request(
+    daemon: Daemon,
+) -> None:
     connection = daemon.connect()
     smuggled = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n" * 1000
     for headers, status in ((JSON, 401), ({**JSON, "Authorization": f"Bearer {FIRST}"}, 400)):
@@ -121,7 +129,9 @@ def test_refusals_are_counted_and_no_key_is_in_log_or_metrics(daemon: Daemon) ->
         (b"a-good-key\0-0123456789", ", line 1: found 22 other bytes"),
     ],
 )
-def test_a_bad_key_file_is_refused_at_start_without_showing_it(tmp_path: Path, content: bytes, found: str) -> None:
+def test_a_bad_key_file_is_refused_at_start_without_showing_it(
+    tmp_path: Path, content: bytes, found: str
+) -> None:
     file = tmp_path / "keys"
     file.write_bytes(content)
     done = start(tmp_path, "a:none:f", API_KEY_FILE=str(file))
@@ -131,11 +141,17 @@ def test_a_bad_key_file_is_refused_at_start_without_showing_it(tmp_path: Path, c
 
 def test_a_key_of_sixteen_characters_is_enough(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("0123456789abcdef")
-    assert "importing none failed" in start(tmp_path, "a:none:f", API_KEY_FILE=str(tmp_path / "keys")).stderr
+    assert (
+        "importing none failed"
+        in start(tmp_path, "a:none:f", API_KEY_FILE=str(tmp_path / "keys")).stderr
+    )
 
 
 def test_a_key_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
+    for path, reason in (
+        (tmp_path / "none", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
         done = start(tmp_path, API_KEY_FILE=str(path))
         assert (done.returncode, done.stdout) == (78, "")
         assert done.stderr == f"predict: API_KEY_FILE={path}: can't be read ({reason}); {FORM}\n"
@@ -148,12 +164,17 @@ def test_a_key_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     file.chmod(0)
     with Daemon(tmp_path, "a:none:f", HELD, API_KEY_FILE=str(file)) as refused:
         assert refused.ended() == 78
-        assert refused.said == f"predict: API_KEY_FILE={file}: can't be read (Permission denied); {FORM}\n"
+        assert (
+            refused.said
+            == f"predict: API_KEY_FILE={file}: can't be read (Permission denied); {FORM}\n"
+        )
 
 
 @pytest.mark.parametrize("path", ["keys", "./keys", "/nonexistent/keys"])
 def test_make_wants_the_key_files_full_path(path: str) -> None:
-    done = run("make", "-s", "-C", MODEL, "predict", f"API_KEY_FILE={path}", env={"ENGINE": "local"})
+    done = run(
+        "make", "-s", "-C", MODEL, "predict", f"API_KEY_FILE={path}", env={"ENGINE": "local"}
+    )
     text = f'run.sh: API_KEY_FILE={path}: expected the full path of a file, such as API_KEY_FILE="$HOME/keys"\n'
     assert done.returncode == 2 and done.stderr.startswith(text)
 

@@ -20,7 +20,11 @@ from utils.serving import ServedModel
 GOOD = b'{"payload": 1}'
 INTERNAL = (
     500,
-    {"code": "internal_error", "message": "the predict function failed; see the server's log", "path": None},
+    {
+        "code": "internal_error",
+        "message": "the predict function failed; see the server's log",
+        "path": None,
+    },
 )
 
 
@@ -38,7 +42,9 @@ def raising(error: BaseException) -> Endpoint:
     return Endpoint("a", function)
 
 
-def problem(endpoint: Endpoint, body: bytes = GOOD, content_type: str | None = None) -> tuple[int, dict[str, Any]]:
+def problem(
+    endpoint: Endpoint, body: bytes = GOOD, content_type: str | None = None
+) -> tuple[int, dict[str, Any]]:
     """Status and error of an answer."""
     response = endpoint.answer(body, content_type)
     answer = json.loads(response.body)
@@ -87,10 +93,15 @@ def test_an_empty_body_is_called_so() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b"1", b'"payload"', b'[{"payload": 1}]', b'{"Payload": 1}'])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"null", b"1", b'"payload"', b'[{"payload": 1}]', b'{"Payload": 1}']
+)
 def test_a_body_without_payload_is_a_422(body: bytes) -> None:
     message = 'expected {"payload": ...}, found no payload'
-    assert problem(answering({}), body) == (422, {"code": "invalid_body", "message": message, "path": "payload"})
+    assert problem(answering({}), body) == (
+        422,
+        {"code": "invalid_body", "message": message, "path": "payload"},
+    )
 
 
 JSON_TYPES = [
@@ -148,13 +159,18 @@ def hooked() -> Endpoint:
     return endpoint
 
 
-def test_a_model_that_is_not_there_is_a_503_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_is_not_there_is_a_503_with_the_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     endpoint = hooked()
     waiting = "the model is not loaded yet; try again"
     assert problem(endpoint) == (503, {"code": "not_ready", "message": waiting, "path": None})
     endpoint.refresh()
     endpoint.refresh()
-    assert problem(endpoint) == (503, {"code": "not_ready", "message": "models/a.pkl: no such file", "path": None})
+    assert problem(endpoint) == (
+        503,
+        {"code": "not_ready", "message": "models/a.pkl: no such file", "path": None},
+    )
     assert [record.getMessage() for record in caplog.records] == ["/a: models/a.pkl: no such file"]
     endpoint.hook.ready = True
     endpoint.refresh()
@@ -169,7 +185,10 @@ def test_a_wrong_content_type_is_told_before_a_model_that_is_not_ready() -> None
 @pytest.mark.parametrize(
     ("attributes", "expected"),
     [
-        ({"status": 422, "code": "c", "path": "p"}, (422, {"code": "c", "message": "m", "path": "p"})),
+        (
+            {"status": 422, "code": "c", "path": "p"},
+            (422, {"code": "c", "message": "m", "path": "p"}),
+        ),
         ({"status": 409}, (409, {"code": "error", "message": "m", "path": None})),
         (
             {"status": 503, "code": "model_unavailable"},
@@ -184,7 +203,9 @@ def test_a_wrong_content_type_is_told_before_a_model_that_is_not_ready() -> None
         ({}, INTERNAL),
     ],
 )
-def test_an_exception_with_a_status_is_the_answer(attributes: dict[str, Any], expected: tuple[int, Any]) -> None:
+def test_an_exception_with_a_status_is_the_answer(
+    attributes: dict[str, Any], expected: tuple[int, Any]
+) -> None:
     error = RuntimeError("m")
     vars(error).update(attributes)
     assert problem(raising(error)) == expected
@@ -279,7 +300,15 @@ def test_an_answer_is_wrapped_unless_it_has_a_payload(answer: dict[str, Any], bo
 
 def test_the_message_reads_as_an_object_and_as_a_dict() -> None:
     def function(msg: Message) -> dict[str, Any]:
-        return {"read": [msg.payload, msg["payload"], msg.get("payload"), msg["other"], msg.get("none", "default")]}
+        return {
+            "read": [
+                msg.payload,
+                msg["payload"],
+                msg.get("payload"),
+                msg["other"],
+                msg.get("none", "default"),
+            ]
+        }
 
     response = Endpoint("a", function).answer(b'{"payload": {"x": 1}, "other": 2}')
     assert response == (200, b'{"payload":{"read":[{"x":1},{"x":1},{"x":1},2,"default"]}}')
@@ -296,9 +325,21 @@ MODULE = "def predict(msg):\n    return {}\n\nnumber = 1\n"
     [
         (MODULE, "x:found:none", "route x: found has no function none"),
         (MODULE, "x:found:number", "route x: found has no function number"),
-        (MODULE, "x:lost:predict", "route x: importing lost failed: ModuleNotFoundError(\"No module named 'lost'\")"),
-        ("1 / 0\n", "x:found:predict", "route x: importing found failed: ZeroDivisionError('division by zero')"),
-        ("raise SystemExit(3)\n", "x:found:predict", "route x: importing found failed: SystemExit(3)"),
+        (
+            MODULE,
+            "x:lost:predict",
+            "route x: importing lost failed: ModuleNotFoundError(\"No module named 'lost'\")",
+        ),
+        (
+            "1 / 0\n",
+            "x:found:predict",
+            "route x: importing found failed: ZeroDivisionError('division by zero')",
+        ),
+        (
+            "raise SystemExit(3)\n",
+            "x:found:predict",
+            "route x: importing found failed: SystemExit(3)",
+        ),
     ],
 )
 def test_a_route_whose_function_cannot_be_had_is_named(
@@ -325,19 +366,38 @@ def model(request: pytest.FixtureRequest, trained: Path) -> Endpoint:
 def test_a_models_own_instances_are_answered_with_what_is_expected(model: Endpoint) -> None:
     body = (ROOT / model.path[1:] / "test" / "test_instances.json").read_bytes()
     status, answer = model.answer(body)
-    assert (status, json.loads(answer)["payload"]["predictions"]) == (200, json.loads(body)["expected"])
+    assert (status, json.loads(answer)["payload"]["predictions"]) == (
+        200,
+        json.loads(body)["expected"],
+    )
 
 
-CATEGORIES = ["workclass_Private", "education_HS-grad", "race_White", "gender_Male", "native-country_United-States"]
+CATEGORIES = [
+    "workclass_Private",
+    "education_HS-grad",
+    "race_White",
+    "gender_Male",
+    "native-country_United-States",
+]
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.sampled_from(CATEGORIES)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=20),
+    st.sampled_from(CATEGORIES),
 )
 ANY_JSON = st.recursive(
-    VALUES, lambda inner: st.lists(inner, max_size=16) | st.dictionaries(st.text(max_size=5), inner, max_size=16)
+    VALUES,
+    lambda inner: (
+        st.lists(inner, max_size=16) | st.dictionaries(st.text(max_size=5), inner, max_size=16)
+    ),
 )
 ROW = st.lists(VALUES, min_size=14, max_size=14)
 INSTANCES = st.lists(ROW | ANY_JSON, max_size=12) | ANY_JSON
-QUICK = settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(
+    max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 def no_server_error(model: Endpoint, body: bytes) -> None:
@@ -373,7 +433,9 @@ def test_no_json_makes_a_model_fail(model: Endpoint, instances: Any, wrapped: bo
 @pytest.fixture(scope="module")
 def rows(model: Endpoint) -> list[Any]:
     """The model's test instances."""
-    return json.loads((ROOT / model.path[1:] / "test" / "test_instances.json").read_bytes())["payload"]["instances"]
+    return json.loads((ROOT / model.path[1:] / "test" / "test_instances.json").read_bytes())[
+        "payload"
+    ]["instances"]
 
 
 @pytest.fixture(scope="module")
@@ -390,17 +452,26 @@ def test_no_spoilt_row_makes_a_model_fail(
     changed = list(row)
     for place, value in changes:
         changed[place] = value
-    no_server_error(model, json.dumps({"payload": {"instances": [row] * times + [changed]}}).encode())
+    no_server_error(
+        model, json.dumps({"payload": {"instances": [row] * times + [changed]}}).encode()
+    )
 
 
 def test_a_model_that_trips_over_its_input_is_seen_by_the_check() -> None:
     with pytest.raises(AssertionError, match="internal_error"):
-        no_server_error(Endpoint("a", lambda msg: {"predictions": [1 / msg.payload]}), b'{"payload": 0}')
+        no_server_error(
+            Endpoint("a", lambda msg: {"predictions": [1 / msg.payload]}), b'{"payload": 0}'
+        )
 
 
-def test_one_model_answers_rows_as_lists_and_as_objects_alike(model: Endpoint, rows: list[Any], row: list[Any]) -> None:
+def test_one_model_answers_rows_as_lists_and_as_objects_alike(
+    model: Endpoint, rows: list[Any], row: list[Any]
+) -> None:
     columns = next(list(row) for row in rows if isinstance(row, dict))
-    bodies = [json.dumps({"payload": {"instances": rows}}).encode() for rows in ([row], [dict(zip(columns, row))], row)]
+    bodies = [
+        json.dumps({"payload": {"instances": rows}}).encode()
+        for rows in ([row], [dict(zip(columns, row))], row)
+    ]
     first, *others = [model.answer(body) for body in bodies]
     assert first.status == 200 and others == [first, first]
     assert model.answer(json.dumps({"payload": {"instances": [row[::-1]]}}).encode()).status == 422
@@ -408,11 +479,15 @@ def test_one_model_answers_rows_as_lists_and_as_objects_alike(model: Endpoint, r
 
 def test_an_empty_batch_is_answered(model: Endpoint) -> None:
     status, body = model.answer(b'{"payload": {"instances": []}}')
-    assert (status, json.loads(body)["payload"]) == (200, {"predictions": [], "scores": [], "labels": [0, 1]})
+    assert (status, json.loads(body)["payload"]) == (
+        200,
+        {"predictions": [], "scores": [], "labels": [0, 1]},
+    )
 
 
 @pytest.mark.parametrize(
-    "payload", ["{}", "1", "null", "[]", '{"instance": []}', '{"instances": {}}', '{"instances": 1}']
+    "payload",
+    ["{}", "1", "null", "[]", '{"instance": []}', '{"instances": {}}', '{"instances": 1}'],
 )
 def test_a_payload_without_instances_is_a_422(model: Endpoint, payload: str) -> None:
     status, error = problem(model, f'{{"payload": {payload}}}'.encode())

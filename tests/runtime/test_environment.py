@@ -7,13 +7,25 @@ from pathlib import Path
 
 import pytest
 from conftest import MODEL_DIRS, ROOT, free_port, run
-from runtime.environment import KNOWN, MAX_LINE_BYTES, ConfigurationError, Route, check, check_file, parse_routes, read
+from runtime.environment import (
+    KNOWN,
+    MAX_LINE_BYTES,
+    ConfigurationError,
+    Route,
+    check,
+    check_file,
+    parse_routes,
+    read,
+)
 
 READER = ROOT / "builders" / "runtime" / "environment.py"
 # What a host runs, whose Python may be 3.9.
 HOST_FILES = [
     READER,
-    *(ROOT / "engines" / name for name in ("check_endpoint.py", "pip_settings.py", "port.py", "model_table.py")),
+    *(
+        ROOT / "engines" / name
+        for name in ("check_endpoint.py", "pip_settings.py", "port.py", "model_table.py")
+    ),
     ROOT / "all" / "generate.py",
     ROOT / "utils" / "encode_decode.py",
 ]
@@ -46,11 +58,19 @@ def written(directory: Path, content: bytes) -> Path:
         (b"A='1'\nB=\"2\"\n", {"A": "'1'", "B": '"2"'}),
         (b"A=$HOME `id` \\n\n", {"A": "$HOME `id` \\n"}),
         ("A=é\n".encode(), {"A": "é"}),
-        (b"A=" + b"x" * (MAX_LINE_BYTES - 3) + b"\nB=1\n", {"A": "x" * (MAX_LINE_BYTES - 3), "B": "1"}),
-        (b"ANYTHING=1\nGIT_COMMIT=unknown\nPORT=5000\n", {"ANYTHING": "1", "GIT_COMMIT": "unknown", "PORT": "5000"}),
+        (
+            b"A=" + b"x" * (MAX_LINE_BYTES - 3) + b"\nB=1\n",
+            {"A": "x" * (MAX_LINE_BYTES - 3), "B": "1"},
+        ),
+        (
+            b"ANYTHING=1\nGIT_COMMIT=unknown\nPORT=5000\n",
+            {"ANYTHING": "1", "GIT_COMMIT": "unknown", "PORT": "5000"},
+        ),
     ],
 )
-def test_lines_are_read_as_s2i_reads_them(tmp_path: Path, content: bytes, expected: dict[str, str]) -> None:
+def test_lines_are_read_as_s2i_reads_them(
+    tmp_path: Path, content: bytes, expected: dict[str, str]
+) -> None:
     assert read(written(tmp_path, content)) == expected
 
 
@@ -117,7 +137,9 @@ def test_a_key_that_nearly_is_a_known_one_is_refused(tmp_path: Path, key: str, m
     assert str(refusal.value) == f"{path}, line 1: {key} is not known, did you mean {meant}?"
 
 
-@pytest.mark.parametrize("key", [*KNOWN, "ROUTER_IP", "MODEL_DIR", "TRAINING", "TRAIN_ROWS", "HOST", "P", "LD_PRELOAD"])
+@pytest.mark.parametrize(
+    "key", [*KNOWN, "ROUTER_IP", "MODEL_DIR", "TRAINING", "TRAIN_ROWS", "HOST", "P", "LD_PRELOAD"]
+)
 def test_a_known_key_and_one_unlike_any_pass(tmp_path: Path, key: str) -> None:
     assert read(written(tmp_path, f"{key}=1\n".encode())) == {key: "1"}
 
@@ -131,9 +153,21 @@ WRONG = [
         b"TRAIN_MODULE=\nTRAIN_FUNCTION=\n",
         "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them",
     ),
-    ("train", b"ROUTES=p:m:f\n", "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"),
-    ("train", b"TRAIN_MODULE=m\n", "TRAIN_MODULE is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together"),
-    ("train", b"TRAIN_FUNCTION=f\n", "TRAIN_FUNCTION is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together"),
+    (
+        "train",
+        b"ROUTES=p:m:f\n",
+        "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them",
+    ),
+    (
+        "train",
+        b"TRAIN_MODULE=m\n",
+        "TRAIN_MODULE is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together",
+    ),
+    (
+        "train",
+        b"TRAIN_FUNCTION=f\n",
+        "TRAIN_FUNCTION is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together",
+    ),
     (
         "train",
         TRAIN + b"PREDICT_MODULE=m\n",
@@ -152,8 +186,16 @@ WRONG = [
         b"TRAIN_MODULE=.train\nTRAIN_FUNCTION=f\n",
         "TRAIN_MODULE=.train: expected a module such as package.module in '.train', found ''",
     ),
-    ("train", b"TRAIN_MODULE=m\nTRAIN_FUNCTION=f()\n", "TRAIN_FUNCTION=f(): expected a function's name, found 'f()'"),
-    ("train", b"TRAIN_MODULE=m\nTRAIN_FUNCTION=a.b\n", "TRAIN_FUNCTION=a.b: expected a function's name, found 'a.b'"),
+    (
+        "train",
+        b"TRAIN_MODULE=m\nTRAIN_FUNCTION=f()\n",
+        "TRAIN_FUNCTION=f(): expected a function's name, found 'f()'",
+    ),
+    (
+        "train",
+        b"TRAIN_MODULE=m\nTRAIN_FUNCTION=a.b\n",
+        "TRAIN_FUNCTION=a.b: expected a function's name, found 'a.b'",
+    ),
     (
         "train",
         b"TRAIN_MODULE=runtime.train\nTRAIN_FUNCTION=f\n",
@@ -199,9 +241,17 @@ WRONG = [
         b"ROUTES=p:a.class:f\n",
         "ROUTES: entry 'p:a.class:f': expected a module such as package.module in 'a.class', found 'class'",
     ),
-    ("predict", b"ROUTES=p:m:my-f\n", "ROUTES: entry 'p:m:my-f': expected a function's name, found 'my-f'"),
+    (
+        "predict",
+        b"ROUTES=p:m:my-f\n",
+        "ROUTES: entry 'p:m:my-f': expected a function's name, found 'my-f'",
+    ),
     ("predict", b"ROUTES=p:m:1\n", "ROUTES: entry 'p:m:1': expected a function's name, found '1'"),
-    ("predict", b"ROUTES=p:m:lambda\n", "ROUTES: entry 'p:m:lambda': expected a function's name, found 'lambda'"),
+    (
+        "predict",
+        b"ROUTES=p:m:lambda\n",
+        "ROUTES: entry 'p:m:lambda': expected a function's name, found 'lambda'",
+    ),
     (
         "predict",
         b"ROUTES=p:runtime:f\n",
@@ -212,7 +262,9 @@ RESERVED = "/ health ready metrics openapi.json docs v2/x v2 /health health/ met
 
 
 @pytest.mark.parametrize(("role", "content", "problem"), WRONG)
-def test_variables_that_make_no_image_are_refused(tmp_path: Path, role: str, content: bytes, problem: str) -> None:
+def test_variables_that_make_no_image_are_refused(
+    tmp_path: Path, role: str, content: bytes, problem: str
+) -> None:
     path = written(tmp_path, content)
     with pytest.raises(ConfigurationError) as refusal:
         check_file(path, role)
@@ -236,11 +288,16 @@ def test_a_route_of_the_server_itself_is_refused(route: str) -> None:
         ("/p:m:f", [("p", "m", "f")]),
         ("  p : m.n : f  ,  /q/r : m : g ", [("p", "m.n", "f"), ("q/r", "m", "g")]),
         ("A_1~-.x/v2/predict:_m:_f", [("A_1~-.x/v2/predict", "_m", "_f")]),
-        ("healthy:m:f,v2x:m:f,documents:m:f", [("healthy", "m", "f"), ("v2x", "m", "f"), ("documents", "m", "f")]),
+        (
+            "healthy:m:f,v2x:m:f,documents:m:f",
+            [("healthy", "m", "f"), ("v2x", "m", "f"), ("documents", "m", "f")],
+        ),
         ("p:runtimes.x:f", [("p", "runtimes.x", "f")]),
     ],
 )
-def test_routes_are_split_trimmed_and_kept_in_order(text: str, expected: list[tuple[str, str, str]]) -> None:
+def test_routes_are_split_trimmed_and_kept_in_order(
+    text: str, expected: list[tuple[str, str, str]]
+) -> None:
     assert parse_routes(text) == [Route(*parts) for parts in expected]
 
 
@@ -251,7 +308,9 @@ def test_a_payload_may_hold_quotes_and_the_other_known_keys_may_not() -> None:
         check({**variables, "TRAIN": "'1'"}, "train")
 
 
-@pytest.mark.parametrize("model", sorted(ROOT.glob("*/.s2i/environment")), ids=lambda path: path.parent.parent.name)
+@pytest.mark.parametrize(
+    "model", sorted(ROOT.glob("*/.s2i/environment")), ids=lambda path: path.parent.parent.name
+)
 def test_every_model_here_passes_and_only_all_cannot_train(model: Path) -> None:
     assert check_file(model, "predict")
     if model.parent.parent.name != "all":
@@ -262,7 +321,10 @@ def test_every_model_here_passes_and_only_all_cannot_train(model: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
+    for path, reason in (
+        (tmp_path / "none", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
         with pytest.raises(ConfigurationError) as refusal:
             read(path)
         assert str(refusal.value) == f"{path}: can't be read ({reason}); every model needs one"
@@ -275,21 +337,31 @@ def refused(*command: str | Path, cwd: Path, text: str, env: dict[str, str] | No
 
 
 @pytest.mark.parametrize(("role", "content", "problem"), WRONG)
-def test_the_command_refuses_them_too(tmp_path: Path, role: str, content: bytes, problem: str) -> None:
+def test_the_command_refuses_them_too(
+    tmp_path: Path, role: str, content: bytes, problem: str
+) -> None:
     path = written(tmp_path, content)
     refused(READER, "check", path, role, cwd=tmp_path, text=f"environment: {path}: {problem}")
 
 
 @pytest.mark.parametrize(("content", "problem"), [case[1:] for case in UNREADABLE[::4]])
-def test_the_command_refuses_an_unreadable_file(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_the_command_refuses_an_unreadable_file(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
     path = written(tmp_path, content)
     refused(READER, "check", path, "predict", cwd=tmp_path, text=f"environment: {path}{problem}")
 
 
 @pytest.mark.parametrize(("role", "content", "problem"), [*WRONG[1::4], WRONG[-1]])
-def test_the_start_refuses_what_the_variables_show(tmp_path: Path, role: str, content: bytes, problem: str) -> None:
+def test_the_start_refuses_what_the_variables_show(
+    tmp_path: Path, role: str, content: bytes, problem: str
+) -> None:
     program = {"train": "train", "predict": "serve"}[role]
-    env = {**read(written(tmp_path, content)), "PYTHONPATH": str(ROOT / "builders"), "PORT": str(free_port())}
+    env = {
+        **read(written(tmp_path, content)),
+        "PYTHONPATH": str(ROOT / "builders"),
+        "PORT": str(free_port()),
+    }
     env["LOG_FORMAT"] = "text"
     refused("-m", f"runtime.{program}", cwd=tmp_path, text=f"{role}: {problem}", env=env)
 
@@ -303,13 +375,33 @@ def test_a_sound_file_passes_the_command_without_a_word(tmp_path: Path) -> None:
 
 def test_run_gives_the_command_the_files_variables_under_those_set_already(tmp_path: Path) -> None:
     path = written(tmp_path, b"A=of the file\nB='of the file' = $A\n")
-    done = run(sys.executable, READER, "run", path, "sh", "-c", 'echo "$A|$B"; exit 3', env={"A": "set already"})
-    assert (done.returncode, done.stdout, done.stderr) == (3, "set already|'of the file' = $A\n", "")
+    done = run(
+        sys.executable,
+        READER,
+        "run",
+        path,
+        "sh",
+        "-c",
+        'echo "$A|$B"; exit 3',
+        env={"A": "set already"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (
+        3,
+        "set already|'of the file' = $A\n",
+        "",
+    )
 
 
 def test_the_command_prints_its_usage_when_called_wrongly() -> None:
     usage = ast.get_docstring(ast.parse(READER.read_text()), clean=False)
-    for arguments in ([], ["check"], ["check", "file"], ["check", "file", "cook"], ["run", "file"], ["cook", "file"]):
+    for arguments in (
+        [],
+        ["check"],
+        ["check", "file"],
+        ["check", "file", "cook"],
+        ["run", "file"],
+        ["cook", "file"],
+    ):
         done = run(sys.executable, READER, *arguments)
         assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{usage}\n"), arguments
 
@@ -324,9 +416,15 @@ def test_what_the_host_runs_is_python_3_9(file: Path) -> None:
 @pytest.fixture(scope="module")
 def python39() -> str:
     """A Python 3.9 of this machine."""
-    found = [shutil.which("python3.9"), *sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python"))]
+    found = [
+        shutil.which("python3.9"),
+        *sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python")),
+    ]
     for candidate in filter(None, found):
-        if run(candidate, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 9))").returncode == 0:
+        if (
+            run(candidate, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 9))").returncode
+            == 0
+        ):
             return str(candidate)
     pytest.skip("this machine has no Python 3.9")
 

@@ -44,7 +44,9 @@ def application(tmp_path: Path, trained: Path) -> Path:
     """Small functions, and a copy of one model."""
     (tmp_path / "app.py").write_text(APPLICATION)
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / f"{NAME}.pkl").write_bytes((trained / "models" / f"{NAME}.pkl").read_bytes())
+    (tmp_path / "models" / f"{NAME}.pkl").write_bytes(
+        (trained / "models" / f"{NAME}.pkl").read_bytes()
+    )
     return tmp_path
 
 
@@ -83,7 +85,9 @@ def test_a_whole_life_is_one_json_line_for_each_event(application: Path) -> None
         until(lambda: "worker replaced" in events(daemon) and daemon.status() == 200, 5)
         daemon.signal(signal.SIGTERM)
         assert daemon.ended() == 0
-        told = [event for event in events(daemon) if event not in ("gunicorn.error", "uvicorn.error")]
+        told = [
+            event for event in events(daemon) if event not in ("gunicorn.error", "uvicorn.error")
+        ]
         assert told[:6] == ["model loaded", "start", *["ready"] * 4]
         assert told[6:8] == ["model swapped", "model refused"] and told[-1] == "stop"
         swapped = next(line for line in lines(daemon) if line["event"] == "model swapped")
@@ -92,8 +96,13 @@ def test_a_whole_life_is_one_json_line_for_each_event(application: Path) -> None
 
 
 def test_a_failure_is_one_line_with_its_request_and_its_traceback(daemon: Daemon) -> None:
-    for path, status, text in (("/fail", 500, "KeyError: 'why'"), ("/away", 503, "Away: elsewhere")):
-        answer = daemon.ask("POST", f"{path}?token=secret", GOOD, {**SECRET, "X-Request-Id": "mine-1"})
+    for path, status, text in (
+        ("/fail", 500, "KeyError: 'why'"),
+        ("/away", 503, "Away: elsewhere"),
+    ):
+        answer = daemon.ask(
+            "POST", f"{path}?token=secret", GOOD, {**SECRET, "X-Request-Id": "mine-1"}
+        )
         assert (answer.status, answer.headers["x-request-id"]) == (status, "mine-1")
         line = lines(daemon)[-1]
         assert (line["event"], line["level"], line["status"]) == ("failure", "error", status)
@@ -104,7 +113,12 @@ def test_a_failure_is_one_line_with_its_request_and_its_traceback(daemon: Daemon
 
 def test_what_is_the_clients_fault_is_not_told_and_what_went_well_is_not(daemon: Daemon) -> None:
     before = lines(daemon)
-    for path, body in ((PATHS[MODEL], b"{"), ("/none", GOOD), ("/", GOOD), (PATHS[MODEL], instances(MODEL))):
+    for path, body in (
+        (PATHS[MODEL], b"{"),
+        ("/none", GOOD),
+        ("/", GOOD),
+        (PATHS[MODEL], instances(MODEL)),
+    ):
         daemon.ask("POST", path, body)
     daemon.ask("GET", "/health")
     assert lines(daemon) == before
@@ -115,9 +129,18 @@ def test_the_access_log_tells_each_request_and_nothing_secret(application: Path)
     keys = {"API_KEY_FILE": str(application / "keys")}
     with Daemon(application, ALL, LOG_FORMAT="json", ACCESS_LOG="1", **keys) as daemon:
         daemon.ready()
-        asked = [(PATHS[MODEL], 200), ("/fail", 500), ("/none", 404), ("/echo", 401), ("/health", 405)]
+        asked = [
+            (PATHS[MODEL], 200),
+            ("/fail", 500),
+            ("/none", 404),
+            ("/echo", 401),
+            ("/health", 405),
+        ]
         for path, status in asked:
-            sent = {**SECRET, **({"Authorization": "Bearer a-secret-guess-01"} if status == 401 else {})}
+            sent = {
+                **SECRET,
+                **({"Authorization": "Bearer a-secret-guess-01"} if status == 401 else {}),
+            }
             body = instances(MODEL) if status == 200 else GOOD
             assert daemon.ask("POST", path, body, sent).status == status
         told = [line for line in lines(daemon) if "status" in line and line["method"] == "POST"]
@@ -131,7 +154,10 @@ def test_the_access_log_tells_each_request_and_nothing_secret(application: Path)
 @pytest.mark.parametrize("sent", ["a", "0123-abcd.ef:9/+=_", "x" * 128])
 def test_a_clients_request_id_comes_back(daemon: Daemon, sent: str) -> None:
     for path, body in ((PATHS[MODEL], instances(MODEL)), (PATHS[MODEL], b"{"), ("/none", GOOD)):
-        assert daemon.ask("POST", path, body, {**JSON, "X-Request-Id": sent}).headers["x-request-id"] == sent
+        assert (
+            daemon.ask("POST", path, body, {**JSON, "X-Request-Id": sent}).headers["x-request-id"]
+            == sent
+        )
 
 
 @pytest.mark.parametrize("sent", ["", " ", "x" * 129, "a b", "a\tb", "é", '"', "<script>", "a;b"])
@@ -142,7 +168,10 @@ def test_an_id_that_is_long_or_not_plain_is_replaced(daemon: Daemon, sent: str) 
 
 
 def test_an_error_gets_an_id_and_a_plain_answer_needs_none(daemon: Daemon) -> None:
-    ids = {daemon.ask("POST", path, b"{").headers["x-request-id"] for path in (PATHS[MODEL], "/none", "/ready")}
+    ids = {
+        daemon.ask("POST", path, b"{").headers["x-request-id"]
+        for path in (PATHS[MODEL], "/none", "/ready")
+    }
     assert len(ids) == 3
     assert "x-request-id" not in daemon.ask("POST", PATHS[MODEL], instances(MODEL)).headers
 
@@ -150,7 +179,11 @@ def test_an_error_gets_an_id_and_a_plain_answer_needs_none(daemon: Daemon) -> No
 def test_what_the_application_logs_is_one_line_too(daemon: Daemon) -> None:
     daemon.ask("POST", "/echo", GOOD)
     line = lines(daemon)[-1]
-    assert (line["event"], line["level"], line["message"]) == ("mine", "warning", "two\nlines and more")
+    assert (line["event"], line["level"], line["message"]) == (
+        "mine",
+        "warning",
+        "two\nlines and more",
+    )
 
 
 def test_text_is_one_line_whatever_the_path_holds(application: Path) -> None:
@@ -158,7 +191,9 @@ def test_text_is_one_line_whatever_the_path_holds(application: Path) -> None:
         daemon.ready()
         daemon.ask("GET", "/a%0a--->%20Answering%1b[31m")
         last = daemon.said.splitlines()[-1]
-        form = r"---> GET /a%0A---%3E%20Answering%1B%5B31m 404 in \d+\.\d+ ms \(request [0-9a-f]{16}\)"
+        form = (
+            r"---> GET /a%0A---%3E%20Answering%1B%5B31m 404 in \d+\.\d+ ms \(request [0-9a-f]{16}\)"
+        )
         assert re.fullmatch(form, last), last
 
 
@@ -181,5 +216,11 @@ def test_a_terminal_gets_text_and_all_else_json() -> None:
 
 
 def test_another_format_or_access_log_is_refused(tmp_path: Path) -> None:
-    assert start(tmp_path, LOG_FORMAT="xml").stderr == "predict: LOG_FORMAT=xml: expected json or text\n"
-    assert start(tmp_path, ACCESS_LOG="yes").stderr == "predict: ACCESS_LOG=yes: expected a whole number from 0 to 1\n"
+    assert (
+        start(tmp_path, LOG_FORMAT="xml").stderr
+        == "predict: LOG_FORMAT=xml: expected json or text\n"
+    )
+    assert (
+        start(tmp_path, ACCESS_LOG="yes").stderr
+        == "predict: ACCESS_LOG=yes: expected a whole number from 0 to 1\n"
+    )

@@ -41,7 +41,9 @@ EXAMPLES = 15
 def daemon(trained: Path) -> Iterator[Daemon]:
     """A daemon with every model, a function without a hook, and one whose schemas are wrong."""
     (trained / "app.py").write_text(APPLICATION)
-    with Daemon(trained, ",".join([*ROUTES.values(), "echo:app:echo", "wrong:app:wrong"])) as running:
+    with Daemon(
+        trained, ",".join([*ROUTES.values(), "echo:app:echo", "wrong:app:wrong"])
+    ) as running:
         yield running.ready()
 
 
@@ -106,12 +108,16 @@ def test_the_first_test_row_can_be_put_together_by_the_documents_columns(
     values = list(row.values()) if isinstance(row, dict) else row
     for made in (values, dict(zip(by_name["properties"], values))):
         Draft202012Validator({"anyOf": [in_order, by_name]}).validate(made)
-        answer = daemon.ask("POST", PATHS[model], json.dumps({"payload": {"instances": [made]}}).encode())
+        answer = daemon.ask(
+            "POST", PATHS[model], json.dumps({"payload": {"instances": [made]}}).encode()
+        )
         reply(document, PATHS[model]).validate(answer.json)
         assert answer.json["payload"]["predictions"] == case["expected"][:1]
 
 
-def test_an_answer_that_differs_from_its_schema_is_noticed(daemon: Daemon, document: dict[str, Any]) -> None:
+def test_an_answer_that_differs_from_its_schema_is_noticed(
+    daemon: Daemon, document: dict[str, Any]
+) -> None:
     with pytest.raises(ValidationError):
         reply(document, "/wrong").validate(daemon.ask("POST", "/wrong", b'{"payload": 1}').json)
 
@@ -121,7 +127,13 @@ def rows(document: dict[str, Any], path: str) -> Draft202012Validator:
     return Draft202012Validator(body(document, path)["schema"])
 
 
-VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text())
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
+)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -174,7 +186,9 @@ def tried(daemon: Daemon, document: dict[str, Any], path: str, mode: GenerationM
 
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize("path", [*PATHS.values(), "/echo"])
-def test_schemathesis_finds_nothing(daemon: Daemon, document: dict[str, Any], path: str, mode: GenerationMode) -> None:
+def test_schemathesis_finds_nothing(
+    daemon: Daemon, document: dict[str, Any], path: str, mode: GenerationMode
+) -> None:
     assert tried(daemon, document, path, mode) >= EXAMPLES
 
 

@@ -67,7 +67,9 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain", None])
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/json; charset=utf-8", "text/plain", None]
+)
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
 def test_a_route_answers_as_its_endpoint_does(
@@ -78,7 +80,9 @@ def test_a_route_answers_as_its_endpoint_does(
     assert response.content_type == "application/json"
 
 
-def test_the_root_lists_the_routes_as_text(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_root_lists_the_routes_as_text(
+    client: Client, capfd: pytest.CaptureFixture[str]
+) -> None:
     response = client.get("/")
     assert (response.status_code, response.content_type) == (200, "text/plain; charset=utf-8")
     assert response.text == (
@@ -95,7 +99,9 @@ def error(response: TestResponse) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-@pytest.mark.parametrize("path", ["/none", "/plain/", "/a", "/a/predict/x", "/openapi", "/v2/health", "/%2e%2e/x"])
+@pytest.mark.parametrize(
+    "path", ["/none", "/plain/", "/a", "/a/predict/x", "/openapi", "/v2/health", "/%2e%2e/x"]
+)
 def test_what_is_not_there_is_a_404(client: Client, method: str, path: str) -> None:
     response = client.open(path, method=method)
     shown = path.replace("%2e", ".")
@@ -116,7 +122,9 @@ def test_what_is_not_there_is_a_404(client: Client, method: str, path: str) -> N
         ("POST", "/", "GET"),
     ],
 )
-def test_a_wrong_method_is_a_405_with_allow(client: Client, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_is_a_405_with_allow(
+    client: Client, method: str, path: str, allowed: str
+) -> None:
     response = client.open(path, method=method)
     assert response.status_code == 405
     assert allowed in response.headers["Allow"].split(", ")

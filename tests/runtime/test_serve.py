@@ -68,9 +68,16 @@ def digest(file: Path) -> str:
     return file.read_bytes()[-40:-8].hex()
 
 
-def start(directory: Path, routes: str = FOREIGN, **variables: str) -> subprocess.CompletedProcess[str]:
+def start(
+    directory: Path, routes: str = FOREIGN, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Starts a daemon that is to refuse, and waits for its end."""
-    env = {"PYTHONPATH": str(ROOT / "builders"), "PYTHONDONTWRITEBYTECODE": "1", "ROUTES": routes, "HOST": "127.0.0.1"}
+    env = {
+        "PYTHONPATH": str(ROOT / "builders"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "ROUTES": routes,
+        "HOST": "127.0.0.1",
+    }
     env |= {"PORT": str(free_port()), "LOG_FORMAT": "text", **variables}
     return run(sys.executable, "-m", "runtime.serve", cwd=directory, env=env, seconds=20)
 
@@ -103,7 +110,9 @@ def whole(name: str, text: str, least: int, most: int) -> tuple[str, str, str]:
         whole("DRAIN_SECONDS", "601", 0, 600),
     ],
 )
-def test_a_bad_variable_is_refused_with_what_was_expected(foreign: Path, name: str, text: str, message: str) -> None:
+def test_a_bad_variable_is_refused_with_what_was_expected(
+    foreign: Path, name: str, text: str, message: str
+) -> None:
     done = start(foreign, **{name: text})
     assert (done.returncode, done.stdout, done.stderr) == (78, "", f"predict: {message}\n")
 
@@ -129,11 +138,17 @@ def test_a_bad_variable_is_refused_before_models_are_loaded(foreign: Path) -> No
 )  # fmt: skip
 def test_a_route_that_cannot_be_served_is_refused(foreign: Path, routes: str, message: str) -> None:
     done = start(foreign, routes)
-    assert (done.returncode, done.stdout, done.stderr.splitlines()[-1]) == (78, "", f"predict: {message}")
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[-1]) == (
+        78,
+        "",
+        f"predict: {message}",
+    )
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "def f(:", "raise SystemExit(0)", "import no_such"])
-def test_an_application_that_fails_on_import_is_refused_with_its_traceback(foreign: Path, source: str) -> None:
+def test_an_application_that_fails_on_import_is_refused_with_its_traceback(
+    foreign: Path, source: str
+) -> None:
     (foreign / "app.py").write_text(f"{source}\n")
     done = start(foreign)
     assert (done.returncode, done.stdout) == (78, "")
@@ -172,11 +187,20 @@ def test_a_host_that_is_none_of_this_machines_is_named(foreign: Path) -> None:
         ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
         ({"cpu/cpu.cfs_quota_us": "300000\n"}, 1),
-        ({"cpu.max": "200000 100000\n", "cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        (
+            {
+                "cpu.max": "200000 100000\n",
+                "cpu/cpu.cfs_quota_us": "300000\n",
+                "cpu/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
         ({}, 1),
     ],
 )
-def test_the_cgroup_tells_the_number_of_workers(tmp_path: Path, files: dict[str, str], expected: int) -> None:
+def test_the_cgroup_tells_the_number_of_workers(
+    tmp_path: Path, files: dict[str, str], expected: int
+) -> None:
     (tmp_path / "cpu").mkdir()
     for name, content in files.items():
         (tmp_path / name).write_text(content)
@@ -191,12 +215,17 @@ def test_the_time_to_leave_is_longer_than_the_drain() -> None:
 
 def test_a_foreign_application_is_ready_once_imported(foreign: Path) -> None:
     with Daemon(foreign, FOREIGN, PYTHONPATH=str(ROOT / "builders")) as daemon:
-        assert daemon.ready(10).ask("GET", "/ready").json == {"status": "ready", "routes": {"/names": {}, "/sleep": {}}}
+        assert daemon.ready(10).ask("GET", "/ready").json == {
+            "status": "ready",
+            "routes": {"/names": {}, "/sleep": {}},
+        }
         payload = daemon.ask("POST", "/names", GOOD).json["payload"]
         assert (payload["content"], payload["names"]) == ("its own", [None, None])
         assert payload["pid"] in daemon.workers() and len(daemon.workers()) == 1
         address = f"http://127.0.0.1:{daemon.port}"
-        answering = "".join(f"---> Answering POST {address}/{name}\n" for name in ("names", "sleep"))
+        answering = "".join(
+            f"---> Answering POST {address}/{name}\n" for name in ("names", "sleep")
+        )
         assert daemon.said == f"---> Starting 1 worker\n{answering}"
 
 
@@ -233,7 +262,9 @@ def test_the_variable_names_another_model_for_a_single_route(own: Path, variable
 
 def test_no_variable_renames_the_models_of_several_routes(own: Path) -> None:
     renamed(own, "another", setting(MODEL, "MODEL_NAME"))
-    with Daemon(own, ",".join(ROUTES.values()), MODElNAME="another", MODEL_NAME="another") as daemon:
+    with Daemon(
+        own, ",".join(ROUTES.values()), MODElNAME="another", MODEL_NAME="another"
+    ) as daemon:
         shown = daemon.ready().ask("GET", "/ready").json["routes"]
         assert {path: info["model"] for path, info in shown.items()} == {
             PATHS[model]: setting(model, "MODEL_NAME") for model in MODEL_DIRS
@@ -249,7 +280,9 @@ def test_a_missing_model_is_named_until_its_file_is_there(own: Path) -> None:
         until(lambda: daemon.status("/health") == 200, 20)
         ready = daemon.ask("GET", "/ready")
         assert (ready.status, ready.headers["retry-after"]) == (503, "1")
-        assert ready.json == {"error": {"code": "not_ready", "message": f"{PATHS[MODEL]}: {reason}", "path": None}}
+        assert ready.json == {
+            "error": {"code": "not_ready", "message": f"{PATHS[MODEL]}: {reason}", "path": None}
+        }
         refused = daemon.ask("POST", PATHS[MODEL], instances(MODEL))
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
         assert refused.json == {"error": {"code": "not_ready", "message": reason, "path": None}}
@@ -296,7 +329,13 @@ def pair(own: Path) -> Iterator[Daemon]:
     """Two workers that serve one model."""
     with Daemon(own, f"{ROUTES[MODEL]},{FOREIGN}", WORKERS="2") as daemon:
         daemon.ready()
-        until(lambda: len({daemon.ask("POST", "/names", GOOD).json["payload"]["pid"] for _ in range(10)}) == 2, 10)
+        until(
+            lambda: (
+                len({daemon.ask("POST", "/names", GOOD).json["payload"]["pid"] for _ in range(10)})
+                == 2
+            ),
+            10,
+        )
         yield daemon
 
 
@@ -309,7 +348,11 @@ def test_another_good_model_file_is_answered_with_by_every_worker(own: Path, pai
         time.sleep(2)
         assert digests(pair, PATHS[MODEL]) == {new} != {old}
     assert len(asking.answers) == 2 and {status for status, _ in asking.answers} == {200}
-    (shown,) = [key[2:] for key, value in pair.samples().items() if key[0] == "predict_model_info" and value == 1]
+    (shown,) = [
+        key[2:]
+        for key, value in pair.samples().items()
+        if key[0] == "predict_model_info" and value == 1
+    ]
     assert shown == (setting(MODEL, "MODEL_NAME"), new)
 
 
@@ -358,7 +401,9 @@ def test_a_model_that_fails_its_golden_rows_does_not_take_over(own: Path) -> Non
         before = digests(daemon.ready(), PATHS[MODEL], 1)
         flipped = [1 - prediction for prediction in golden["predictions"]]
         renamed(own, name, name, golden={**golden, "predictions": flipped})
-        until(lambda: "answers its golden rows otherwise than when it was trained" in daemon.said, 3)
+        until(
+            lambda: "answers its golden rows otherwise than when it was trained" in daemon.said, 3
+        )
         assert digests(daemon, PATHS[MODEL], 1) == before and daemon.status() == 200
 
 
@@ -370,7 +415,10 @@ def test_a_first_model_that_fails_its_golden_rows_is_not_ready(own: Path) -> Non
         until(lambda: daemon.status("/health") == 200, 20)
         ready = daemon.ask("GET", "/ready")
         assert ready.status == 503
-        assert "answers its golden rows otherwise than when it was trained" in ready.json["error"]["message"]
+        assert (
+            "answers its golden rows otherwise than when it was trained"
+            in ready.json["error"]["message"]
+        )
 
 
 def test_metrics_add_up_over_workers(pair: Daemon) -> None:
@@ -398,7 +446,11 @@ def test_counts_outlive_a_worker_and_its_successor_answers(own: Path, pair: Daem
     for _ in range(20):
         assert pair.ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
     assert pair.samples()["predict_requests_total", PATHS[MODEL], "200"] == 40
-    shown = [key[2:] for key, value in pair.samples().items() if key[0] == "predict_model_info" and value == 1]
+    shown = [
+        key[2:]
+        for key, value in pair.samples().items()
+        if key[0] == "predict_model_info" and value == 1
+    ]
     assert shown == [(setting(MODEL, "MODEL_NAME"), digest(model_file(own)))]
 
 
@@ -425,7 +477,9 @@ def first_digest(daemon: Daemon) -> str:
     (old,) = daemon.workers()
     os.kill(old, signal.SIGKILL)
     until(lambda: daemon.workers() not in ([], [old]), 5)
-    answer: dict[str, Any] = until(lambda: daemon.status("/ready") == 200 and daemon.ask("GET", "/ready").json, 5)
+    answer: dict[str, Any] = until(
+        lambda: daemon.status("/ready") == 200 and daemon.ask("GET", "/ready").json, 5
+    )
     return str(answer["routes"][PATHS[MODEL]]["digest"])
 
 
@@ -441,7 +495,9 @@ def test_a_replaced_worker_has_the_replaced_model(own: Path) -> None:
 def test_two_workers_leave_nothing_in_memory(own: Path, pair: Daemon) -> None:
     pair.signal(signal.SIGTERM)
     assert pair.ended() == 0
-    assert [path for path in Path("/dev/shm").iterdir() if path.stat().st_mtime > own.stat().st_ctime] == []
+    assert [
+        path for path in Path("/dev/shm").iterdir() if path.stat().st_mtime > own.stat().st_ctime
+    ] == []
 
 
 def test_sigterm_turns_ready_off_and_serves_on_until_the_drain_is_over(foreign: Path) -> None:
@@ -450,7 +506,9 @@ def test_sigterm_turns_ready_off_and_serves_on_until_the_drain_is_over(foreign: 
         daemon.signal(signal.SIGTERM)
         started = time.monotonic()
         until(lambda: daemon.status() == 503, 1)
-        stopping = {"error": {"code": "stopping", "message": "the server is stopping", "path": None}}
+        stopping = {
+            "error": {"code": "stopping", "message": "the server is stopping", "path": None}
+        }
         while time.monotonic() - started < 1.5:
             assert daemon.ask("GET", "/ready").json == stopping
             answer = daemon.ask("POST", "/names", GOOD)

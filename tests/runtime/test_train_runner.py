@@ -34,12 +34,19 @@ def runner(directory: Path, application: str, **variables: str) -> subprocess.Co
         for role, name in (("TRAIN", "train"), ("PREDICT", "predict"))
         for part, name in (("MODULE", "app"), ("FUNCTION", name))
     }
-    env = {"PYTHONPATH": str(ROOT / "builders"), "PYTHONDONTWRITEBYTECODE": "1", **entries, **variables}
+    env = {
+        "PYTHONPATH": str(ROOT / "builders"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **entries,
+        **variables,
+    }
     return run(sys.executable, "-m", "runtime.train", cwd=directory, env=env, seconds=60)
 
 
 @pytest.mark.parametrize("payload", [{"$ref": "data/a.csv"}, [1, "é", None], "text", 0, None])
-def test_train_is_called_with_the_payload_that_reads_three_ways(tmp_path: Path, payload: object) -> None:
+def test_train_is_called_with_the_payload_that_reads_three_ways(
+    tmp_path: Path, payload: object
+) -> None:
     done = runner(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=json.dumps(payload))
     assert (done.returncode, done.stdout, done.stderr) == (0, "trained\n", "")
     assert json.loads((tmp_path / "seen.json").read_text()) == [payload, payload, payload, "none"]
@@ -51,9 +58,15 @@ def test_a_train_function_without_payload_gets_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("train", ["", "0"])
-def test_without_train_the_predict_function_answers_on_stdout_alone(tmp_path: Path, train: str) -> None:
+def test_without_train_the_predict_function_answers_on_stdout_alone(
+    tmp_path: Path, train: str
+) -> None:
     done = runner(tmp_path, APPLICATION, TRAIN=train, PAYLOAD='{"a": [1.5]}')
-    assert (done.returncode, done.stdout, done.stderr) == (0, '{"predictions": [{"a": [1.5]}]}\n', "")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        '{"predictions": [{"a": [1.5]}]}\n',
+        "",
+    )
     assert not (tmp_path / "seen.json").exists()
 
 
@@ -73,9 +86,14 @@ def test_without_train_the_predict_function_answers_on_stdout_alone(tmp_path: Pa
 )
 def test_the_offline_answer_is_the_daemons(tmp_path: Path, text: str) -> None:
     answer = eval(text, {"np": np})
-    done = runner(tmp_path, f"import numpy as np\n\ndef predict(msg):\n    return {{'predictions': {text}}}\n")
+    done = runner(
+        tmp_path, f"import numpy as np\n\ndef predict(msg):\n    return {{'predictions': {text}}}\n"
+    )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout, parse_constant=not_json) == json.loads(encode({"predictions": answer}))["payload"]
+    assert (
+        json.loads(done.stdout, parse_constant=not_json)
+        == json.loads(encode({"predictions": answer}))["payload"]
+    )
 
 
 def not_json(constant: str) -> None:
@@ -101,7 +119,9 @@ def not_json(constant: str) -> None:
 def test_a_payload_that_is_not_json_is_refused(tmp_path: Path, payload: str, reason: str) -> None:
     done = runner(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=payload)
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.startswith(f"train: PAYLOAD: expected JSON, found {payload[:60]!r} ({reason}")
+    assert done.stderr.startswith(
+        f"train: PAYLOAD: expected JSON, found {payload[:60]!r} ({reason}"
+    )
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "seen.json").exists()
 
@@ -115,15 +135,23 @@ def test_a_payload_that_is_not_json_is_refused(tmp_path: Path, payload: str, rea
             "app.none:train can't be had: No module named 'app.none'; 'app' is not a package",
         ),
         ({"TRAIN_FUNCTION": "none"}, "app:none can't be had: module 'app' has no attribute 'none'"),
-        ({"TRAIN_MODULE": ""}, "TRAIN_FUNCTION is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together"),
+        (
+            {"TRAIN_MODULE": ""},
+            "TRAIN_FUNCTION is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together",
+        ),
         (
             {"TRAIN": "", "PREDICT_MODULE": "", "PREDICT_FUNCTION": ""},
             "PREDICT_MODULE is not set; set TRAIN=1 to train, or name the predict function",
         ),
-        ({"TRAIN": "", "PREDICT_MODULE": "none"}, "none:predict can't be had: No module named 'none'"),
+        (
+            {"TRAIN": "", "PREDICT_MODULE": "none"},
+            "none:predict can't be had: No module named 'none'",
+        ),
     ],
 )
-def test_a_function_that_is_not_there_is_named(tmp_path: Path, variables: dict[str, str], message: str) -> None:
+def test_a_function_that_is_not_there_is_named(
+    tmp_path: Path, variables: dict[str, str], message: str
+) -> None:
     done = runner(tmp_path, APPLICATION, **{"TRAIN": "1", **variables})
     assert (done.returncode, done.stdout, done.stderr) == (78, "", f"train: {message}\n")
 
@@ -138,7 +166,9 @@ def test_a_function_that_is_not_there_is_named(tmp_path: Path, variables: dict[s
         ("int.parse", "AttributeError: type object 'int' has no attribute 'parse'"),
     ],
 )
-def test_an_error_in_the_application_shows_its_traceback(tmp_path: Path, where: str, code: str, error: str) -> None:
+def test_an_error_in_the_application_shows_its_traceback(
+    tmp_path: Path, where: str, code: str, error: str
+) -> None:
     done = runner(tmp_path, f"{where}{code}\n", TRAIN="1")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Traceback (most recent call last):\n")
@@ -154,10 +184,10 @@ def test_an_error_in_the_application_shows_its_traceback(tmp_path: Path, where: 
         ("other = 1", 1, None),
     ],
 )
-def test_an_error_for_people_is_one_sentence(tmp_path: Path, attributes: str, code: int, stderr: str | None) -> None:
-    application = (
-        f"class Wrong(Exception):\n    {attributes}\n\ndef train(msg):\n    raise Wrong('the column age is missing')\n"
-    )
+def test_an_error_for_people_is_one_sentence(
+    tmp_path: Path, attributes: str, code: int, stderr: str | None
+) -> None:
+    application = f"class Wrong(Exception):\n    {attributes}\n\ndef train(msg):\n    raise Wrong('the column age is missing')\n"
     done = runner(tmp_path, application, TRAIN="1")
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr == stderr if stderr else done.stderr.startswith("Traceback")
@@ -192,7 +222,11 @@ def test_a_folder_that_may_not_be_written_ends_with_the_way_out(tmp_path: Path) 
 
 
 def test_a_permission_error_without_a_file_keeps_its_words(tmp_path: Path) -> None:
-    done = runner(tmp_path, "def train(msg):\n    raise PermissionError('the licence has expired')\n", TRAIN="1")
+    done = runner(
+        tmp_path,
+        "def train(msg):\n    raise PermissionError('the licence has expired')\n",
+        TRAIN="1",
+    )
     assert done.returncode == 77
     assert "the licence has expired" in done.stderr and "None" not in done.stderr
 
@@ -203,7 +237,9 @@ def test_an_application_that_ends_itself_keeps_its_exit_code(tmp_path: Path) -> 
 
 def test_the_application_is_imported_from_the_working_directory(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "inner.py").write_text("def train(msg):\n    print(open('here').read())\n")
+    (tmp_path / "package" / "inner.py").write_text(
+        "def train(msg):\n    print(open('here').read())\n"
+    )
     (tmp_path / "here").write_text("relative")
     variables: dict[str, Any] = {"TRAIN": "1", "TRAIN_MODULE": "package.inner"}
     assert runner(tmp_path, APPLICATION, **variables).stdout == "relative\n"

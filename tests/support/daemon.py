@@ -19,7 +19,9 @@ from runtime.environment import read
 
 # The package under which build.sh stages the models; here they are imported from the checkout itself.
 ROUTES = {
-    name: read(ROOT / name / ".s2i" / "environment")["ROUTES"].replace("finance_income_prediction", name)
+    name: read(ROOT / name / ".s2i" / "environment")["ROUTES"].replace(
+        "finance_income_prediction", name
+    )
     for name in MODEL_DIRS
 }
 PATHS = {name: "/" + route.split(":")[0] for name, route in ROUTES.items()}
@@ -47,7 +49,11 @@ def instances(name: str) -> bytes:
 def received(connection: http.client.HTTPConnection) -> Answer:
     """The answer to the request just sent."""
     response = connection.getresponse()
-    return Answer(response.status, {key.lower(): value for key, value in response.getheaders()}, response.read())
+    return Answer(
+        response.status,
+        {key.lower(): value for key, value in response.getheaders()},
+        response.read(),
+    )
 
 
 def until(condition: Callable[[], Any], seconds: float) -> Any:
@@ -65,18 +71,27 @@ class Daemon:
 
     module: tuple[str, ...] = ("runtime.serve",)
 
-    def __init__(self, directory: Path, routes: str, prefix: tuple[str, ...] = (), **variables: str):
+    def __init__(
+        self, directory: Path, routes: str, prefix: tuple[str, ...] = (), **variables: str
+    ):
         self.port = int(variables.get("PORT") or free_port())
         self._log, name = tempfile.mkstemp()
         os.unlink(name)
         path = f"{ROOT / 'builders'}{os.pathsep}{ROOT}"
         clean = {key: value for key, value in os.environ.items() if key not in PUBLIC}
-        settings = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "HOST": "127.0.0.1"}
+        settings = {
+            "PYTHONPATH": path,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "HOST": "127.0.0.1",
+        }
         settings |= {"WORKERS": "1", "DRAIN_SECONDS": "0", "LOG_FORMAT": "text", "ROUTES": routes}
         env = {**clean, **settings, **variables}
         command = [*prefix, sys.executable, "-m", *self.module]
         env["PORT"] = variables.get("PORT", str(self.port))
-        self.process = subprocess.Popen(command, cwd=directory, env=env, stdout=self._log, stderr=subprocess.STDOUT)
+        self.process = subprocess.Popen(
+            command, cwd=directory, env=env, stdout=self._log, stderr=subprocess.STDOUT
+        )
 
     def __enter__(self) -> "Daemon":
         return self
@@ -99,7 +114,9 @@ class Daemon:
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = JSON) -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = JSON
+    ) -> Answer:
         """Sends one request on a connection of its own."""
         connection = self.connect()
         try:
@@ -125,7 +142,10 @@ class Daemon:
         """/metrics as Prometheus' own reader sees it: value by name, route, status, bucket, model and digest."""
         families = text_string_to_metric_families(self.ask("GET", "/metrics").body.decode())
         return {
-            (sample.name, *(sample.labels[label] for label in LABELS if label in sample.labels)): sample.value
+            (
+                sample.name,
+                *(sample.labels[label] for label in LABELS if label in sample.labels),
+            ): sample.value
             for family in families
             for sample in family.samples
         }
@@ -133,7 +153,9 @@ class Daemon:
     def workers(self) -> list[int]:
         """The process ids of the workers."""
         pid = self.process.pid
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [
+            int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        ]
 
     def ended(self, seconds: float = 20) -> int:
         """The exit code, once the daemon has ended."""

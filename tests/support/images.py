@@ -35,11 +35,16 @@ def exported(image: str, scratch: Path) -> Iterator[tarfile.TarFile]:
 def files_of(image: str, scratch: Path) -> dict[str, bytes]:
     """Every file and link in an image with the contents of the small ones, and its folders without."""
     with exported(image, scratch) as tar:
-        return {m.name: tar.extractfile(m).read() if m.isfile() and m.size < 1 << 20 else b"" for m in tar}  # type: ignore[union-attr]
+        return {
+            m.name: tar.extractfile(m).read() if m.isfile() and m.size < 1 << 20 else b""
+            for m in tar
+        }  # type: ignore[union-attr]
 
 
 def tree_of(image: str, scratch: Path) -> set[tuple[object, ...]]:
     """Every path in an image with mode, owner, where it links to and the digest of what it holds; no times."""
     with exported(image, scratch) as tar:
         digests = {m.name: sha256(tar.extractfile(m).read()).hexdigest() for m in tar if m.isfile()}  # type: ignore[union-attr]
-        return {(m.name, m.mode, m.uid, m.gid, m.type, m.linkname, digests.get(m.name)) for m in tar}
+        return {
+            (m.name, m.mode, m.uid, m.gid, m.type, m.linkname, digests.get(m.name)) for m in tar
+        }

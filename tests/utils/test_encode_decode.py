@@ -18,12 +18,24 @@ from conftest import ROOT, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.encode_decode import MAGIC, MAX_BYTES, TRAILER_BYTES, ModelFileError, init_model, pickle_model
+from utils.encode_decode import (
+    MAGIC,
+    MAX_BYTES,
+    TRAILER_BYTES,
+    ModelFileError,
+    init_model,
+    pickle_model,
+)
 
 CONTENTS: dict[str, Any] = {
     "modelName": "m",
     "model": bytes(range(256)) * 40,
-    "scaler": {"columns": [{"name": "age", "edges": [1.5, -0.0, 2e300]}, {"name": "é", "categories": ["a", "\ud800"]}]},
+    "scaler": {
+        "columns": [
+            {"name": "age", "edges": [1.5, -0.0, 2e300]},
+            {"name": "é", "categories": ["a", "\ud800"]},
+        ]
+    },
     "schema": {"classes": [0, 1]},
     "golden": {"instances": [[1, "a", None, True, 2**200, -1]], "scores": [[0.25, 0.75]]},
 }
@@ -94,14 +106,20 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 
 
 @settings(deadline=None)
 @given(JSON, st.binary())
-def test_any_json_and_any_bytes_come_back(tmp_path_factory: pytest.TempPathFactory, value: Any, model: bytes) -> None:
+def test_any_json_and_any_bytes_come_back(
+    tmp_path_factory: pytest.TempPathFactory, value: Any, model: bytes
+) -> None:
     directory = tmp_path_factory.getbasetemp()
     pickle_model({**CONTENTS, "metrics": value, "model": model}, directory)
     found = init_model("m", directory)
@@ -117,7 +135,9 @@ def test_equal_contents_give_equal_bytes_whether_or_not_objects_are_shared(tmp_p
     text, other = "a category", "".join(["a ", "category"])
     shared = {**CONTENTS, "metrics": [text, text]}
     apart = {"metrics": [text, other], **dict(reversed(CONTENTS.items()))}
-    assert shared == apart and pickle.dumps(shared) != pickle.dumps(apart)  # what plain pickling would write
+    assert shared == apart and pickle.dumps(shared) != pickle.dumps(
+        apart
+    )  # what plain pickling would write
     first = pickle_model(shared, tmp_path).read_bytes()
     assert pickle_model(apart, tmp_path).read_bytes() == first
     assert pickle_model({**shared, "metrics": [text]}, tmp_path).read_bytes() != first
@@ -136,17 +156,26 @@ def test_any_uid_may_read_a_model_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("bad", "error"),
-    [(float("nan"), ValueError), (float("inf"), ValueError), ({1}, TypeError), (b"bytes", TypeError)],
+    [
+        (float("nan"), ValueError),
+        (float("inf"), ValueError),
+        ({1}, TypeError),
+        (b"bytes", TypeError),
+    ],
     ids=["nan", "infinity", "set", "bytes"],
 )
-def test_what_json_cannot_hold_is_not_written(tmp_path: Path, bad: Any, error: type[Exception]) -> None:
+def test_what_json_cannot_hold_is_not_written(
+    tmp_path: Path, bad: Any, error: type[Exception]
+) -> None:
     before = pickle_model(CONTENTS, tmp_path).read_bytes()
     with pytest.raises(error):
         pickle_model({**CONTENTS, "metrics": {"auc": bad}}, tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"m.pkl": before}
 
 
-@pytest.mark.parametrize("name", ["", "A", "-a", "a" * 64, "a/b", "../m", "m.pkl", "m\n", "a b", "é", None, 1])
+@pytest.mark.parametrize(
+    "name", ["", "A", "-a", "a" * 64, "a/b", "../m", "m.pkl", "m\n", "a b", "é", None, 1]
+)
 def test_a_bad_name_is_refused_for_reading_and_writing(tmp_path: Path, name: Any) -> None:
     expected = "expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
     assert refusal(tmp_path, name) == f"model name {name!r} is not one: {expected}"
@@ -180,7 +209,9 @@ def beyond_the_limit(path: Path) -> None:
     ],
     ids=["missing", "directory", "fifo", "symlink", "too large"],
 )
-def test_what_is_no_regular_file_of_bounded_size_is_refused(tmp_path: Path, make: Any, message: str) -> None:
+def test_what_is_no_regular_file_of_bounded_size_is_refused(
+    tmp_path: Path, make: Any, message: str
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     pickle_model(CONTENTS, tmp_path / "elsewhere")  # sound, but outside models/
     make(tmp_path / "m.pkl")
@@ -201,7 +232,9 @@ def test_a_flipped_bit_is_found_in_every_byte(tmp_path: Path) -> None:
     for place in range(len(content)):
         flipped = bytearray(content)
         flipped[place] ^= 1 << place % 8
-        assert refusal_of(tmp_path, bytes(flipped)) == (NOT_OURS if place >= len(content) - len(MAGIC) else DAMAGED)
+        assert refusal_of(tmp_path, bytes(flipped)) == (
+            NOT_OURS if place >= len(content) - len(MAGIC) else DAMAGED
+        )
         read += unpickles(bytes(flipped))
     assert read  # plain pickle.load takes many of them
 
@@ -217,7 +250,13 @@ def unpickles(content: bytes) -> bool:
 
 @pytest.mark.parametrize(
     "content",
-    [pickle.dumps(CONTENTS), b"", b"\0" * 400, sealed(pickle.dumps(CONTENTS))[:-1] + b"?", sealed(b"")],
+    [
+        pickle.dumps(CONTENTS),
+        b"",
+        b"\0" * 400,
+        sealed(pickle.dumps(CONTENTS))[:-1] + b"?",
+        sealed(b""),
+    ],
     ids=["a plain pickle", "empty", "zeros", "another magic", "no body"],
 )
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
@@ -232,25 +271,64 @@ def huge(opcode: bytes, form: str, number: int) -> bytes:
 SHELL = Shell("true")
 MISSING = f"lacks some of format, model, scaler, modelName, schema, golden; {AGAIN}"
 BODIES = {
-    "os.system": (pickle.dumps(SHELL, 5), f"refused: opcode STACK_GLOBAL at byte 28 is not plain data; {AGAIN}"),
-    "os.system, protocol 0": (pickle.dumps(SHELL, 0), f"refused: opcode GLOBAL at byte 0 is not plain data; {AGAIN}"),
-    "tuple": (pickle.dumps((1, 2), 5), f"refused: opcode TUPLE2 at byte 15 is not plain data; {AGAIN}"),
-    "huge int": (pickle.dumps(2**5000, 5), f"refused: opcode LONG4 at byte 11 is not plain data; {AGAIN}"),
-    "long_binput": (huge(b"r", "<I", 1 << 29), f"refused: opcode LONG_BINPUT at byte 3 is not plain data; {AGAIN}"),
-    "binput": (huge(b"q", "<B", 255), f"refused: opcode BINPUT at byte 3 is not plain data; {AGAIN}"),
+    "os.system": (
+        pickle.dumps(SHELL, 5),
+        f"refused: opcode STACK_GLOBAL at byte 28 is not plain data; {AGAIN}",
+    ),
+    "os.system, protocol 0": (
+        pickle.dumps(SHELL, 0),
+        f"refused: opcode GLOBAL at byte 0 is not plain data; {AGAIN}",
+    ),
+    "tuple": (
+        pickle.dumps((1, 2), 5),
+        f"refused: opcode TUPLE2 at byte 15 is not plain data; {AGAIN}",
+    ),
+    "huge int": (
+        pickle.dumps(2**5000, 5),
+        f"refused: opcode LONG4 at byte 11 is not plain data; {AGAIN}",
+    ),
+    "long_binput": (
+        huge(b"r", "<I", 1 << 29),
+        f"refused: opcode LONG_BINPUT at byte 3 is not plain data; {AGAIN}",
+    ),
+    "binput": (
+        huge(b"q", "<B", 255),
+        f"refused: opcode BINPUT at byte 3 is not plain data; {AGAIN}",
+    ),
     "put": (b"\x80\x05}p99999999\n.", f"refused: opcode PUT at byte 3 is not plain data; {AGAIN}"),
     "binget": (huge(b"h", "<B", 0), f"refused: memo 0 at byte 3 was never set to a text; {AGAIN}"),
-    "long_binget": (huge(b"\x94j", "<I", 1), f"refused: memo 1 at byte 4 was never set to a text; {AGAIN}"),
-    "bytes": (huge(b"B", "<I", 2**31), f"refused: expected 2147483648 bytes in a bytes4, but only 1 remain; {AGAIN}"),
-    "bytes8": (huge(b"\x8e", "<Q", 2**62), f"refused: expected {2**62} bytes in a bytes8, but only 1 remain; {AGAIN}"),
-    "frame": (huge(b"\x95", "<Q", 2**62), f"is not a pickle of plain data (pickle data was truncated); {AGAIN}"),
+    "long_binget": (
+        huge(b"\x94j", "<I", 1),
+        f"refused: memo 1 at byte 4 was never set to a text; {AGAIN}",
+    ),
+    "bytes": (
+        huge(b"B", "<I", 2**31),
+        f"refused: expected 2147483648 bytes in a bytes4, but only 1 remain; {AGAIN}",
+    ),
+    "bytes8": (
+        huge(b"\x8e", "<Q", 2**62),
+        f"refused: expected {2**62} bytes in a bytes8, but only 1 remain; {AGAIN}",
+    ),
+    "frame": (
+        huge(b"\x95", "<Q", 2**62),
+        f"is not a pickle of plain data (pickle data was truncated); {AGAIN}",
+    ),
     "no stop": (b"\x80\x05}", f"refused: pickle exhausted before seeing STOP; {AGAIN}"),
-    "empty stack": (b"\x80\x05.", f"is not a pickle of plain data (unpickling stack underflow); {AGAIN}"),
-    "list as key": (b"\x80\x05}]]s.", f"is not a pickle of plain data (unhashable type: 'list'); {AGAIN}"),
+    "empty stack": (
+        b"\x80\x05.",
+        f"is not a pickle of plain data (unpickling stack underflow); {AGAIN}",
+    ),
+    "list as key": (
+        b"\x80\x05}]]s.",
+        f"is not a pickle of plain data (unhashable type: 'list'); {AGAIN}",
+    ),
     "more behind": (pickle.dumps(CONTENTS, 5) + b"more", "refused: 4 bytes after the pickle's end"),
     "no dict": (pickle.dumps([], 5), MISSING),
     "a key missing": (pickle.dumps(CONTENTS, 5), MISSING),
-    "another format": (pickle.dumps({"format": 2, **CONTENTS}), f"has format 2, this code reads 1; {AGAIN}"),
+    "another format": (
+        pickle.dumps({"format": 2, **CONTENTS}),
+        f"has format 2, this code reads 1; {AGAIN}",
+    ),
 }
 
 
@@ -290,17 +368,26 @@ def test_no_bytes_with_a_right_trailer_raise_anything_else(
 
 def test_nothing_in_a_file_runs(tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    (tmp_path / "m.pkl").write_bytes(sealed(pickle.dumps({**CONTENTS, "format": Shell(f"touch '{ran}'")}, 5)))
+    (tmp_path / "m.pkl").write_bytes(
+        sealed(pickle.dumps({**CONTENTS, "format": Shell(f"touch '{ran}'")}, 5))
+    )
     refusal(tmp_path)
     assert not ran.exists()
-    run(sys.executable, "-c", "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))", tmp_path / "m.pkl")
+    run(
+        sys.executable,
+        "-c",
+        "import pickle, sys; pickle.load(open(sys.argv[1], 'rb'))",
+        tmp_path / "m.pkl",
+    )
     assert ran.exists()  # what the naive loader does
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[bytes]:
     """A child process that can import utils."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-B", "-c", code, *map(str, arguments)], env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-B", "-c", code, *map(str, arguments)], env=environment
+    )
 
 
 def kill_once(begun: Callable[[], bool], child: subprocess.Popen[bytes]) -> None:

@@ -70,7 +70,9 @@ def test_a_row_leaves_nothing_behind_for_the_next(trained: Path) -> None:
     expected = [model.predict(row)["scores"] for row in rows]
     strange = ["nowhere" if isinstance(value, str) else 0 for value in rows[0]]
     bad = [[*rows[0][:-1], ["no", "text"]], [*rows[0][:-1], None]]
-    assert {type(value) for value in strange} == {str, int}, "the control: this row sets no category"
+    assert {type(value) for value in strange} == {str, int}, (
+        "the control: this row sets no category"
+    )
     for row, scores in zip(rows, expected):
         model.predict(strange)
         for refused in bad:
@@ -94,8 +96,13 @@ def test_classes_may_be_texts(trained: Path) -> None:
     texts = np.array(["low" if row[0] < 30 else "high" for row in table])
     model = to_onnx(LogisticRegression().fit(np.array(table, dtype=np.float32), texts), 2)
     parts = {**init_model(NAME, trained / "models"), "model": model}
-    parts.update(scaler={"columns": [{"name": "a"}, {"name": "b"}]}, schema={"classes": ["high", "low"]})
-    answers = [Model(parts).predict(rows)["predictions"] for rows in (table[:1], table[-1:], [table[0], table[-1]])]
+    parts.update(
+        scaler={"columns": [{"name": "a"}, {"name": "b"}]}, schema={"classes": ["high", "low"]}
+    )
+    answers = [
+        Model(parts).predict(rows)["predictions"]
+        for rows in (table[:1], table[-1:], [table[0], table[-1]])
+    ]
     assert answers == [["low"], ["high"], ["low", "high"]]
 
 
@@ -106,7 +113,13 @@ def test_an_empty_batch_has_an_empty_answer(models: Path) -> None:
 
 @pytest.mark.parametrize(
     ("payload", "found"),
-    [(None, "null"), ([1], "a list"), ("x", "'x'"), ({}, "keys "), ({"rows": [], "x": 1}, "keys rows, x")],
+    [
+        (None, "null"),
+        ([1], "a list"),
+        ("x", "'x'"),
+        ({}, "keys "),
+        ({"rows": [], "x": 1}, "keys rows, x"),
+    ],
 )
 def test_a_payload_without_instances_is_refused(models: Path, payload: Any, found: str) -> None:
     model = Model(init_model(NAME, models))
@@ -118,10 +131,18 @@ def test_a_payload_without_instances_is_refused(models: Path, payload: Any, foun
 
 def test_an_unknown_category_is_refused_unless_it_is_ignored(models: Path) -> None:
     row = contents(models)["golden"]["instances"][0]
-    unknown = ["native-country_Atlantis" if str(value).startswith("native-country_") else value for value in row]
-    with pytest.raises(InvalidInstances, match="^row 0: column 'native-country': expected one of 'native-country_"):
+    unknown = [
+        "native-country_Atlantis" if str(value).startswith("native-country_") else value
+        for value in row
+    ]
+    with pytest.raises(
+        InvalidInstances, match="^row 0: column 'native-country': expected one of 'native-country_"
+    ):
         Model(init_model(NAME, models)).predict([unknown])
-    assert len(Model(init_model(NAME, models), ignore_unknown=True).predict([unknown])["predictions"]) == 1
+    assert (
+        len(Model(init_model(NAME, models), ignore_unknown=True).predict([unknown])["predictions"])
+        == 1
+    )
 
 
 def test_a_missing_model_is_unavailable_until_it_appears(trained: Path, tmp_path: Path) -> None:
@@ -189,8 +210,14 @@ def with_another_width(models: Path) -> None:
 
 BAD_FILES = {
     "damaged": (damaged, " is not a model file of this repository "),
-    "removed": (lambda models: (models / f"{NAME}.pkl").unlink(), ": no such file; train the model first"),
-    "directory": (lambda models: (models / f"{NAME}.pkl").unlink() or (models / f"{NAME}.pkl").mkdir(), "regular file"),
+    "removed": (
+        lambda models: (models / f"{NAME}.pkl").unlink(),
+        ": no such file; train the model first",
+    ),
+    "directory": (
+        lambda models: (models / f"{NAME}.pkl").unlink() or (models / f"{NAME}.pkl").mkdir(),
+        "regular file",
+    ),
     "another prediction": (lying, f"{LIES} (scores differ by 0.00000); "),
     "another score": (slightly_lying, f"{LIES} (scores differ by 0.00003); "),
     "an answer too few": (with_golden(predictions=[]), LIES),
@@ -203,7 +230,9 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_a_bad_file_keeps_the_good_model_and_its_problem_is_repeated(models: Path, kind: str) -> None:
+def test_a_bad_file_keeps_the_good_model_and_its_problem_is_repeated(
+    models: Path, kind: str
+) -> None:
     spoil, message = BAD_FILES[kind]
     model = ServedModel(NAME, str(models))
     good = model.current()
@@ -244,11 +273,15 @@ def test_a_score_within_rounding_is_the_same_answer(models: Path) -> None:
         ({"MODElNAME": "document", "MODEL_NAME": "alias", "ROUTES": "a:b:c, d:e:f"}, "written"),
     ],
 )
-def test_a_variable_names_the_model_of_an_image_with_one_route(variables: dict[str, str], name: str) -> None:
+def test_a_variable_names_the_model_of_an_image_with_one_route(
+    variables: dict[str, str], name: str
+) -> None:
     assert model_name("written", variables) == name
 
 
-def test_served_puts_a_model_behind_a_function(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_served_puts_a_model_behind_a_function(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a predict.py is: it opens models/NAME.pkl of the working directory."""
     (models / "models").mkdir()
     (models / f"{NAME}.pkl").rename(models / "models" / f"{NAME}.pkl")
@@ -271,17 +304,30 @@ def test_served_reads_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     def function(msg: Any, model: Model) -> dict[str, Any]:
         return {}
 
-    assert (served("m")(function).hook.name, served("m")(function).hook.ignore_unknown) == ("m", False)
+    assert (served("m")(function).hook.name, served("m")(function).hook.ignore_unknown) == (
+        "m",
+        False,
+    )
     monkeypatch.setenv("MODElNAME", "other")
     monkeypatch.setenv("UNKNOWN", "ignore")
-    assert (served("m")(function).hook.name, served("m")(function).hook.ignore_unknown) == ("other", True)
+    assert (served("m")(function).hook.name, served("m")(function).hook.ignore_unknown) == (
+        "other",
+        True,
+    )
 
 
 def left_at_home(home: Path, code: str) -> list[str]:
     """The files that some code leaves in its user's home; it can reach no network."""
     nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
     variables = {"HOME": str(home), "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], **nowhere}
-    done = run("env", "-i", *(f"{key}={value}" for key, value in variables.items()), sys.executable, "-c", code)
+    done = run(
+        "env",
+        "-i",
+        *(f"{key}={value}" for key, value in variables.items()),
+        sys.executable,
+        "-c",
+        code,
+    )
     assert done.returncode == 0, done.stderr
     return [path.name for path in home.rglob("*") if path.is_file()]
 

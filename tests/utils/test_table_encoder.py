@@ -14,7 +14,13 @@ from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
 
 from utils.table_encoder import FEW_ROWS, InvalidInstances, TableEncoder
 
-SMALL = {"columns": [{"name": "age"}, {"name": "job", "categories": ["a", "b", "c", "d"]}, {"name": "h", "edges": [9]}]}
+SMALL = {
+    "columns": [
+        {"name": "age"},
+        {"name": "job", "categories": ["a", "b", "c", "d"]},
+        {"name": "h", "edges": [9]},
+    ]
+}
 GOOD = [40, "b", 9]
 ENCODED = [40, 0, 1, 0, 0, 0, 1]
 Fitted = tuple[dict[str, Any], np.ndarray]
@@ -36,7 +42,9 @@ def fit_bins(column: pd.DataFrame) -> KBinsDiscretizer:
     """Many quantiles, of which scikit-learn drops the empty ones with a warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
-        bins = KBinsDiscretizer(99, encode="onehot-dense", subsample=None, quantile_method="averaged_inverted_cdf")
+        bins = KBinsDiscretizer(
+            99, encode="onehot-dense", subsample=None, quantile_method="averaged_inverted_cdf"
+        )
         return bins.fit(column)
 
 
@@ -60,14 +68,18 @@ def fitted(request: pytest.FixtureRequest, table: pd.DataFrame) -> Fitted:
     return {"columns": columns}, np.hstack(parts).astype(np.float32)
 
 
-def test_many_rows_are_encoded_as_scikit_learn_encodes_them(fitted: Fitted, table: pd.DataFrame) -> None:
+def test_many_rows_are_encoded_as_scikit_learn_encodes_them(
+    fitted: Fitted, table: pd.DataFrame
+) -> None:
     scaler, expected = fitted
     found = TableEncoder(scaler, ignore_unknown=True).encode(rows_of(table))
     assert (found.dtype, found.flags.c_contiguous) == (np.float32, True)
     np.testing.assert_array_equal(found, expected)
 
 
-def test_few_rows_are_encoded_as_scikit_learn_encodes_them(fitted: Fitted, table: pd.DataFrame) -> None:
+def test_few_rows_are_encoded_as_scikit_learn_encodes_them(
+    fitted: Fitted, table: pd.DataFrame
+) -> None:
     scaler, expected = fitted
     encoder, rows = TableEncoder(scaler, ignore_unknown=True), rows_of(table)
     few = FEW_ROWS - 1
@@ -76,8 +88,12 @@ def test_few_rows_are_encoded_as_scikit_learn_encodes_them(fitted: Fitted, table
     np.testing.assert_array_equal(np.vstack(parts), expected)
 
 
-def test_the_real_data_has_categories_that_five_thousand_rows_lack(fitted: Fitted, table: pd.DataFrame) -> None:
-    with pytest.raises(InvalidInstances, match="^row 5361: column 'workclass': expected one of 'workclass_F"):
+def test_the_real_data_has_categories_that_five_thousand_rows_lack(
+    fitted: Fitted, table: pd.DataFrame
+) -> None:
+    with pytest.raises(
+        InvalidInstances, match="^row 5361: column 'workclass': expected one of 'workclass_F"
+    ):
         TableEncoder(fitted[0]).encode(rows_of(table))
 
 
@@ -122,7 +138,10 @@ def test_no_rows_are_a_matrix_without_rows() -> None:
     ids="object null true number text huge".split(),
 )
 def test_instances_that_are_no_list_are_refused(instances: Any, found: str) -> None:
-    assert refusal(TableEncoder(SMALL), instances) == (f"expected a list of rows, found {found}", "instances")
+    assert refusal(TableEncoder(SMALL), instances) == (
+        f"expected a list of rows, found {found}",
+        "instances",
+    )
 
 
 def refusal(encoder: TableEncoder, instances: Any) -> tuple[str, str]:
@@ -159,8 +178,16 @@ BAD_ROWS = {
     "beyond float32": ([1e39, "b", 9], f"{NUMBER} 1e+39", ".age"),
     "400 digits": ([10**400, "b", 9], f"{NUMBER} {LONG}", ".age"),
     "5000 digits": ([-(10**5000), "b", 9], f"{NUMBER} {LONG}", ".age"),
-    "text for a binned number": ([40, "b", "9"], "column 'h': expected a finite number, found '9'", ".h"),
-    "nan for a binned number": ([40, "b", float("nan")], "column 'h': expected a finite number, found nan", ".h"),
+    "text for a binned number": (
+        [40, "b", "9"],
+        "column 'h': expected a finite number, found '9'",
+        ".h",
+    ),
+    "nan for a binned number": (
+        [40, "b", float("nan")],
+        "column 'h': expected a finite number, found nan",
+        ".h",
+    ),
     "unknown category": ([40, "e", 9], f"{JOB} 'e'", ".job"),
     "long category": ([40, "e" * 99, 9], f"{JOB} '{'e' * 56}...", ".job"),
     "number for a category": ([40, 2, 9], f"{JOB} 2", ".job"),
@@ -173,7 +200,12 @@ BAD_ROWS = {
 
 
 UNKNOWN = ("unknown category", "long category")
-CASES = [(kind, ignore) for kind in BAD_ROWS for ignore in (False, True) if not (ignore and kind in UNKNOWN)]
+CASES = [
+    (kind, ignore)
+    for kind in BAD_ROWS
+    for ignore in (False, True)
+    if not (ignore and kind in UNKNOWN)
+]
 
 
 @pytest.mark.parametrize(("kind", "ignore_unknown"), CASES)
@@ -201,10 +233,25 @@ def test_a_row_that_is_neither_list_nor_object_is_refused(second: Any, found: st
     assert refusal(TableEncoder(SMALL), [GOOD, second]) == (message, "instances[1]")
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.floats(width=32) | st.floats() | st.sampled_from("abcde")
-JSON = st.recursive(VALUES | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
-ROWS = st.lists(VALUES, min_size=3, max_size=3) | st.fixed_dictionaries({"age": VALUES, "job": VALUES, "h": VALUES})
-SOUND = st.tuples(st.integers(), st.sampled_from("abcd"), st.floats(width=32, allow_nan=False, allow_infinity=False))
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(width=32)
+    | st.floats()
+    | st.sampled_from("abcde")
+)
+JSON = st.recursive(
+    VALUES | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+)
+ROWS = st.lists(VALUES, min_size=3, max_size=3) | st.fixed_dictionaries(
+    {"age": VALUES, "job": VALUES, "h": VALUES}
+)
+SOUND = st.tuples(
+    st.integers(),
+    st.sampled_from("abcd"),
+    st.floats(width=32, allow_nan=False, allow_infinity=False),
+)
 
 
 def outcome(instances: Any, keep: int | None = None) -> Any:

@@ -33,11 +33,15 @@ def _from_sklearn(estimator: Any, name: str, width: int) -> Any:
     from skl2onnx.common.data_types import FloatTensorType
 
     rows = [("rows", FloatTensorType([None, width]))]
-    return convert_sklearn(estimator, name, rows, options={id(estimator): {"zipmap": False}}, target_opset=OPSET)
+    return convert_sklearn(
+        estimator, name, rows, options={id(estimator): {"zipmap": False}}, target_opset=OPSET
+    )
 
 
 def _from_xgboost(estimator: Any, name: str, width: int) -> Any:
     from onnxmltools import convert_xgboost
     from onnxmltools.convert.common.data_types import FloatTensorType
 
-    return convert_xgboost(estimator, name, [("rows", FloatTensorType([None, width]))], target_opset=OPSET)
+    return convert_xgboost(
+        estimator, name, [("rows", FloatTensorType([None, width]))], target_opset=OPSET
+    )

@@ -19,5 +19,7 @@ class AdultIncome:
         self.model = joblib.load(self.model_ref.path_of("model.joblib"))
 
     @bentoml.api
-    def predict(self, frame: Annotated[pd.DataFrame, DataframeSchema(orient="records", columns=COLUMNS)]) -> list[int]:
+    def predict(
+        self, frame: Annotated[pd.DataFrame, DataframeSchema(orient="records", columns=COLUMNS)]
+    ) -> list[int]:
         return self.model.predict(frame).tolist()

@@ -25,4 +25,10 @@ def predict():
     frame = pd.DataFrame(request.get_json()["payload"]["instances"], columns=parts["columns"])
     encoded = [encode(frame[name], categories) for name, categories in parts["categories"].items()]
     matrix = np.hstack([*encoded, frame[parts["numbers"]].to_numpy()])
-    return jsonify({"payload": {"predictions": parts["model"].predict(parts["scaler"].transform(matrix)).tolist()}})
+    return jsonify(
+        {
+            "payload": {
+                "predictions": parts["model"].predict(parts["scaler"].transform(matrix)).tolist()
+            }
+        }
+    )

@@ -13,7 +13,9 @@ class AdultIncome(kserve.Model):
         super().__init__(name)
         self.load()
 
-    def __reduce__(self):  # KServe pickles the model for its workers; an ONNX Runtime session can't be
+    def __reduce__(
+        self,
+    ):  # KServe pickles the model for its workers; an ONNX Runtime session can't be
         return AdultIncome, (self.name,)
 
     def load(self):

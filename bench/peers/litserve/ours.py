@@ -23,7 +23,9 @@ class AdultIncome(ls.LitAPI):
 
 
 if __name__ == "__main__":
-    server = ls.LitServer(AdultIncome(), accelerator="cpu", workers_per_device=int(os.environ["WORKERS"]))
+    server = ls.LitServer(
+        AdultIncome(), accelerator="cpu", workers_per_device=int(os.environ["WORKERS"])
+    )
     server.run(
         host="127.0.0.1",
         port=int(os.environ["PORT"]),

@@ -11,4 +11,8 @@ model = joblib.load(f"{os.environ['PEER_STORE']}/{os.environ['MODEL']}.joblib")
 
 
 def predict(msg):
-    return {"predictions": model.predict(pd.DataFrame(msg.payload["instances"], columns=COLUMNS)).tolist()}
+    return {
+        "predictions": model.predict(
+            pd.DataFrame(msg.payload["instances"], columns=COLUMNS)
+        ).tolist()
+    }

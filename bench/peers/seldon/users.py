@@ -13,5 +13,7 @@ class AdultIncome:
         self.model = joblib.load(f"{os.environ['PEER_STORE']}/{os.environ['MODEL']}.joblib")
 
     def predict(self, X, features_names=None):
-        frame = pd.DataFrame(X, columns=features_names)  # all text: the wrapper puts a mixed ndarray into one array
+        frame = pd.DataFrame(
+            X, columns=features_names
+        )  # all text: the wrapper puts a mixed ndarray into one array
         return self.model.predict(frame.astype(dict.fromkeys(NUMBERS, float)))

@@ -16,12 +16,16 @@ def create_app(endpoints: list[Endpoint], guarded: bool = False) -> Flask:
     """
     app = Flask("predict", static_folder=None)
     app.add_url_rule("/", view_func=lambda: listing(endpoints), endpoint="/")
-    app.add_url_rule("/openapi.json", view_func=lambda: document(endpoints, guarded), endpoint="/openapi.json")
+    app.add_url_rule(
+        "/openapi.json", view_func=lambda: document(endpoints, guarded), endpoint="/openapi.json"
+    )
     app.json.sort_keys = False  # type: ignore[attr-defined, unused-ignore]  # else the columns lose their order
     app.url_map.merge_slashes = False  # else a doubled slash is an HTML redirect
     app.register_error_handler(HTTPException, problem)
     for endpoint in endpoints:
-        app.add_url_rule(endpoint.path, view_func=view(endpoint), endpoint=endpoint.path, methods=["POST"])
+        app.add_url_rule(
+            endpoint.path, view_func=view(endpoint), endpoint=endpoint.path, methods=["POST"]
+        )
     return app
 
 

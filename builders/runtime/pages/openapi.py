@@ -16,16 +16,26 @@ def document(endpoints: Iterable[Endpoint], guarded: bool) -> dict[str, Any]:
     if guarded:
         whole["security"] = [{"key": []}]
     template = json.dumps(whole.pop("x-route"))
-    whole["paths"].update({endpoint.path: route(json.loads(template), endpoint) for endpoint in endpoints})
+    whole["paths"].update(
+        {endpoint.path: route(json.loads(template), endpoint) for endpoint in endpoints}
+    )
     return whole
 
 
 def route(made: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
     """The template filled in for a route; without a schema of the hook's any JSON goes in and out."""
     post, schema = made["post"], getattr(endpoint.hook, "schema", {})
-    post |= {"operationId": endpoint.path[1:], "summary": f"Predictions of {endpoint.info.get('model', endpoint.path)}"}
-    request, reply = (body["content"]["application/json"] for body in (post["requestBody"], post["responses"]["200"]))
+    post |= {
+        "operationId": endpoint.path[1:],
+        "summary": f"Predictions of {endpoint.info.get('model', endpoint.path)}",
+    }
+    request, reply = (
+        body["content"]["application/json"]
+        for body in (post["requestBody"], post["responses"]["200"])
+    )
     request["schema"]["properties"]["payload"] = schema.get("request", {})
-    request["examples"] = {name: {"value": {"payload": shown}} for name, shown in schema.get("examples", {}).items()}
+    request["examples"] = {
+        name: {"value": {"payload": shown}} for name, shown in schema.get("examples", {}).items()
+    }
     reply["schema"]["properties"]["payload"] = schema.get("reply", {})
     return made

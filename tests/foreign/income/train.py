@@ -14,7 +14,10 @@ def fit(msg):
     answer = LabelEncoder().fit(data["income"].map({0: "low", 1: "high"}))
     encoder = OneHotEncoder(handle_unknown="ignore").fit(data[CATEGORIES])
     classifier = LogisticRegression(max_iter=1000)
-    classifier.fit(encoder.transform(data[CATEGORIES]), answer.transform(data["income"].map({0: "low", 1: "high"})))
+    classifier.fit(
+        encoder.transform(data[CATEGORIES]),
+        answer.transform(data["income"].map({0: "low", 1: "high"})),
+    )
     with open(f"models/{msg.payload['model_name']}.pkl", "wb") as file:
         pickle.dump({"encoder": encoder, "classifier": classifier, "answer": answer}, file)
     print("trained on", len(data), "rows")
