@@ -106,8 +106,10 @@ def report_error(error: Exception) -> int:
 
 def report_configuration(error: ConfigurationError) -> int:
     """Print an error of the variables, after the traceback of a failed import; return the code."""
-    if error.__cause__ is not None:
-        traceback.print_exception(error.__cause__)
+    cause = error.__cause__
+    # The message names a missing module already.
+    if cause is not None and not isinstance(cause, ModuleNotFoundError):
+        traceback.print_exception(cause)
     print(f"train: {error}", file=sys.stderr)
     return CONFIGURATION
 
