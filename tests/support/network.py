@@ -1,6 +1,7 @@
 """Ports, and HTTP as bytes, for tests in which the bytes are the point.
 
-free_port, is_listening, connect; request_head, request_bytes, send, read_response; Response.
+free_port, is_listening, connect; raw_request, request_head, request_bytes, send, read_response;
+Response.
 """
 
 import http.client
@@ -45,12 +46,14 @@ def connect(port: int, data: bytes = b"", seconds: float = TIMEOUT_SECONDS) -> s
     return connection
 
 
-def request_head(
-    path: str, *headers: str, method: str = "POST", version: str = "HTTP/1.1"
-) -> bytes:
-    """Return a request line with headers, each as `Name: value`, and the empty line."""
-    lines = [f"{method} {path} {version}", "Host: here", *headers, "", ""]
-    return "\r\n".join(lines).encode("latin-1")
+def raw_request(line: str, *headers: str) -> bytes:
+    """Return a request line, headers as they are given, and the empty line."""
+    return "\r\n".join([line, "Host: here", *headers, "", ""]).encode("latin-1")
+
+
+def request_head(path: str, *headers: str, method: str = "POST", version: str = "1.1") -> bytes:
+    """Return the head of a request, with headers each as `Name: value`."""
+    return raw_request(f"{method} {path} HTTP/{version}", *headers)
 
 
 def request_bytes(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:

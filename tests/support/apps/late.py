@@ -1,6 +1,7 @@
-"""The predict daemon with workers that hear no signal for a second after their fork; `stock`: under gunicorn's arbiter.
+"""The predict server with workers that hear no signal for a second after their fork.
 
-A second is what a busy machine may take; a quiet one takes a thousandth of it.
+`python -m late stock` runs it under gunicorn's own arbiter. A second is what a busy machine may
+take; an idle one takes a thousandth of it.
 """
 
 import sys
@@ -14,14 +15,17 @@ DEAF_SECONDS = 1.0
 begin = serve.Daemon.begin
 
 
-def late(self: serve.Daemon, worker: Any) -> None:
-    """Runs in the worker, before it has handlers of its own; those that it has from its parent do nothing here."""
+def begin_late(self: serve.Daemon, worker: Any) -> None:
+    """Begin a worker's life, and let a second pass before it has signal handlers.
+
+    The handlers that it inherits from its parent do nothing in a worker.
+    """
     begin(self, worker)
     time.sleep(DEAF_SECONDS)
 
 
 if __name__ == "__main__":
-    serve.Daemon.begin = late  # type: ignore[method-assign]
+    serve.Daemon.begin = begin_late  # type: ignore[method-assign]
     if sys.argv[1:] == ["stock"]:
         serve.Arbiter = gunicorn.arbiter.Arbiter  # type: ignore[misc]
     sys.exit(serve.main())

@@ -1,42 +1,34 @@
-"""The naive ways, as real servers that tests must see fail: `python -m naive document`, `stock` or `pool`.
+"""Naive servers, which tests must see fail: `python -m naive KIND`.
 
-`document` answers as the document's own handler does: the body is believed, and a pickle is opened for each request.
-`stock` is the daemon's own front under gunicorn with uvicorn's worker as it comes: it stops without a drain.
-`pool` hands requests to a pool of processes, which doesn't outlive one of them.
+document  trusts the body and opens a pickle for each request, as the document's own handler does
+pool      hands requests to a pool of processes, which doesn't outlive one of them
+stock     the predict server's application under gunicorn with uvicorn's worker: no drain
+sync      the function of ROUTES in Flask, under gunicorn with one sync worker
 """
 
+import importlib
 import os
 import pickle
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 from flask import Flask, request
 
 FILE = Path("models/naive.pkl")
-ROWS = 2_000
-
-
-def train() -> bytes:
-    """A pickled pipeline."""
-    from sklearn.tree import DecisionTreeClassifier
-
-    from common_utils.train_utils import LABEL, make_pipeline, read_table
-
-    table = read_table(Path("data/adult_income-prepped.csv")).head(ROWS)
-    pipeline = make_pipeline(DecisionTreeClassifier(max_depth=8), "raw", table)
-    return pickle.dumps(pipeline.fit(table.drop(columns=LABEL), table[LABEL]))
 
 
 def document() -> Flask:
-    """The app whose handler opens the model for each request."""
+    """Return the app whose handler opens the model for each request."""
     import pandas as pd
 
     app = Flask("naive")
     if FILE.exists():
-        pickle.loads(FILE.read_bytes())  # imports scikit-learn before the first request
+        # Imports scikit-learn before the first request.
+        pickle.loads(FILE.read_bytes())
 
     @app.post("/predict")
     def predict() -> dict[str, Any]:
@@ -49,12 +41,13 @@ def document() -> Flask:
 
 
 def work(seconds: float) -> dict[str, Any]:
+    """Take some seconds and name the process."""
     time.sleep(seconds)
     return {"pid": os.getpid()}
 
 
 def pool() -> Flask:
-    """The app whose handler waits for a process of a pool."""
+    """Return the app whose handler waits for a process of a pool."""
     app = Flask("naive")
     executor = ProcessPoolExecutor(2)
 
@@ -65,20 +58,46 @@ def pool() -> Flask:
     return app
 
 
-def stock() -> Flask:
-    """Becomes gunicorn, which asks this module for `front`."""
-    options = f"--bind 127.0.0.1:{os.environ['PORT']} --workers {os.environ['WORKERS']} --graceful-timeout 3"
-    words = [*options.split(), "--worker-class", "uvicorn_worker.UvicornWorker", "naive:front()"]
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *words])
+def behind_flask() -> Flask:
+    """Return the app whose handler calls the function of ROUTES."""
+    path, module, name = os.environ["ROUTES"].split(":")
+    function = getattr(importlib.import_module(module), name)
+    app = Flask("naive")
+
+    @app.post(f"/{path}")
+    def answer() -> dict[str, Any]:
+        message = SimpleNamespace(payload=request.get_json()["payload"])
+        return {"payload": function(message)}
+
+    return app
 
 
 def front() -> Any:
-    """The daemon's ASGI application."""
+    """Return the predict server's ASGI application."""
     from runtime.serve import prepare, read_settings
 
     return prepare(os.environ, read_settings(os.environ))
 
 
+def become_gunicorn(application: str, *options: str) -> NoReturn:
+    """Replace this process by gunicorn, which imports `application` from this module."""
+    bind = f"127.0.0.1:{os.environ['PORT']}"
+    command = ["-m", "gunicorn", "--bind", bind, "--no-control-socket", *options, application]
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+def serve(kind: str) -> None:
+    """Serve an app of some kind until a signal ends it."""
+    if kind == "stock":
+        worker = ("--worker-class", "uvicorn_worker.UvicornWorker")
+        many = ("--workers", os.environ["WORKERS"], "--graceful-timeout", "3")
+        become_gunicorn("naive:front()", *worker, *many)
+    if kind == "sync":
+        become_gunicorn("naive:behind_flask()")
+
+    create_app = {"document": document, "pool": pool}[kind]
+    create_app().run("127.0.0.1", int(os.environ["PORT"]), threaded=True)
+
+
 if __name__ == "__main__":
-    make = {"document": document, "stock": stock, "pool": pool}[sys.argv[1]]
-    make().run("127.0.0.1", int(os.environ["PORT"]), threaded=True)
+    serve(sys.argv[1])
