@@ -1,7 +1,7 @@
-"""bench-peers: one model in our server, in each peer as its users write it, and in each peer with our predict function.
+"""bench-peers: one model in our server, and in each peer as its users write it and with ours.
 
-Each peer gets the request of its own documentation (bench/peers/NAME/request.py) and must answer a hundred rows
-rightly before it is loaded. PEERS names some only, MODEL another model.
+Each peer gets the request of its own documentation (bench/peers/NAME/request.py) and must answer a
+hundred rows correctly before it is loaded. PEERS names some only, MODEL another model.
 """
 
 import importlib
@@ -12,9 +12,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from candidates import MODELS, Candidate, loaded, local, running
+from candidates import Candidate, build_image, local_image, measure_loads, running
 from load import Load, post
-from measure import ROOT, Ratio, median_of, plot, ratio, report, verdict
+from measure import ROOT, Ratio, median_of, models, plot, ratio, report, verdict
 
 from bench.peers.check import expected
 from bench.peers.table import rows
@@ -95,12 +95,12 @@ def line(
 def compare(name: str, mode: str, ratios: dict[str, Ratio]) -> tuple[list[Any], Mapping[str, Any]]:
     """Ours beside one peer in one mode: the lines of the table and the measured values."""
     wanted = expected(name, mode, MODEL)
-    servers = {"ours": local(f"bench-{MODEL}", f"/{MODEL}/predict"), name: peer(name, mode)}
+    servers = {"ours": local_image(f"bench-{MODEL}", f"/{MODEL}/predict"), name: peer(name, mode)}
     lines, measured = [], {}
     with running(servers) as seconds:
         check(name, mode, servers[name], wanted)
         for case in CASES:
-            loads = loaded(servers, *case)
+            loads = measure_loads(servers, *case)
             entry, times = line(name, mode, case, loads["ours"], loads[name])
             lines.append(entry)
             measured[f"{name} {mode} {case}"] = loads
@@ -114,10 +114,7 @@ def compare(name: str, mode: str, ratios: dict[str, Ratio]) -> tuple[list[Any], 
 
 def main() -> int:
     """Compares with every peer; returns 1 if one could not be measured."""
-    run = {**os.environ, "ENGINE": "local"}
-    subprocess.run(
-        ["./build.sh", f"bench-{MODEL}", MODELS[MODEL], "predict"], cwd=ROOT, env=run, check=True
-    )
+    build_image(f"bench-{MODEL}", models()[MODEL])
     lines: list[Any] = []
     measured: dict[str, Any] = {}
     ratios: dict[str, Ratio] = {}

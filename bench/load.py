@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from measure import clean_environment
+
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # wrk sends the bodies of a file in turn: equal rows would run from the processor's caches.
 SCRIPT = """
@@ -50,16 +52,12 @@ class Server:
     ):
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
-        # Slow kernels that some machines force on numpy for safety's sake must not slow one candidate only.
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")
-        }
         self.started = time.perf_counter()
         with open(log, "wb") as file:
             self.process = subprocess.Popen(
                 list(command),
                 cwd=cwd,
-                env={**clean, **variables},
+                env={**clean_environment(), **variables},
                 stdout=file,
                 stderr=file,
                 start_new_session=True,

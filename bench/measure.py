@@ -9,12 +9,42 @@ import math
 import os
 import platform
 import statistics
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(os.environ.get("RESULTS") or ROOT / "bench" / "results")
+T = TypeVar("T")
+
+
+def makefile_value(directory: str, name: str) -> str:
+    """Return the value that a model directory's Makefile gives to `name`."""
+    for line in (ROOT / directory / "Makefile").read_text().splitlines():
+        variable, _, value = line.partition(" := ")
+        if variable == name:
+            return value
+    raise LookupError(f"{directory}/Makefile: no line '{name} := ...'")
+
+
+def models() -> dict[str, str]:
+    """Return the directory of every model by its MODEL_NAME."""
+    directories = sorted(path.parent.name for path in ROOT.glob("*/train.py"))
+    return {makefile_value(directory, "MODEL_NAME"): directory for directory in directories}
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment for a candidate's programs.
+
+    Slow kernels that some machines force on numpy (OPENBLAS_...) must not slow one candidate only.
+    Another checkout's programs must not import this checkout's modules.
+    """
+    clean = {}
+    for name, value in os.environ.items():
+        if not name.startswith("OPENBLAS_") and name != "PYTHONPATH":
+            clean[name] = value
+    return clean
 
 
 class Ratio(NamedTuple):
@@ -36,13 +66,28 @@ def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
     return Ratio(statistics.median(ratios), min(ratios), max(ratios))
 
 
-def alternate(candidates: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Calls each candidate once a round, the order turned by one each time; returns each one's values by round."""
-    values: dict[str, list[float]] = {name: [] for name in candidates}
+def milliseconds(call: Callable[[], Any]) -> float:
+    """Return the mean time of a call in ms, over as many calls as fill a tenth of a second."""
+    calls = 0
+    seconds = 0.0
+    started = time.perf_counter()
+    while seconds < 0.1:
+        call()
+        calls += 1
+        seconds = time.perf_counter() - started
+    return seconds / calls * 1000
+
+
+def alternate(candidates: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
+    """Call each candidate once a round and return the values of each one by round.
+
+    The order is turned by one in each round, so that no candidate is always first.
+    """
+    values: dict[str, list[T]] = {name: [] for name in candidates}
     names = list(candidates)
     for number in range(rounds):
-        turned = names[number % len(names) :] + names[: number % len(names)]
-        for name in turned:
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             values[name].append(candidates[name]())
     return values
 

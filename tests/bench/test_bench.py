@@ -10,6 +10,7 @@ from conftest import ROOT
 from support.daemon import JSON, Daemon
 
 sys.path.insert(0, str(ROOT / "bench"))
+from baseline import VERDICT, serve_line  # noqa: E402
 from load import Load, load, parsed  # noqa: E402
 from measure import Ratio, alternate, ratio, table, verdict  # noqa: E402
 
@@ -51,6 +52,8 @@ def test_a_slowed_handler_is_seen(daemon: Daemon) -> None:
     fast, slow = loaded(daemon, "fast"), loaded(daemon, "slow")
     assert fast.errors == slow.errors == 0
     assert slow.throughput < fast.throughput / 2 and slow.p50 > max(4, fast.p50)
+    assert serve_line("model", (1, 4), [slow], [fast])[VERDICT] == "no"
+    assert serve_line("model", (1, 4), [fast], [slow])[VERDICT] == "yes"
 
 
 @needs_wrk
