@@ -15,7 +15,18 @@ from typing import Any
 
 import pandas as pd
 from baseline import EndpointProcess, baseline_root, predict_line
-from measure import ROOT, alternate, median_of, milliseconds, models, plot, ratio, report, verdict
+from measure import (
+    ROOT,
+    TABLE,
+    alternate,
+    median_of,
+    milliseconds,
+    models,
+    plot,
+    ratio,
+    report,
+    verdict,
+)
 from runtime.endpoint import Endpoint, decode
 from train_once import asked_for
 
@@ -143,7 +154,7 @@ def main() -> None:
     os.chdir(ROOT)
     # One held-out row has a country that training never saw.
     os.environ["UNKNOWN"] = "ignore"
-    train, held_out = split(read_table(data_file("data/adult_income-prepped.csv")), None)
+    train, held_out = split(read_table(data_file(TABLE)), None)
     rows = rows_of(held_out)
     columns = [name for name in train if name != LABEL]
 
