@@ -23,7 +23,7 @@ def _number_or_text(text: str) -> int | str:
 
 
 def rows(count: int) -> list[list[int | str]]:
-    """Return rows as lists in column order; up to 100 are spread over the first part of the data."""
+    """Return rows as lists in column order; up to 100 are spread over the data's first part."""
     step = 400 if count <= 100 else 1
     return _read(step=step, count=count)
 

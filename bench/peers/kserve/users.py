@@ -1,4 +1,4 @@
-"""A scikit-learn pipeline as a custom model of KServe's documentation: kserve.Model, V1 protocol."""
+"""A scikit-learn pipeline as a custom model in KServe's manual: kserve.Model, V1 protocol."""
 
 import os
 
