@@ -2,10 +2,12 @@
 
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run
+from support.commands import ROOT, run
+from support.models import FASTEST, setting
 
 sys.path.insert(0, str(ROOT / "bench"))
 import serve  # noqa: E402
@@ -15,7 +17,7 @@ from load import Load, post  # noqa: E402
 from measure import alternate, milliseconds, rows_of_data  # noqa: E402
 from predict import request_body  # noqa: E402
 
-MODEL = "adult_income_lr"
+MODEL = setting(FASTEST, "MODEL_NAME")
 DELAY_MS = 20
 # Every function that `served` decorates answers later.
 SLOWER = f"""
@@ -51,15 +53,17 @@ def slow_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measure_endpoints(slow: Path, folder: Path) -> dict[str, list[float]]:
-    """The ms of this checkout's endpoint and of the slow one's, by round."""
+    """Return the ms of this checkout's endpoint and of the slow one's, by round."""
     body = request_body(rows_of_data(1))
     with (
-        EndpointProcess(ROOT, MODEL, folder) as fast,
-        EndpointProcess(slow, MODEL, folder) as slow_one,
+        EndpointProcess(ROOT, MODEL, folder) as own_endpoint,
+        EndpointProcess(slow, MODEL, folder) as slow_endpoint,
     ):
-        return alternate(
-            {"fast": lambda: fast.measure(body), "slow": lambda: slow_one.measure(body)}, 2
-        )
+        candidates = {
+            "own": partial(own_endpoint.measure, body),
+            "slow": partial(slow_endpoint.measure, body),
+        }
+        return alternate(candidates, 2)
 
 
 def test_endpoint_of_slowed_checkout_is_reported_as_slower(
@@ -67,8 +71,8 @@ def test_endpoint_of_slowed_checkout_is_reported_as_slower(
 ) -> None:
     values = measure_endpoints(slow_checkout, trained)
     assert min(values["slow"]) > DELAY_MS
-    assert predict_line(MODEL, 1, values["slow"], values["fast"])[VERDICT] == "no"
-    assert predict_line(MODEL, 1, values["fast"], values["slow"])[VERDICT] == "yes"
+    assert predict_line(MODEL, 1, values["slow"], values["own"])[VERDICT] == "no"
+    assert predict_line(MODEL, 1, values["own"], values["slow"])[VERDICT] == "yes"
 
 
 def test_endpoint_process_raises_when_request_is_not_answered(trained: Path) -> None:
@@ -107,7 +111,7 @@ def test_baseline_server_runs_its_own_code_with_models_of_this_checkout(
 ) -> None:
     slow_down(clone)
     monkeypatch.setattr(serve, "ROOT", trained)
-    monkeypatch.setattr(serve, "MODELS", {MODEL: "logisticRegression"})
+    monkeypatch.setattr(serve, "MODELS", {MODEL: FASTEST})
     serve.build_baseline(clone)
     servers = serve.model_candidates(clone, serve.BASELINE_PREFIX)
     assert list(servers) == [f"baseline {MODEL}"]
