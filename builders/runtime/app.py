@@ -1,33 +1,34 @@
-"""The ASGI front: reads bodies within limits, answers predict routes, /health, /ready and /metrics.
+"""The ASGI application: routes requests, reads bodies within limits, sends responses.
 
-All else goes to the Flask app, which is imported when first asked for: no prediction waits for Flask.
+It answers predict routes and the probes itself. Flask answers all other paths; it is imported
+when first needed, because a prediction does not need it and the import takes 0.3 s.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from runtime import metrics
-from runtime.endpoint import Endpoint, RequestError, Response, failure
-from runtime.log import request_id, tell_request
+from runtime.auth import has_valid_key, unauthorized
+from runtime.endpoint import Endpoint
+from runtime.errors import RequestError, Response, error_response, method_not_allowed
+from runtime.http_limits import BodyReader, Disconnected, HeaderTimeout, Receive
+from runtime.log import choose_request_id, log_request
+from runtime.probes import PROBES
+from runtime.settings import Settings
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Headers = dict[bytes, bytes]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
 REFRESH_SECONDS = 1.0
-CUT_SECONDS = 0.25
-JSON = b"application/json"
-# The format that Prometheus asks for; prometheus_client.generate_latest writes it.
-METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+LIMITS_CHECK_SECONDS = 0.25
+
 CLOSE = (b"connection", b"close")
-# What a status says beside its body. A reply that leaves a body unread closes the connection, but not 401: many a
-# client would see a reset instead of it.
-HEADERS = {
+# A response to a body that was not read closes the connection. 401 is an exception: many clients
+# would report a reset connection instead of the 401.
+HEADERS_BY_STATUS = {
     401: (b"www-authenticate", b"Bearer"),
     408: CLOSE,
     413: CLOSE,
@@ -35,270 +36,196 @@ HEADERS = {
 }
 
 
-class Limits(NamedTuple):
-    """What a request may take: bytes of its body, seconds until that is there, seconds until its header is, rows.
+class App:
+    """The ASGI application of one worker.
 
-    `waiting`: how many batches may be in the inference thread and wait for it, in each worker. What is answered on
-    the event loop needs no such limit: a connection has one request under way, and none takes longer than 2 ms.
+    The worker sets `draining` when it has been told to stop, and `connections` to uvicorn's open
+    connections. `keys` are the API keys; without any, every request is accepted.
     """
 
-    body_bytes: int
-    body_seconds: float
-    header_seconds: float = 10
-    rows: int = 100_000
-    waiting: int = 100
-
-
-class Disconnected(Exception):
-    """The client left before its request was whole."""
-
-
-class Front:
-    """The ASGI application for some endpoints. `draining` is set once the worker has been told to stop."""
-
     def __init__(
-        self,
-        endpoints: list[Endpoint],
-        limits: Limits,
-        access_log: bool = False,
-        keys: tuple[bytes, ...] = (),
+        self, endpoints: Sequence[Endpoint], settings: Settings, keys: tuple[bytes, ...] = ()
     ):
         self.endpoints = {endpoint.path: endpoint for endpoint in endpoints}
-        for endpoint in endpoints:
-            endpoint.max_rows = limits.rows
-        self.limits = limits
-        self.keys = keys  # see runtime/auth.py
+        self.settings = settings
+        self.keys = keys
         self.draining = False
-        self.connections: Iterable[Any] = ()  # uvicorn's, once it is there
-        self._waiting = 0
-        self._access_log = access_log
-        self._noted = (
-            200 if access_log else 400
-        )  # answers from this status on get an id, and a look for a traceback
-        self._reading: dict[asyncio.Task[Any], float] = {}
-        self._pages: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None
-        self._own = {"/health": self._health, "/ready": self._ready, "/metrics": self._metrics}
+        self.connections: Iterable[Any] = ()
+
+        self._body_reader = BodyReader(settings.max_body_bytes, settings.body_seconds)
+        self._header_timeout = HeaderTimeout(settings.header_seconds)
+        self._batches = 0
+        self._answer_page: Callable[[Scope], Response] | None = None
+        # A successful prediction gets no id and no line in the log unless the log has all requests.
+        self._lowest_status_with_id = 200 if settings.access_log else 400
 
     def use_slot(self, slot: int) -> None:
-        """Counts as worker number `slot` from now on."""
+        """Select the shared counters of worker `slot`."""
         for endpoint in self.endpoints.values():
             endpoint.counts.use_slot(slot)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection: an HTTP request, or the worker's start-up and shutdown."""
         if scope["type"] == "lifespan":
             return await self._lifespan(receive, send)
         if scope["type"] != "http":
             return None
-        endpoint = self.endpoints.get(scope["path"])
+
         started = time.perf_counter()
+        endpoint = self.endpoints.get(scope["path"])
+        headers = dict(scope["headers"])
+        try:
+            response = await self._respond(scope, endpoint, headers, receive)
+        except Disconnected:
+            return None
+
+        request_id = None
+        sent_id = headers.get(b"x-request-id")
+        needs_id = response.status >= self._lowest_status_with_id
+        if needs_id or sent_id is not None or endpoint is None:
+            request_id = choose_request_id(sent_id)
+            self._log(scope, endpoint, response, request_id, started)
+        return await self._send(send, response, request_id)
+
+    async def _respond(
+        self, scope: Scope, endpoint: Endpoint | None, headers: Headers, receive: Receive
+    ) -> Response:
+        """Return the response to a request; raise Disconnected if the client left."""
+        if self.keys and scope["path"] not in PROBES and not has_valid_key(headers, self.keys):
+            response = unauthorized()
+            return response if endpoint is None else endpoint.reject(response)
         if endpoint is not None:
-            headers = dict(scope["headers"])
-            try:
-                response = await self._predict(endpoint, scope["method"], headers, receive)
-            except Disconnected:
-                return None
-            if response.status >= self._noted or b"x-request-id" in headers:
-                send = self._noting(send, scope, started, endpoint, getattr(response, "trace", ""))
-            return await self._send(send, response)
-        send = self._noting(send, scope, started)
-        own = self._own.get(scope["path"])
-        if own is None:
-            return await (await self._flask())(scope, receive, send)
-        if scope["method"] not in ("GET", "HEAD"):
-            return await self._send(
-                send, failure(wrong_method(scope["method"], "GET, HEAD")), allow=b"GET, HEAD"
-            )
-        return await own(send)
-
-    def _noting(
-        self, send: Send, scope: Scope, started: float, endpoint: Any = None, trace: str = ""
-    ) -> Send:
-        """`send`, but the reply gets the request's id, and a line in the log if it is a failure or all get one."""
-        name = request_id(dict(scope["headers"]).get(b"x-request-id"))
-        noted: dict[str, Any] = {key: scope[key] for key in ("method", "path")}
-
-        async def noting(event: MutableMapping[str, Any]) -> None:
-            if event["type"] == "http.response.start":
-                event["headers"] = [*event["headers"], (b"x-request-id", name)]
-                if trace or self._access_log:
-                    noted.update(
-                        {key: endpoint.info.get(key) for key in ("model", "digest")}
-                        if endpoint
-                        else {}
-                    )
-                    milliseconds = round((time.perf_counter() - started) * 1000, 3)
-                    noted.update(
-                        status=event["status"], milliseconds=milliseconds, request=name.decode()
-                    )
-                    tell_request(trace, **noted)
-            await send(event)
-
-        return noting
+            return await self._predict(endpoint, scope["method"], headers, receive)
+        if scope["path"] in PROBES:
+            return await self._probe(scope["path"], scope["method"])
+        return await self._page(scope)
 
     async def _predict(
         self, endpoint: Endpoint, method: str, headers: Headers, receive: Receive
     ) -> Response:
-        """Reads the body and has the endpoint answer it: here if that is quick, else in the inference thread."""
+        """Read the body and let the endpoint answer it."""
         if method != "POST":
-            return endpoint.refuse(wrong_method(method, "POST"))
+            return endpoint.reject(method_not_allowed(method, "POST"))
         try:
-            body = await self._body(headers.get(b"content-length"), receive)
+            body = await self._body_reader.read(headers.get(b"content-length"), receive)
         except RequestError as error:
-            return endpoint.refuse(error)
+            return endpoint.reject(error_response(error))
+
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         if len(body) <= endpoint.quick_bytes:
             return endpoint.answer(body, content_type)
-        if self._waiting >= self.limits.waiting:
-            message = f"{self._waiting} batches are waiting already: try again in a second"
-            return endpoint.refuse(RequestError(503, "overloaded", message))
-        self._waiting += 1
+        return await self._answer_in_thread(endpoint, body, content_type)
+
+    async def _answer_in_thread(
+        self, endpoint: Endpoint, body: bytearray, content_type: str
+    ) -> Response:
+        """Let the endpoint answer in the inference thread; 503 if too many batches wait for it.
+
+        Bodies that are answered on the event loop need no such limit: a connection has one
+        request in flight, and none takes longer than 2 ms.
+        """
+        if self._batches >= self.settings.max_waiting:
+            message = f"{self._batches} batches are waiting already: try again in a second"
+            return endpoint.reject(error_response(RequestError(503, "overloaded", message)))
+
+        self._batches += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._inference, endpoint.answer, body, content_type)
+            return await loop.run_in_executor(
+                self._inference_thread, endpoint.answer, body, content_type
+            )
         finally:
-            self._waiting -= 1
+            self._batches -= 1
 
-    async def _body(self, length: bytes | None, receive: Receive) -> bytearray:
-        """The whole body; raises RequestError if it is too large or too slow, Disconnected if it never comes."""
-        if length is not None and int(length) > self.limits.body_bytes:
-            raise too_large(self.limits.body_bytes)
-        task = asyncio.current_task()
-        assert task is not None
-        self._reading[task] = time.monotonic() + self.limits.body_seconds
-        try:
-            return await self._chunks(receive)
-        except asyncio.CancelledError:
-            if self._reading[task] > time.monotonic():
-                raise
-            task.uncancel()
-            seconds = self.limits.body_seconds
-            raise RequestError(
-                408, "too_slow", f"the body wasn't there after {seconds:g} s"
-            ) from None
-        finally:
-            del self._reading[task]
+    async def _probe(self, path: str, method: str) -> Response:
+        if method not in ("GET", "HEAD"):
+            return method_not_allowed(method, "GET, HEAD")
+        return await PROBES[path](list(self.endpoints.values()), self.draining)
 
-    async def _cut_slow(self) -> None:
-        """Ends the requests whose body or header is overdue; a timer for each would cost more than its prediction."""
-        since: dict[Any, float] = {}
-        while True:
-            await asyncio.sleep(CUT_SECONDS)
-            now = time.monotonic()
-            for task in [task for task, deadline in self._reading.items() if deadline <= now]:
-                task.cancel()
-            late = [(each, each.cycle) for each in self.connections if waits_for_header(each)]
-            since = {request: since.get(request, now) for request in late}
-            for connection, _ in (
-                request for request in late if since[request] + self.limits.header_seconds <= now
-            ):
-                connection.transport.abort()
+    async def _page(self, scope: Scope) -> Response:
+        """Let Flask answer, in a thread because Flask is synchronous and is imported here."""
+        loop = asyncio.get_running_loop()
+        if self._answer_page is None:
+            self._answer_page = await loop.run_in_executor(None, _load_pages, self)
+        return await loop.run_in_executor(None, self._answer_page, scope)
 
-    async def _chunks(self, receive: Receive) -> bytearray:
-        body = bytearray()
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise Disconnected
-            body += event.get("body", b"")
-            if len(body) > self.limits.body_bytes:
-                raise too_large(self.limits.body_bytes)
-            if not event.get("more_body"):
-                return body
-
-    async def _send(
-        self, send: Send, response: Response, content_type: bytes = JSON, allow: bytes = b"POST"
+    def _log(
+        self,
+        scope: Scope,
+        endpoint: Endpoint | None,
+        response: Response,
+        request_id: bytes,
+        started: float,
     ) -> None:
-        """Sends a response; after one that leaves the body unread, and while draining, the connection is closed."""
-        status, body = response
-        headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
-        if status in HEADERS:
-            headers.append(HEADERS[status])
-        elif status == 405:
-            headers.append((b"allow", allow))
+        """Log a failure, or any request if the log has all of them."""
+        if not response.traceback and not self.settings.access_log:
+            return
+        fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
+        if endpoint is not None:
+            fields["model"] = endpoint.info.get("model")
+            fields["digest"] = endpoint.info.get("digest")
+        fields["status"] = response.status
+        fields["milliseconds"] = round((time.perf_counter() - started) * 1000, 3)
+        fields["request"] = request_id.decode()
+        log_request(response.traceback, **fields)
+
+    async def _send(self, send: Send, response: Response, request_id: bytes | None) -> None:
+        """Send a response; while draining, ask the client to close the connection."""
+        headers = [
+            (b"content-type", response.content_type),
+            (b"content-length", b"%d" % len(response.body)),
+        ]
+        if response.status in HEADERS_BY_STATUS:
+            headers.append(HEADERS_BY_STATUS[response.status])
+        if response.allow:
+            headers.append((b"allow", response.allow))
+        if request_id is not None:
+            headers.append((b"x-request-id", request_id))
         if self.draining and CLOSE not in headers:
             headers.append(CLOSE)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
-    async def _health(self, send: Send) -> None:
-        await self._send(send, Response(200, b'{"status":"alive"}'))
-
-    async def _ready(self, send: Send) -> None:
-        """503 while draining, and until every model has answered its golden rows; the body names who isn't ready."""
-        waiting = {
-            e.path: e.problem or "not loaded yet" for e in self.endpoints.values() if not e.ready
-        }
-        response: Response
-        if self.draining:
-            response = failure(RequestError(503, "stopping", "the server is stopping"))
-        elif waiting:
-            reasons = "; ".join(f"{path}: {reason}" for path, reason in waiting.items())
-            response = failure(RequestError(503, "not_ready", reasons))
-        else:
-            routes = {path: endpoint.info for path, endpoint in self.endpoints.items()}
-            response = Response(200, msgspec.json.encode({"status": "ready", "routes": routes}))
-        await self._send(send, response)
-
-    async def _metrics(self, send: Send) -> None:
-        loop = asyncio.get_running_loop()
-        page = await loop.run_in_executor(None, metrics.page, list(self.endpoints.values()))
-        await self._send(send, Response(200, page), METRICS)
-
-    async def _flask(self) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-        """The Flask app as ASGI; importing it takes a third of a second, so not on the event loop."""
-        if self._pages is None:
-            loop = asyncio.get_running_loop()
-            self._pages = await loop.run_in_executor(None, _import_pages, self)
-        return self._pages
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": response.body})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Starts what a worker needs of its own (a thread does not outlive a fork), and ends it."""
+        """Start what a worker needs of its own, because a thread does not survive a fork."""
         await receive()
-        # One thread: a second inference beside the first would only make both slower.
-        self._inference = ThreadPoolExecutor(1, "inference")
-        # A worker that takes a dead one's place has the models of the start, not those that replaced them since.
-        await self._refresh_all()
-        tasks = [asyncio.create_task(self._refresh()), asyncio.create_task(self._cut_slow())]
+        # One thread: two inferences at once would only make both slower.
+        self._inference_thread = ThreadPoolExecutor(1, "inference")
+        # A replacement worker inherits the models that were loaded when the server started.
+        await self._refresh_models()
+        tasks = [
+            asyncio.create_task(self._refresh_models_regularly()),
+            asyncio.create_task(self._enforce_time_limits()),
+        ]
         await send({"type": "lifespan.startup.complete"})
+
         await receive()
         for task in tasks:
             task.cancel()
-        self._inference.shutdown(wait=False, cancel_futures=True)
+        self._inference_thread.shutdown(wait=False, cancel_futures=True)
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _refresh(self) -> None:
-        """Looks for replaced model files, for as long as the worker lives."""
+    async def _refresh_models_regularly(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            await self._refresh_all()
+            await self._refresh_models()
 
-    async def _refresh_all(self) -> None:
+    async def _refresh_models(self) -> None:
+        """Load the model files that were replaced."""
         loop = asyncio.get_running_loop()
         for endpoint in self.endpoints.values():
             await loop.run_in_executor(None, endpoint.refresh)
 
-
-def _import_pages(front: Front) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    from a2wsgi import WSGIMiddleware
-
-    from runtime.pages.app import create_app
-
-    return WSGIMiddleware(create_app(list(front.endpoints.values()), bool(front.keys)))
+    async def _enforce_time_limits(self) -> None:
+        while True:
+            await asyncio.sleep(LIMITS_CHECK_SECONDS)
+            self._body_reader.cancel_overdue()
+            self._header_timeout.close_overdue(self.connections)
 
 
-def wrong_method(method: str, allowed: str) -> RequestError:
-    """405, saying which methods there are."""
-    return RequestError(405, "method_not_allowed", f"expected {allowed}, found {method}")
+def _load_pages(app: App) -> Callable[[Scope], Response]:
+    from runtime.pages.app import create_app, page_answerer
 
-
-def too_large(limit: int) -> RequestError:
-    """413, saying how much would have been taken."""
-    return RequestError(
-        413, "too_large", f"the body has more than {limit:,} bytes: send fewer rows at once"
-    )
-
-
-def waits_for_header(connection: Any) -> bool:
-    """Whether nothing or part of a header is all that uvicorn has of a request; it ends only idle ones itself."""
-    request, idle = connection.cycle, connection.timeout_keep_alive_task is not None
-    return not idle and (request is None or request.response_complete)
+    return page_answerer(create_app(list(app.endpoints.values()), bool(app.keys)))

@@ -1,51 +1,56 @@
-"""API keys: read from a file at start; with them, the front answers only those who send one."""
+"""API keys: read from a file at start-up, compared with the Authorization header."""
 
 import hmac
 import re
-import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from runtime.app import Front, Receive, Scope, Send
-from runtime.endpoint import RequestError, failure
 from runtime.environment import ConfigurationError
+from runtime.errors import RequestError, Response, error_response
 
-KEY = re.compile(rb"[!-~]{16,}")  # what a header can carry; a shorter one can be guessed
+# A header can carry these characters; a shorter key can be guessed.
+KEY = re.compile(rb"[!-~]{16,}")
 FORM = "expected one key a line, each of 16 or more printable ASCII characters without spaces"
 
 
 def read_keys(path: str) -> tuple[bytes, ...]:
-    """The keys in the file at `path`; raises ConfigurationError, which never shows a key."""
+    """Return the keys in the file at `path`; none if `path` is empty.
+
+    Raises ConfigurationError, whose message never contains a key.
+    """
+    if not path:
+        return ()
     try:
-        lines = [line.strip() for line in Path(path).read_bytes().splitlines()]
+        content = Path(path).read_bytes()
     except OSError as error:
-        raise ConfigurationError(
-            f"API_KEY_FILE={path}: can't be read ({error.strerror}); {FORM}"
-        ) from None
-    for number, line in enumerate(lines, 1):
-        if line and not KEY.fullmatch(line):
-            raise ConfigurationError(
-                f"API_KEY_FILE={path}, line {number}: found {len(line)} other bytes; {FORM}"
-            )
-    if not any(lines):
+        reason = f"can't be read ({error.strerror})"
+        raise ConfigurationError(f"API_KEY_FILE={path}: {reason}; {FORM}") from None
+
+    keys = []
+    for number, line in enumerate(content.splitlines(), 1):
+        key = line.strip()
+        if not key:
+            continue
+        if not KEY.fullmatch(key):
+            found = f"line {number}: found {len(key)} other bytes"
+            raise ConfigurationError(f"API_KEY_FILE={path}, {found}; {FORM}")
+        keys.append(key)
+
+    if not keys:
         raise ConfigurationError(f"API_KEY_FILE={path}: is empty; {FORM}")
-    return tuple(line for line in lines if line)
+    return tuple(keys)
 
 
-class GuardedFront(Front):
-    """A front that wants a key for all but /health, /ready and /metrics, before it reads a body."""
+def has_valid_key(headers: Mapping[bytes, bytes], keys: Iterable[bytes]) -> bool:
+    """Return whether the Authorization header carries one of `keys`."""
+    scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() != b"bearer":
+        return False
+    sent = credentials.strip()
+    return any(hmac.compare_digest(sent, key) for key in keys)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._own or self._knows(scope):
-            return await super().__call__(scope, receive, send)
-        error = RequestError(
-            401, "unauthorized", "expected Authorization: Bearer KEY, found none or an unknown key"
-        )
-        endpoint = self.endpoints.get(scope["path"])
-        send = self._noting(send, scope, time.perf_counter(), endpoint)
-        return await self._send(send, endpoint.refuse(error) if endpoint else failure(error))
 
-    def _knows(self, scope: Scope) -> bool:
-        scheme, _, sent = dict(scope["headers"]).get(b"authorization", b"").partition(b" ")
-        return scheme.lower() == b"bearer" and any(
-            hmac.compare_digest(sent.strip(), key) for key in self.keys
-        )
+def unauthorized() -> Response:
+    """Return a 401 that names the expected header."""
+    message = "expected Authorization: Bearer KEY, found none or an unknown key"
+    return error_response(RequestError(401, "unauthorized", message))

@@ -1,8 +1,10 @@
-"""Finds, at build, the functions that the variables name, so that a misspelt route fails the build and not a pod.
+"""Finds, during a build, the functions that the variables name.
 
-Usage: python -m runtime.check train|predict       exit code 78 if a module isn't found, isn't Python or lacks the name
+Usage: python -m runtime.check train|predict
 
-Any other trouble on import is a warning: an application may open its model at import, and it isn't there yet.
+Exit code 78 if a module does not exist, is not valid Python or does not define the function. Any
+other failure of the import is a warning, because an application may open its model at import,
+and the model is not there during a build.
 """
 
 import os
@@ -10,11 +12,11 @@ import sys
 from collections.abc import Iterator
 
 from runtime.environment import CONFIGURATION, ConfigurationError, check
-from runtime.message import find
+from runtime.loader import load_function
 
 
 def entries(role: str) -> Iterator[tuple[str, str, str]]:
-    """What the image will call: who names it, module, function."""
+    """Yield what the image will call: the variable or route, the module, the function."""
     routes = check(os.environ, role)
     if role == "train":
         yield "TRAIN_MODULE", os.environ["TRAIN_MODULE"], os.environ["TRAIN_FUNCTION"]
@@ -23,26 +25,32 @@ def entries(role: str) -> Iterator[tuple[str, str, str]]:
         yield f"route {route.path}", route.module, route.function
 
 
-def look(where: str, module: str, function: str) -> None:
-    """Raises ConfigurationError if there is no such module, it isn't Python, or it doesn't define the function."""
+def check_entry(where: str, module: str, function: str) -> None:
+    """Raise ConfigurationError for an entry that cannot work; print a warning if it may not."""
     try:
-        find(where, module, function)
+        load_function(where, module, function)
     except ConfigurationError as error:
-        missing = error.__cause__.name if isinstance(error.__cause__, ModuleNotFoundError) else None
-        if (
-            isinstance(error.__cause__, SyntaxError | None)
-            or missing
-            and f"{module}.".startswith(f"{missing}.")
-        ):
+        if is_certain(error, module):
             raise
         print(f"check: warning: {error}; the start will need it", file=sys.stderr)
 
 
+def is_certain(error: ConfigurationError, module: str) -> bool:
+    """Return whether the function cannot be loaded at start-up either."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, SyntaxError):
+        return True
+    if not isinstance(cause, ModuleNotFoundError) or not cause.name:
+        return False
+    # The missing module is the function's own module or one of its packages.
+    return f"{module}.".startswith(f"{cause.name}.")
+
+
 def main() -> int:
-    """Checks every entry and returns the exit code."""
+    """Check every entry and return the exit code."""
     try:
-        for entry in entries(sys.argv[1]):
-            look(*entry)
+        for where, module, function in entries(sys.argv[1]):
+            check_entry(where, module, function)
     except ConfigurationError as error:
         print(f"check: {error}", file=sys.stderr)
         return CONFIGURATION

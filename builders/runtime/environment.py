@@ -1,11 +1,14 @@
-"""Reads and checks `.s2i/environment`, the file that names routes and functions. Standard library only, Python 3.9.
+"""Reads and checks `.s2i/environment`, the file that names routes and functions.
 
-Usage: environment.py check FILE train|predict     refuse a bad file, before a build and in it
-       environment.py run FILE COMMAND...          COMMAND with the file's variables, as an image would have them
+Usage: environment.py check FILE train|predict     check a file, before a build and during it
+       environment.py run FILE COMMAND...          run COMMAND with the file's variables
 
-s2i reads the file without a word about what it drops, so the rules below are s2i's and the complaints are ours:
-a line that begins with `#` is a comment; a line is split at its first `=`, both sides trimmed; quotes are literal;
-a line without `=` is dropped, and so is all that follows a line over 64 KiB; the last of two equal keys wins.
+Standard library only, Python 3.9. s2i drops what it cannot read without a message. So the rules
+are s2i's and the messages are ours:
+- a line that begins with `#` is a comment; quotes are part of a value
+- a line is split at its first `=`, and both sides are trimmed
+- a line without `=` is dropped, and so is everything after a line of over 64 KiB
+- the last of two equal keys wins
 """
 
 from __future__ import annotations
@@ -15,10 +18,11 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
-CONFIGURATION = 78  # the exit code for it in sysexits.h
+CONFIGURATION = 78  # EX_CONFIG in sysexits.h
 ROLES = ("train", "predict")
 MAX_LINE_BYTES = 64 * 1024
 TRAIN = ("TRAIN_MODULE", "TRAIN_FUNCTION")
@@ -27,12 +31,13 @@ KNOWN = ("ROUTES", *TRAIN, *PREDICT, "MODEL_NAME", "MODElNAME", "TRAIN", "PAYLOA
 RESERVED = ("health", "ready", "metrics", "openapi.json", "docs", "v2", "static")
 ROUTE = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-OWN_PACKAGE = "runtime"  # not __package__, which is empty when this file runs as a program
+# Not __package__, which is empty when this file runs as a program.
+OWN_PACKAGE = "runtime"
 FORM = "expected route:module:function, several joined by commas"
 
 
 class ConfigurationError(Exception):
-    """What `.s2i/environment` or a container's variables say can't be; the message names what and where."""
+    """An invalid `.s2i/environment` or variable; the message names what and where."""
 
 
 class Route(NamedTuple):
@@ -44,136 +49,173 @@ class Route(NamedTuple):
 
 
 def read(path: Path) -> dict[str, str]:
-    """The variables in the file at `path`; raises ConfigurationError for a line that s2i would drop or change."""
+    """Return the variables in the file at `path`.
+
+    Raises ConfigurationError for a line that s2i would drop or change.
+    """
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise ConfigurationError(
-            f"{path}: can't be read ({error.strerror}); every model needs one"
-        ) from error
+        problem = f"can't be read ({error.strerror}); every model needs one"
+        raise ConfigurationError(f"{path}: {problem}") from error
+
     variables: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         where = f"{path}, line {number}"
         if len(line) >= MAX_LINE_BYTES:
-            raise ConfigurationError(
-                f"{where}: {len(line)} bytes; s2i drops this line and all after it"
-            )
+            problem = f"{len(line)} bytes; s2i drops this line and all after it"
+            raise ConfigurationError(f"{where}: {problem}")
         if line.startswith(b"#") or not line.strip():
             continue
-        key, value = key_and_value(line, where)
+        key, value = parse_line(line, where)
         if key in variables:
-            raise ConfigurationError(
-                f"{where}: {key} is set twice; s2i would take the last, keep one"
-            )
+            problem = f"{key} is set twice; s2i would take the last, keep one"
+            raise ConfigurationError(f"{where}: {problem}")
         variables[key] = value
     return variables
 
 
-def key_and_value(line: bytes, where: str) -> tuple[str, str]:
-    """Both sides of one line; raises ConfigurationError if s2i would drop it or a person must have meant another."""
+def parse_line(line: bytes, where: str) -> tuple[str, str]:
+    """Return key and value of one line.
+
+    Raises ConfigurationError if s2i would drop the line, or if the key is a misspelt known one.
+    """
     try:
-        key, equals, value = (part.strip() for part in line.decode().partition("="))
+        text = line.decode()
     except UnicodeDecodeError:
         raise ConfigurationError(f"{where}: is not UTF-8 text") from None
+
+    key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not KEY.fullmatch(key):
-        raise ConfigurationError(
-            f"{where}: expected KEY=value, found {line.decode()[:60]!r}; s2i would drop it"
-        )
-    meant = [known for known in KNOWN if key != known and nearly(key, known)]
-    if key not in KNOWN and meant:
-        raise ConfigurationError(f"{where}: {key} is not known, did you mean {meant[0]}?")
+        problem = f"expected KEY=value, found {text[:60]!r}; s2i would drop it"
+        raise ConfigurationError(f"{where}: {problem}")
+
+    suggestion = suggest_key(key)
+    if suggestion:
+        raise ConfigurationError(f"{where}: {key} is not known, did you mean {suggestion}?")
     if "\0" in value:
         raise ConfigurationError(f"{where}: {key} has a NUL character")
     return key, value
 
 
-def nearly(word: str, known: str) -> bool:
-    """Whether `word` is `known` but for case, or for one letter added, left out, changed or swapped with the next."""
-    word, known = word.upper(), known.upper()
-    if word == known:
-        return True
-    short, long = sorted((word, known), key=len)
-    at = next((i for i, (a, b) in enumerate(zip(short, long)) if a != b), len(short))
-    if len(short) == len(long):
-        swapped = short[:at] + short[at : at + 2][::-1] + short[at + 2 :]
-        return short[at + 1 :] == long[at + 1 :] or swapped == long
-    return short[at:] == long[at + 1 :]
+def suggest_key(key: str) -> str:
+    """Return the known key that `key` misspells, or an empty text.
+
+    Users may set any key. A misspelt one differs from a known key by case, or by one letter that
+    is added, left out, changed or swapped with the next one.
+    """
+    if key in KNOWN:
+        return ""
+    for known in KNOWN:
+        if is_misspelling(key.upper(), known.upper()):
+            return known
+    return ""
+
+
+def is_misspelling(word: str, known: str) -> bool:
+    """Return whether one letter was added, left out, changed or moved between two words."""
+    if abs(len(word) - len(known)) > 1:
+        return False
+    matcher = SequenceMatcher(None, word, known, autojunk=False)
+    matched = sum(block.size for block in matcher.get_matching_blocks())
+    unmatched = len(word) + len(known) - 2 * matched
+    return unmatched <= 2
 
 
 def check(variables: Mapping[str, str], role: str) -> list[Route]:
-    """The routes in `variables`; raises ConfigurationError unless they make a `train` or a `predict` image."""
-    for key in KNOWN:
-        value = variables.get(key, "")
-        if key != "PAYLOAD" and any(quote in value for quote in "\"'`"):
-            raise ConfigurationError(
-                f"{key}={value}: quotes are part of the value here; leave them out"
-            )
+    """Return the routes in `variables`.
+
+    Raises ConfigurationError unless the variables define a `train` or a `predict` image.
+    """
+    check_quotes(variables)
     for module, function in (TRAIN, PREDICT):
         check_pair(variables, module, function)
+
     if role == "train" and not variables.get("TRAIN_MODULE"):
-        raise ConfigurationError(
-            "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"
-        )
-    if role == "predict" and not variables.get("ROUTES"):
+        problem = "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"
+        raise ConfigurationError(problem)
+    routes = variables.get("ROUTES", "")
+    if role == "predict" and not routes:
         raise ConfigurationError(f"ROUTES is not set; {FORM}")
-    return parse_routes(variables["ROUTES"]) if variables.get("ROUTES") else []
+    return parse_routes(routes) if routes else []
+
+
+def check_quotes(variables: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for a value with quotes, which s2i does not remove."""
+    for key in KNOWN:
+        value = variables.get(key, "")
+        # PAYLOAD is JSON.
+        if key != "PAYLOAD" and re.search("[\"'`]", value):
+            problem = "quotes are part of the value here; leave them out"
+            raise ConfigurationError(f"{key}={value}: {problem}")
 
 
 def check_pair(variables: Mapping[str, str], module: str, function: str) -> None:
-    """Raises ConfigurationError unless both variables are set, or neither, and name a module and a function."""
+    """Raise ConfigurationError unless both variables or neither are set, to valid names."""
     given = [key for key in (module, function) if variables.get(key)]
+    if not given:
+        return
     if len(given) == 1:
-        raise ConfigurationError(f"{given[0]} is set alone; {module} and {function} go together")
-    if given:
-        check_module(variables[module], f"{module}={variables[module]}")
-        check_identifier(
-            variables[function], f"{function}={variables[function]}", "a function's name"
-        )
+        problem = f"{given[0]} is set alone; {module} and {function} go together"
+        raise ConfigurationError(problem)
+    check_module(variables[module], f"{module}={variables[module]}")
+    check_identifier(variables[function], f"{function}={variables[function]}", "a function's name")
 
 
 def parse_routes(text: str) -> list[Route]:
-    """The entries of a ROUTES text; raises ConfigurationError for a bad, reserved or repeated one."""
+    """Return the entries of a ROUTES text.
+
+    Raises ConfigurationError for a malformed, reserved or repeated route.
+    """
     routes: list[Route] = []
     for entry in text.split(","):
-        parts = [part.strip() for part in entry.split(":")]
-        if len(parts) != 3 or not all(parts):
-            raise ConfigurationError(f"ROUTES: entry {entry.strip()!r}: {FORM}")
-        route = Route(parts[0].strip("/") if parts[0] != "/" else "", parts[1], parts[2])
-        where = f"ROUTES: entry {entry.strip()!r}"
-        if route.path.split("/")[0] in ("", *RESERVED):
-            raise ConfigurationError(
-                f"{where}: /{route.path} is reserved for the server; choose another route"
-            )
-        if not ROUTE.fullmatch(route.path):
-            raise ConfigurationError(
-                f"{where}: route {route.path!r}: expected letters, digits and . _ ~ - in parts joined by /"
-            )
+        route = parse_route(entry)
         if route.path in [other.path for other in routes]:
+            where = f"ROUTES: entry {entry.strip()!r}"
             raise ConfigurationError(f"{where}: route {route.path} is there twice")
-        check_module(route.module, where)
-        check_identifier(route.function, where, "a function's name")
         routes.append(route)
     return routes
 
 
+def parse_route(entry: str) -> Route:
+    """Return one entry of ROUTES; raise ConfigurationError if it is malformed or reserved."""
+    where = f"ROUTES: entry {entry.strip()!r}"
+    parts = [part.strip() for part in entry.split(":")]
+    if len(parts) != 3 or not all(parts):
+        raise ConfigurationError(f"{where}: {FORM}")
+
+    path = parts[0].strip("/")
+    first_segment = path.split("/")[0]
+    if first_segment in ("", *RESERVED):
+        problem = f"/{path} is reserved for the server; choose another route"
+        raise ConfigurationError(f"{where}: {problem}")
+    if not ROUTE.fullmatch(path):
+        expected = "expected letters, digits and . _ ~ - in parts joined by /"
+        raise ConfigurationError(f"{where}: route {path!r}: {expected}")
+
+    route = Route(path, parts[1], parts[2])
+    check_module(route.module, where)
+    check_identifier(route.function, where, "a function's name")
+    return route
+
+
 def check_module(name: str, where: str) -> None:
-    """Raises ConfigurationError unless `name` is a dotted module name."""
+    """Raise ConfigurationError unless `name` is a dotted module name."""
     for part in name.split("."):
         check_identifier(part, where, f"a module such as package.module in {name!r}")
     if name.split(".")[0] == OWN_PACKAGE:
-        raise ConfigurationError(
-            f"{where}: the name {OWN_PACKAGE!r} is the builder's own; rename your module"
-        )
+        problem = f"the name {OWN_PACKAGE!r} is the builder's own; rename your module"
+        raise ConfigurationError(f"{where}: {problem}")
 
 
 def check_identifier(name: str, where: str, expected: str) -> None:
-    """Raises ConfigurationError unless `name` is a Python identifier."""
+    """Raise ConfigurationError unless `name` is a Python identifier."""
     if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name):
         raise ConfigurationError(f"{where}: expected {expected}, found {name!r}")
 
 
 def check_file(path: Path, role: str) -> list[Route]:
-    """The routes in the file at `path`; raises ConfigurationError, which names the file, as `check` does."""
+    """Return the routes in the file at `path`; raise ConfigurationError, which names the file."""
     variables = read(path)
     try:
         return check(variables, role)
@@ -182,14 +224,17 @@ def check_file(path: Path, role: str) -> list[Route]:
 
 
 def run(path: Path, command: list[str]) -> None:
-    """Becomes `command` with the file's variables; those set already win, as `docker run -e` does over an image's."""
+    """Replace this process by `command` with the file's variables.
+
+    Variables that are set already win, as with `docker run -e` over an image's variables.
+    """
     for name, value in read(path).items():
         os.environ.setdefault(name, value)
     os.execvp(command[0], command)
 
 
 def main(arguments: list[str]) -> int:
-    """Runs one of the commands in this module's docstring and returns the exit code."""
+    """Run one of the commands in this module's docstring and return the exit code."""
     try:
         if len(arguments) == 3 and arguments[0] == "check" and arguments[2] in ROLES:
             check_file(Path(arguments[1]), arguments[2])

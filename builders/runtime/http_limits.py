@@ -1,49 +1,154 @@
-"""uvicorn's HTTP protocol, with an end to headers that have none."""
+"""Limits on what a client may send: size and time of the headers, size and time of the body."""
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from runtime.endpoint import RequestError, failure
+from runtime.errors import RequestError, error_response
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 MAX_HEADER_BYTES = 64 << 10
 
 
-class Protocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
-    """uvicorn's own, but no header, nor what may follow a body in chunks, is read beyond MAX_HEADER_BYTES.
+class Disconnected(Exception):
+    """The client left before its request was complete."""
 
-    The parser joins the pieces of one, which takes ever longer, and all other requests of the worker wait meanwhile.
-    What is counted are the bytes since a body went on, or since a request was whole.
+
+class LimitedProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
+    """uvicorn's HTTP protocol with a limit on the size of the headers.
+
+    uvicorn has none. Its parser joins the pieces of a header, which takes longer and longer, and
+    all other requests of the worker wait meanwhile. The limit also holds for the trailers of a
+    chunked body: it counts the bytes since the last part of a body or the last complete request.
     """
 
-    def __init__(self, *arguments: Any, **named: Any):
-        super().__init__(*arguments, **named)
-        self._unfinished = 0
+    def __init__(self, *arguments: Any, **keywords: Any):
+        super().__init__(*arguments, **keywords)
+        self._header_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        self._unfinished += len(data)
+        """Parse `data`; answer 431 and close the connection beyond the limit."""
+        self._header_bytes += len(data)
         super().data_received(data)
-        if self._unfinished > MAX_HEADER_BYTES and not self.transport.is_closing():
-            self.transport.write(too_large())
+        if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
+            self.transport.write(header_too_large())
             self.transport.close()
 
     def on_body(self, body: bytes) -> None:
-        self._unfinished = 0
+        """Restart the count: a body has limits of its own."""
+        self._header_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._unfinished = 0
+        """Restart the count for the next request."""
+        self._header_bytes = 0
         super().on_message_complete()
 
 
-def too_large() -> bytes:
-    """The whole answer to such a header."""
-    message = f"the header has more than {MAX_HEADER_BYTES:,} bytes: send what is long in the body"
-    status, body = failure(RequestError(431, "header_too_large", message))
-    fields = ("content-type: application/json", f"content-length: {len(body)}", "connection: close")
-    return (
-        "\r\n".join(
-            (f"HTTP/1.1 {status} Request Header Fields Too Large", *fields, "\r\n")
-        ).encode()
-        + body
+def header_too_large() -> bytes:
+    """Return a complete 431 response."""
+    limit = f"the header has more than {MAX_HEADER_BYTES:,} bytes"
+    message = f"{limit}: send what is long in the body"
+    response = error_response(RequestError(431, "header_too_large", message))
+    head = (
+        f"HTTP/1.1 {response.status} Request Header Fields Too Large",
+        "content-type: application/json",
+        f"content-length: {len(response.body)}",
+        "connection: close",
+        "",
+        "",
     )
+    return "\r\n".join(head).encode() + response.body
+
+
+class BodyReader:
+    """Reads request bodies within `max_bytes` and `seconds`.
+
+    A timer for each request would cost more than its prediction. Instead one task of the
+    application calls `cancel_overdue` a few times a second.
+    """
+
+    def __init__(self, max_bytes: int, seconds: float):
+        self.max_bytes = max_bytes
+        self.seconds = seconds
+        self._deadlines: dict[asyncio.Task[Any], float] = {}
+
+    async def read(self, content_length: bytes | None, receive: Receive) -> bytearray:
+        """Return the complete body.
+
+        Raises RequestError if it is too large (413) or too slow (408), and Disconnected.
+        """
+        if content_length is not None and int(content_length) > self.max_bytes:
+            raise self._too_large()
+
+        task = asyncio.current_task()
+        assert task is not None
+        deadline = time.monotonic() + self.seconds
+        self._deadlines[task] = deadline
+        try:
+            return await self._receive_all(receive)
+        except asyncio.CancelledError:
+            cancelled_by_us = deadline <= time.monotonic()
+            if not cancelled_by_us:
+                raise
+            task.uncancel()
+            message = f"the body wasn't there after {self.seconds:g} s"
+            raise RequestError(408, "too_slow", message) from None
+        finally:
+            del self._deadlines[task]
+
+    async def _receive_all(self, receive: Receive) -> bytearray:
+        body = bytearray()
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise Disconnected
+            body += event.get("body", b"")
+            if len(body) > self.max_bytes:
+                raise self._too_large()
+            if not event.get("more_body"):
+                return body
+
+    def _too_large(self) -> RequestError:
+        message = f"the body has more than {self.max_bytes:,} bytes: send fewer rows at once"
+        return RequestError(413, "too_large", message)
+
+    def cancel_overdue(self) -> None:
+        """Cancel the reading of every body whose time is over."""
+        now = time.monotonic()
+        overdue = [task for task, deadline in self._deadlines.items() if deadline <= now]
+        for task in overdue:
+            task.cancel()
+
+
+class HeaderTimeout:
+    """Closes connections whose request headers are not complete after `seconds`."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self._waiting_since: dict[tuple[Any, Any], float] = {}
+
+    def close_overdue(self, connections: Iterable[Any]) -> None:
+        """Look at uvicorn's connections and close the overdue ones; called a few times a second."""
+        now = time.monotonic()
+        waiting = [(each, each.cycle) for each in connections if waits_for_header(each)]
+        self._waiting_since = {key: self._waiting_since.get(key, now) for key in waiting}
+        for (connection, _), since in self._waiting_since.items():
+            if since + self.seconds <= now:
+                connection.transport.abort()
+
+
+def waits_for_header(connection: Any) -> bool:
+    """Return whether uvicorn has no request of a connection, or only a part of its headers.
+
+    uvicorn itself closes idle connections, on which it waits for a next request.
+    """
+    is_idle = connection.timeout_keep_alive_task is not None
+    if is_idle:
+        return False
+    request = connection.cycle
+    return request is None or bool(request.response_complete)

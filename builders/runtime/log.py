@@ -1,84 +1,97 @@
-"""What the daemon tells of itself: a JSON line for each event where a program reads it, text where a person does."""
+"""The server's log: JSON, one line per event; plain text on a terminal."""
 
 import json
 import logging
 import re
 import secrets
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from runtime.environment import ConfigurationError
-
-LOG = logging.getLogger("predict")
-LOG.setLevel(logging.INFO)
+LOGGER = logging.getLogger("predict")
+LOGGER.setLevel(logging.INFO)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 
 
-def tell(
+def log_event(
     event: str, message: str, level: int = logging.INFO, trace: str = "", **fields: Any
 ) -> None:
-    """Logs an event; `fields` stand in its JSON line beside time, level, event, message and traceback."""
-    LOG.log(level, message, extra={"trace": trace, "fields": {"event": event, **fields}})
+    """Log an event; `fields` become fields of its JSON line."""
+    LOGGER.log(level, message, extra={"trace": trace, "fields": {"event": event, **fields}})
 
 
-def tell_request(trace: str, **fields: Any) -> None:
-    """Logs the answer to a request, as an error if there is a traceback; never a header or a body."""
-    event, level = ("failure", logging.ERROR) if trace else ("request", logging.INFO)
-    path = quote(fields["path"])  # which may hold a line's end
-    message = "{method} {0} {status} in {milliseconds} ms (request {request})".format(
-        path, **fields
-    )
-    tell(event, message, level, trace, **fields)
+def log_request(trace: str, **fields: Any) -> None:
+    """Log the response to a request, as an error if there is a traceback.
+
+    `fields`: method, path, status, milliseconds, request (its id), and model and digest if known.
+    Headers and bodies are never logged.
+    """
+    # The path may hold a line break.
+    path = quote(fields["path"])
+    outcome = f"{fields['status']} in {fields['milliseconds']} ms"
+    message = f"{fields['method']} {path} {outcome} (request {fields['request']})"
+
+    if trace:
+        log_event("failure", message, logging.ERROR, trace, **fields)
+    else:
+        log_event("request", message, logging.INFO, **fields)
 
 
-def request_id(sent: bytes | None) -> bytes:
-    """The id that a client has sent, if that is short and plain, else a new one."""
-    return sent if sent and REQUEST_ID.fullmatch(sent) else secrets.token_hex(8).encode()
+def choose_request_id(sent: bytes | None) -> bytes:
+    """Return the id that the client sent if it is short and plain, or else a new one."""
+    if sent and REQUEST_ID.fullmatch(sent):
+        return sent
+    return secrets.token_hex(8).encode()
 
 
-class Lines(logging.Formatter):
-    """JSON, in which a message that isn't ours has its logger's name as `event`; or text, a traceback first."""
-
-    as_json = True
+class TextFormatter(logging.Formatter):
+    """Plain text for a terminal: the traceback, then the message."""
 
     def format(self, record: logging.LogRecord) -> str:
-        raised = f"{self.formatException(record.exc_info)}\n" if record.exc_info else ""
-        trace, message, level = (
-            getattr(record, "trace", raised),
-            record.getMessage(),
-            record.levelname.lower(),
-        )
-        if not self.as_json:
-            return f"{trace}{'--->' if (record.name, level) == (LOG.name, 'info') else f'{record.name}:'} {message}"
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {
-            "time": time,
-            "level": level,
+        is_progress = record.name == LOGGER.name and record.levelno == logging.INFO
+        prefix = "--->" if is_progress else f"{record.name}:"
+        return f"{_traceback(self, record)}{prefix} {record.getMessage()}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line. For other loggers the logger's name is the `event`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        created = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, Any] = {
+            "time": created.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
             "event": record.name,
-            "message": message,
+            "message": record.getMessage(),
             "process": record.process,
         }
-        line |= getattr(record, "fields", {}) | ({"traceback": trace} if trace else {})
+        line.update(getattr(record, "fields", {}))
+        if trace := _traceback(self, record):
+            line["traceback"] = trace
         return json.dumps(line, default=str)
 
 
-class Streams(logging.StreamHandler):  # type: ignore[type-arg]
-    """Progress goes to stdout, trouble to stderr."""
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    if hasattr(record, "trace"):
+        return str(record.trace)
+    if record.exc_info:
+        return f"{formatter.formatException(record.exc_info)}\n"
+    return ""
+
+
+class StandardStreams(logging.StreamHandler):  # type: ignore[type-arg]
+    """Write info to stdout, warnings and errors to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stdout if record.levelno <= logging.INFO else sys.stderr
         super().emit(record)
 
 
-def set_up(variables: Mapping[str, str]) -> None:
-    """Takes over the log of the whole process; raises ConfigurationError for a LOG_FORMAT that there isn't."""
-    wanted = variables.get("LOG_FORMAT") or ("text" if sys.stderr.isatty() else "json")
-    handler, formatter = Streams(), Lines()
-    formatter.as_json = wanted == "json"
-    handler.setFormatter(formatter)
+def configure_logging(log_format: str) -> None:
+    """Take over the log of the process. An empty `log_format`: text on a terminal, else json."""
+    if not log_format:
+        log_format = "text" if sys.stderr.isatty() else "json"
+    handler = StandardStreams()
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     logging.basicConfig(handlers=[handler], force=True)
-    if wanted not in ("json", "text"):
-        raise ConfigurationError(f"LOG_FORMAT={wanted}: expected json or text")

@@ -1,7 +1,8 @@
-"""What /metrics tells: requests by route and status, latency, batch size, the model behind each route.
+"""What /metrics shows: requests by route and status, latency, batch size, models.
 
-Each worker counts in cells of its own in memory that all workers share, made before they are forked: counting costs
-a microsecond, any worker shows the sum of all, and a worker's counts outlive it. prometheus_client writes the page.
+Each worker counts in its own cells of memory that all workers share. The memory is allocated
+before the workers are forked. So counting costs a microsecond, any worker can show the sum, and
+the counts of a worker survive it. prometheus_client writes the page.
 """
 
 import mmap
@@ -11,65 +12,90 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
+from runtime.settings import MAX_WORKERS
+
+# Upper bounds of the histograms' buckets.
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROWS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0)
-SLOTS = 64  # as many workers as there may be
-# The cells of one worker: a count for status 200 and for each of 400 to 599, then two histograms: a count for each
-# bucket and one for what is larger than all, and a sum.
-STATUSES = 201
-LATENCY = STATUSES
-BATCH = LATENCY + len(SECONDS) + 2
-CELLS = BATCH + len(ROWS) + 2
+# Status 200, then each status from 400 to 599.
+STATUSES = (200, *range(400, 600))
+
+# The cells of one worker, in this order. A histogram has one more bucket, for larger values.
+SIZES = {
+    "status": len(STATUSES),
+    "latency_buckets": len(SECONDS) + 1,
+    "latency_sum": 1,
+    "batch_buckets": len(ROWS) + 1,
+    "batch_sum": 1,
+}
+OFFSETS = dict(zip(SIZES, accumulate(SIZES.values(), initial=0)))
+CELLS = sum(SIZES.values())
+CELL_BYTES = 8
+
+# Constants, because a dictionary look-up per cell would double the cost of counting.
+LATENCY_BUCKETS = OFFSETS["latency_buckets"]
+LATENCY_SUM = OFFSETS["latency_sum"]
+BATCH_BUCKETS = OFFSETS["batch_buckets"]
+BATCH_SUM = OFFSETS["batch_sum"]
+STATUS_400 = STATUSES.index(400)
 
 
 class Counts:
-    """The counts of one route, over all workers."""
+    """The counters of one route, over all workers."""
 
     def __init__(self) -> None:
-        self._cells = memoryview(mmap.mmap(-1, SLOTS * CELLS * 8)).cast("d")
+        shared_memory = mmap.mmap(-1, MAX_WORKERS * CELLS * CELL_BYTES)
+        self._cells = memoryview(shared_memory).cast("d")
         self._lock = threading.Lock()
         self._base = 0
 
     def use_slot(self, slot: int) -> None:
-        """Counts in the cells of worker number `slot` from now on."""
+        """Select the shared counters of worker `slot`."""
         self._base = slot * CELLS
 
     def add(self, status: int, seconds: float, rows: int) -> None:
-        """Counts one answer; latency and batch size only of those that were predictions."""
-        cells, base = self._cells, self._base
+        """Count one response. Latency and batch size are counted for status 200 only."""
+        cells = self._cells
+        base = self._base
         with self._lock:
             if status != 200:
-                cells[base + status - 399] += 1
+                cells[base + STATUS_400 + status - 400] += 1
                 return
             cells[base] += 1
-            cells[base + LATENCY + bisect_left(SECONDS, seconds)] += 1
-            cells[base + BATCH - 1] += seconds
-            cells[base + BATCH + bisect_left(ROWS, rows)] += 1
-            cells[base + CELLS - 1] += rows
+            cells[base + LATENCY_BUCKETS + bisect_left(SECONDS, seconds)] += 1
+            cells[base + LATENCY_SUM] += seconds
+            cells[base + BATCH_BUCKETS + bisect_left(ROWS, rows)] += 1
+            cells[base + BATCH_SUM] += rows
 
-    def total(self) -> list[float]:
-        """The cells, summed over all workers."""
-        return [sum(self._cells[i::CELLS]) for i in range(CELLS)]
+    def totals(self) -> dict[str, list[float]]:
+        """Return the cells by name (see SIZES), summed over all workers."""
+        sums = [sum(self._cells[cell::CELLS]) for cell in range(CELLS)]
+        return {name: sums[start : start + SIZES[name]] for name, start in OFFSETS.items()}
 
 
-def page(endpoints: Iterable[Any]) -> bytes:
-    """The metrics of all workers in Prometheus' text format."""
+def metrics_page(endpoints: Iterable[Any]) -> bytes:
+    """Return the metrics of all workers in Prometheus' text format."""
+    # Imported here: it would add a tenth of a second to the start-up.
     from prometheus_client import CollectorRegistry, generate_latest
 
     class Collector:
-        """What the registry asks for."""
+        """Hands the metrics to the registry."""
 
         def collect(self) -> Iterator[Any]:
-            return families(endpoints)
+            return metric_families(endpoints)
 
     registry = CollectorRegistry()
     registry.register(Collector())  # type: ignore[arg-type, unused-ignore]
     return generate_latest(registry)
 
 
-def families(endpoints: Iterable[Any]) -> Iterator[Any]:
-    """The metrics, as prometheus_client's own types."""
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+def metric_families(endpoints: Iterable[Any]) -> Iterator[Any]:
+    """Return the metrics as prometheus_client's types."""
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+    )
 
     requests = CounterMetricFamily(
         "predict_requests", "Answers by route and status.", labels=["route", "status"]
@@ -79,28 +105,34 @@ def families(endpoints: Iterable[Any]) -> Iterator[Any]:
     )
     batch = HistogramMetricFamily("predict_batch_size", "Rows of a request.", labels=["route"])
     model = GaugeMetricFamily(
-        "predict_model_info", "1 for the model behind a route.", labels=["route", "model", "digest"]
+        "predict_model_info",
+        "1 for the model behind a route.",
+        labels=["route", "model", "digest"],
     )
     problem = GaugeMetricFamily(
         "predict_model_problem",
         "1 while a route's model file is missing or refused.",
         labels=["route"],
     )
+
     for endpoint in endpoints:
-        problem.add_metric([endpoint.path], float(endpoint.problem is not None))
-        cells = endpoint.counts.total()
-        for i, count in enumerate(cells[:STATUSES]):
+        route = endpoint.path
+        totals = endpoint.counts.totals()
+        for status, count in zip(STATUSES, totals["status"]):
             if count:
-                requests.add_metric([endpoint.path, str(i + 399 if i else 200)], count)
-        latency.add_metric(
-            [endpoint.path], buckets(SECONDS, cells[LATENCY : BATCH - 1]), cells[BATCH - 1]
-        )
-        batch.add_metric([endpoint.path], buckets(ROWS, cells[BATCH : CELLS - 1]), cells[CELLS - 1])
+                requests.add_metric([route, str(status)], count)
+        latency_buckets = cumulative_buckets(SECONDS, totals["latency_buckets"])
+        latency.add_metric([route], latency_buckets, totals["latency_sum"][0])
+        batch_buckets = cumulative_buckets(ROWS, totals["batch_buckets"])
+        batch.add_metric([route], batch_buckets, totals["batch_sum"][0])
         if endpoint.info:
-            model.add_metric([endpoint.path, endpoint.info["model"], endpoint.info["digest"]], 1)
+            model.add_metric([route, endpoint.info["model"], endpoint.info["digest"]], 1)
+        problem.add_metric([route], float(endpoint.problem is not None))
+
     return iter((requests, latency, batch, model, problem))
 
 
-def buckets(bounds: Iterable[float], counts: Iterable[float]) -> list[tuple[str, float]]:
-    """A histogram's buckets as Prometheus wants them: each counts all that is not above its bound."""
-    return list(zip([*map(str, bounds), "+Inf"], accumulate(counts)))
+def cumulative_buckets(bounds: Iterable[float], counts: Iterable[float]) -> list[tuple[str, float]]:
+    """Return a histogram's buckets as Prometheus defines them: each includes all smaller ones."""
+    names = [*map(str, bounds), "+Inf"]
+    return list(zip(names, accumulate(counts)))

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from conftest import MODEL_DIRS, setting
-from runtime.app import Front, Limits
+from runtime.app import App
 from runtime.endpoint import Endpoint
+from runtime.settings import read_settings
 from support.daemon import JSON, PATHS, ROUTES, Answer, Daemon, instances, received, until
 
 APPLICATION = """
@@ -481,14 +482,14 @@ class Swapped:
         self.digest = "of now"
 
 
-class NaiveFront(Front):
+class NaiveApp(App):
     """Looks for replaced models only once it serves."""
 
-    async def _refresh_all(self) -> None:
+    async def _refresh_models(self) -> None:
         await asyncio.sleep(0)
 
 
-def served_first(kind: type[Front]) -> str:
+def served_first(kind: type[App]) -> str:
     """The digest of the model that a new worker has in service when it begins to accept connections."""
     endpoint = Endpoint("a", lambda msg: {})
     endpoint.hook = Swapped()
@@ -501,10 +502,10 @@ def served_first(kind: type[Front]) -> str:
     async def send(event: Any) -> None:
         seen.append(endpoint.info["digest"])
 
-    asyncio.run(kind([endpoint], Limits(1, 1))({"type": "lifespan"}, receive, send))
+    asyncio.run(kind([endpoint], read_settings({}))({"type": "lifespan"}, receive, send))
     return seen[0]
 
 
 def test_a_new_worker_accepts_nobody_before_it_has_the_model_of_now() -> None:
-    assert served_first(Front) == "of now"
-    assert served_first(NaiveFront) == "of the start"
+    assert served_first(App) == "of now"
+    assert served_first(NaiveApp) == "of the start"

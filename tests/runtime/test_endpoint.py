@@ -11,7 +11,8 @@ import pytest
 from conftest import MODEL_DIRS, ROOT, setting
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from runtime.endpoint import Endpoint, RequestError, endpoints
+from runtime.endpoint import Endpoint, load_endpoints
+from runtime.errors import RequestError, Response
 from runtime.environment import ConfigurationError, Route
 from runtime.message import Message
 
@@ -130,7 +131,7 @@ OTHER_TYPES = [
 
 @pytest.mark.parametrize("content_type", JSON_TYPES)
 def test_json_by_any_name_and_no_content_type_are_read(content_type: str | None) -> None:
-    assert answering({}).answer(GOOD, content_type) == (200, b'{"payload":{}}')
+    assert answering({}).answer(GOOD, content_type) == Response(200, b'{"payload":{}}')
 
 
 @pytest.mark.parametrize("content_type", OTHER_TYPES)
@@ -227,7 +228,7 @@ def test_an_exception_with_a_status_is_the_answer(
 def test_any_other_exception_is_a_500_that_tells_the_log_alone(error: BaseException) -> None:
     endpoint = raising(error)
     assert problem(endpoint) == INTERNAL
-    trace = endpoint.answer(GOOD).trace
+    trace = endpoint.answer(GOOD).traceback
     assert trace.startswith("Traceback (most recent call last):\n")
     assert "in function" in trace and "hunter2" in trace
 
@@ -246,7 +247,7 @@ def test_an_exception_whose_text_cannot_be_sent_is_an_answer_still() -> None:
 def test_an_answer_that_is_no_dict_or_not_json_is_a_500(answer: Any) -> None:
     endpoint = answering(answer)
     assert problem(endpoint) == INTERNAL
-    assert "Error: " in endpoint.answer(GOOD).trace
+    assert "Error: " in endpoint.answer(GOOD).traceback
 
 
 def test_an_answer_that_holds_itself_is_a_500() -> None:
@@ -280,7 +281,7 @@ def test_an_answer_that_holds_itself_is_a_500() -> None:
     ],
 )  # fmt: skip
 def test_numpys_and_pandas_values_are_sent_as_jsons(value: Any, expected: Any) -> None:
-    status, body = answering({"a": value}).answer(GOOD)
+    status, body, *_ = answering({"a": value}).answer(GOOD)
     assert (status, json.loads(body)) == (200, {"payload": {"a": expected}})
 
 
@@ -295,7 +296,7 @@ def test_numpys_and_pandas_values_are_sent_as_jsons(value: Any, expected: Any) -
     ],
 )
 def test_an_answer_is_wrapped_unless_it_has_a_payload(answer: dict[str, Any], body: bytes) -> None:
-    assert answering(answer).answer(GOOD) == (200, body)
+    assert answering(answer).answer(GOOD) == Response(200, body)
 
 
 def test_the_message_reads_as_an_object_and_as_a_dict() -> None:
@@ -311,7 +312,7 @@ def test_the_message_reads_as_an_object_and_as_a_dict() -> None:
         }
 
     response = Endpoint("a", function).answer(b'{"payload": {"x": 1}, "other": 2}')
-    assert response == (200, b'{"payload":{"read":[{"x":1},{"x":1},{"x":1},2,"default"]}}')
+    assert response == Response(200, b'{"payload":{"read":[{"x":1},{"x":1},{"x":1},2,"default"]}}')
     assert Message().payload is None
     with pytest.raises(KeyError):
         Message()["payload"]
@@ -349,7 +350,7 @@ def test_a_route_whose_function_cannot_be_had_is_named(
     (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConfigurationError) as refusal:
-        endpoints([Route(*route.replace("found", name).split(":"))])
+        load_endpoints([Route(*route.replace("found", name).split(":"))])
     assert str(refusal.value) == expected.replace("found", name)
 
 
@@ -365,7 +366,7 @@ def model(request: pytest.FixtureRequest, trained: Path) -> Endpoint:
 
 def test_a_models_own_instances_are_answered_with_what_is_expected(model: Endpoint) -> None:
     body = (ROOT / model.path[1:] / "test" / "test_instances.json").read_bytes()
-    status, answer = model.answer(body)
+    status, answer, *_ = model.answer(body)
     assert (status, json.loads(answer)["payload"]["predictions"]) == (
         200,
         json.loads(body)["expected"],
@@ -402,7 +403,7 @@ QUICK = settings(
 
 def no_server_error(model: Endpoint, body: bytes) -> None:
     """Asserts that an answer is JSON, and a prediction for each instance or an error that names code and message."""
-    status, answer = model.answer(body)
+    status, answer, *_ = model.answer(body)
     answer = json.loads(answer)
     if status == 200:
         assert len(answer["payload"]["scores"]) == len(answer["payload"]["predictions"])
@@ -478,7 +479,7 @@ def test_one_model_answers_rows_as_lists_and_as_objects_alike(
 
 
 def test_an_empty_batch_is_answered(model: Endpoint) -> None:
-    status, body = model.answer(b'{"payload": {"instances": []}}')
+    status, body, *_ = model.answer(b'{"payload": {"instances": []}}')
     assert (status, json.loads(body)["payload"]) == (
         200,
         {"predictions": [], "scores": [], "labels": [0, 1]},

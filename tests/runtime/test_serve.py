@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from conftest import MODEL_DIRS, ROOT, free_port, run, setting
-from runtime.serve import Daemon as Server
-from runtime.serve import cgroup_cpus, read_settings
+from runtime.serve import PredictServer
+from runtime.settings import cgroup_cpus, read_settings
 from support.daemon import PATHS, ROUTES, Daemon, instances, until
 
 from utils.encode_decode import MAGIC, init_model, pickle_model
@@ -209,7 +209,7 @@ def test_the_cgroup_tells_the_number_of_workers(
 
 def test_the_time_to_leave_is_longer_than_the_drain() -> None:
     for seconds in ("0", "1", "60", "600"):
-        server = Server(read_settings({"DRAIN_SECONDS": seconds}), front=None)
+        server = PredictServer(read_settings({"DRAIN_SECONDS": seconds}), app=None)
         assert server.cfg.graceful_timeout >= int(seconds) + 30
 
 

@@ -129,12 +129,16 @@ def test_a_payload_that_is_not_json_is_refused(tmp_path: Path, payload: str, rea
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        ({"TRAIN_MODULE": "none"}, "none:train can't be had: No module named 'none'"),
+        (
+            {"TRAIN_MODULE": "none"},
+            "TRAIN_MODULE: importing none failed: ModuleNotFoundError(\"No module named 'none'\")",
+        ),
         (
             {"TRAIN_MODULE": "app.none"},
-            "app.none:train can't be had: No module named 'app.none'; 'app' is not a package",
+            "TRAIN_MODULE: importing app.none failed: ModuleNotFoundError(\"No module named "
+            "'app.none'; 'app' is not a package\")",
         ),
-        ({"TRAIN_FUNCTION": "none"}, "app:none can't be had: module 'app' has no attribute 'none'"),
+        ({"TRAIN_FUNCTION": "none"}, "TRAIN_MODULE: app has no function none"),
         (
             {"TRAIN_MODULE": ""},
             "TRAIN_FUNCTION is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together",
@@ -145,7 +149,8 @@ def test_a_payload_that_is_not_json_is_refused(tmp_path: Path, payload: str, rea
         ),
         (
             {"TRAIN": "", "PREDICT_MODULE": "none"},
-            "none:predict can't be had: No module named 'none'",
+            "PREDICT_MODULE: importing none failed: "
+            "ModuleNotFoundError(\"No module named 'none'\")",
         ),
     ],
 )
@@ -156,7 +161,6 @@ def test_a_function_that_is_not_there_is_named(
     assert (done.returncode, done.stdout, done.stderr) == (78, "", f"train: {message}\n")
 
 
-@pytest.mark.parametrize("where", ["", "def train(msg):\n    "])
 @pytest.mark.parametrize(
     ("code", "error"),
     [
@@ -166,13 +170,24 @@ def test_a_function_that_is_not_there_is_named(
         ("int.parse", "AttributeError: type object 'int' has no attribute 'parse'"),
     ],
 )
-def test_an_error_in_the_application_shows_its_traceback(
-    tmp_path: Path, where: str, code: str, error: str
+def test_an_error_in_the_function_shows_its_traceback(
+    tmp_path: Path, code: str, error: str
 ) -> None:
-    done = runner(tmp_path, f"{where}{code}\n", TRAIN="1")
+    done = runner(tmp_path, f"def train(msg):\n    {code}\n", TRAIN="1")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Traceback (most recent call last):\n")
     assert done.stderr.endswith(f"{error}\n") and 'app.py", line' in done.stderr
+
+
+@pytest.mark.parametrize("code", ["1 / 0", "int.parse", "def f(:", "raise SystemExit(0)"])
+def test_an_application_that_fails_on_import_is_a_configuration_error_with_its_traceback(
+    tmp_path: Path, code: str
+) -> None:
+    done = runner(tmp_path, f"{code}\n", TRAIN="1")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "Traceback (most recent call last):\n" in done.stderr
+    assert 'app.py", line 1' in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("train: TRAIN_MODULE: importing app failed: ")
 
 
 @pytest.mark.parametrize(

@@ -1,57 +1,98 @@
-"""The Flask app: the list of routes, and JSON for all that isn't there. The front answers everything hot before it."""
+"""The Flask application: the list of routes, the OpenAPI document, JSON for unknown paths.
 
-from collections.abc import Callable
+The ASGI application answers predict routes before it gets here. Flask has them too, so that tests
+need no server.
+"""
 
+import io
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from a2wsgi.wsgi import build_environ
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.test import run_wsgi_app
 
-from runtime.endpoint import Endpoint, RequestError, failure
-from runtime.pages.openapi import document
+from runtime import errors
+from runtime.endpoint import Endpoint
+from runtime.errors import RequestError, error_response
+from runtime.pages.openapi import openapi_document
 
 
-def create_app(endpoints: list[Endpoint], guarded: bool = False) -> Flask:
-    """A WSGI application that answers the same routes as the front, by the same handler, and lists them at /.
+def create_app(endpoints: list[Endpoint], has_keys: bool = False) -> Flask:
+    """Return a WSGI application that lists the routes at / and answers them.
 
-    `guarded`: the front before it wants a key, and so says /openapi.json.
+    `has_keys`: /openapi.json states that the server requires an API key.
     """
     app = Flask("predict", static_folder=None)
-    app.add_url_rule("/", view_func=lambda: listing(endpoints), endpoint="/")
+    # The columns of a model keep their order.
+    app.json.sort_keys = False  # type: ignore[attr-defined, unused-ignore]
+    # With merged slashes, a doubled slash is answered by a redirect in HTML.
+    app.url_map.merge_slashes = False
+    app.register_error_handler(HTTPException, http_error)
+
+    app.add_url_rule("/", endpoint="/", view_func=lambda: route_list(endpoints))
     app.add_url_rule(
-        "/openapi.json", view_func=lambda: document(endpoints, guarded), endpoint="/openapi.json"
+        "/openapi.json",
+        endpoint="/openapi.json",
+        view_func=lambda: openapi_document(endpoints, has_keys),
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined, unused-ignore]  # else the columns lose their order
-    app.url_map.merge_slashes = False  # else a doubled slash is an HTML redirect
-    app.register_error_handler(HTTPException, problem)
     for endpoint in endpoints:
         app.add_url_rule(
-            endpoint.path, view_func=view(endpoint), endpoint=endpoint.path, methods=["POST"]
+            endpoint.path,
+            endpoint=endpoint.path,
+            view_func=predict_view(endpoint),
+            methods=["POST"],
         )
     return app
 
 
-def listing(endpoints: list[Endpoint]) -> Response:
-    """The routes and their models, one a line."""
-    states = ((e, "ready" if e.ready else e.problem or "not ready") for e in endpoints)
-    lines = (f"POST {e.path}  {e.info.get('model', '')}  {state}\n" for e, state in states)
+def route_list(endpoints: list[Endpoint]) -> Response:
+    """Return the routes with their models and states, one per line."""
+    lines = []
+    for endpoint in endpoints:
+        state = "ready" if endpoint.ready else endpoint.problem or "not ready"
+        lines.append(f"POST {endpoint.path}  {endpoint.info.get('model', '')}  {state}\n")
     return Response("".join(lines), mimetype="text/plain")
 
 
-def problem(error: HTTPException) -> Response:
-    """Flask's own 404, 405 and so on, as JSON."""
-    status, name = error.code or 500, error.name or "error"
+def http_error(error: HTTPException) -> Response:
+    """Return Flask's own errors (404, 405, ...) as JSON."""
+    status = error.code or 500
+    name = error.name or "error"
+    code = name.lower().replace(" ", "_")
     message = f"{request.method} {request.path}: {name}; / lists the routes"
-    body = failure(RequestError(status, name.lower().replace(" ", "_"), message)).body
+    body = error_response(RequestError(status, code, message)).body
+
     response = Response(body, status, mimetype="application/json")
-    if getattr(error, "valid_methods", None):
-        response.headers["Allow"] = ", ".join(error.valid_methods)
+    allowed_methods = getattr(error, "valid_methods", None)
+    if allowed_methods:
+        response.headers["Allow"] = ", ".join(allowed_methods)
     return response
 
 
-def view(endpoint: Endpoint) -> Callable[[], Response]:
-    """The Flask view of one endpoint."""
+def predict_view(endpoint: Endpoint) -> Callable[[], Response]:
+    """Return the Flask view of one endpoint."""
 
-    def answer() -> Response:
+    def view() -> Response:
         response = endpoint.answer(request.get_data(), request.content_type)
         return Response(response.body, response.status, mimetype="application/json")
+
+    return view
+
+
+def page_answerer(app: Flask) -> Callable[[MutableMapping[str, Any]], errors.Response]:
+    """Return a function that answers an ASGI scope with `app`. Pages have no request body."""
+
+    def answer(scope: MutableMapping[str, Any]) -> errors.Response:
+        # No page has a query, and build_environ fails on one that is not ASCII.
+        environ = build_environ({**scope, "query_string": b""}, io.BytesIO())
+        chunks, status, headers = run_wsgi_app(app, environ, buffered=True)
+        return errors.Response(
+            status=int(status.partition(" ")[0]),
+            body=b"".join(chunks),
+            content_type=headers["Content-Type"].encode(),
+            allow=headers.get("Allow", "").encode(),
+        )
 
     return answer

@@ -1,41 +1,48 @@
-"""The OpenAPI document: the server's own pages as openapi.json has them, each route as its hook's schema says."""
+"""The OpenAPI document: the server's pages from openapi.json, each route from its hook's schema."""
 
+import copy
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from runtime.endpoint import Endpoint
+from runtime.hook import DescribedHook
 
-OWN = Path(__file__).with_suffix(".json")
-
-
-def document(endpoints: Iterable[Endpoint], guarded: bool) -> dict[str, Any]:
-    """OpenAPI 3.1 of a server with these routes; `guarded`: it wants a key."""
-    whole: dict[str, Any] = json.loads(OWN.read_text())
-    if guarded:
-        whole["security"] = [{"key": []}]
-    template = json.dumps(whole.pop("x-route"))
-    whole["paths"].update(
-        {endpoint.path: route(json.loads(template), endpoint) for endpoint in endpoints}
-    )
-    return whole
+TEMPLATE = Path(__file__).with_suffix(".json")
 
 
-def route(made: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
-    """The template filled in for a route; without a schema of the hook's any JSON goes in and out."""
-    post, schema = made["post"], getattr(endpoint.hook, "schema", {})
-    post |= {
-        "operationId": endpoint.path[1:],
-        "summary": f"Predictions of {endpoint.info.get('model', endpoint.path)}",
-    }
-    request, reply = (
-        body["content"]["application/json"]
-        for body in (post["requestBody"], post["responses"]["200"])
-    )
+def openapi_document(endpoints: Iterable[Endpoint], has_keys: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a server with these routes.
+
+    `has_keys`: the server requires an API key.
+    """
+    document: dict[str, Any] = json.loads(TEMPLATE.read_text())
+    route_template = document.pop("x-route")
+    if has_keys:
+        document["security"] = [{"key": []}]
+    for endpoint in endpoints:
+        document["paths"][endpoint.path] = route_item(route_template, endpoint)
+    return document
+
+
+def route_item(template: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
+    """Return the path item of a route; without a schema in its hook, payloads are any JSON."""
+    hook = endpoint.hook
+    schema = hook.schema if isinstance(hook, DescribedHook) else {}
+
+    item = copy.deepcopy(template)
+    post = item["post"]
+    post["operationId"] = endpoint.path[1:]
+    post["summary"] = f"Predictions of {endpoint.info.get('model', endpoint.path)}"
+
+    request = post["requestBody"]["content"]["application/json"]
     request["schema"]["properties"]["payload"] = schema.get("request", {})
     request["examples"] = {
-        name: {"value": {"payload": shown}} for name, shown in schema.get("examples", {}).items()
+        name: {"value": {"payload": payload}}
+        for name, payload in schema.get("examples", {}).items()
     }
+
+    reply = post["responses"]["200"]["content"]["application/json"]
     reply["schema"]["properties"]["payload"] = schema.get("reply", {})
-    return made
+    return item

@@ -1,0 +1,71 @@
+"""Errors that become responses: an HTTP status and a JSON body."""
+
+import traceback
+from typing import NamedTuple
+
+import msgspec
+
+JSON = b"application/json"
+
+
+class Response(NamedTuple):
+    """What goes back to the client.
+
+    `traceback` is for the log only: it is set if the server or the function caused the error.
+    `allow` is the value of the Allow header of a 405.
+    """
+
+    status: int
+    body: bytes
+    traceback: str = ""
+    content_type: bytes = JSON
+    allow: bytes = b""
+
+
+class RequestError(Exception):
+    """A request that cannot be answered, with the status and the code that say why."""
+
+    def __init__(self, status: int, code: str, message: str, path: str | None = None):
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.path = path
+
+
+def error_response(error: BaseException, allow: bytes = b"") -> Response:
+    """Return the response to `error`: its own status from 400 to 599, or 500."""
+    public: BaseException = error
+    if not _has_status_between(error, 400, 599):
+        message = "the predict function failed; see the server's log"
+        public = RequestError(500, "internal_error", message)
+
+    details = ""
+    if not isinstance(error, RequestError) and not _has_status_between(error, 400, 499):
+        details = "".join(traceback.format_exception(error))
+
+    status: int = public.status  # type: ignore[attr-defined]
+    return Response(status, _error_body(public), details, allow=allow)
+
+
+def method_not_allowed(method: str, allowed: str) -> Response:
+    """Return a 405 that names the allowed methods."""
+    error = RequestError(405, "method_not_allowed", f"expected {allowed}, found {method}")
+    return error_response(error, allow=allowed.encode())
+
+
+def _has_status_between(error: BaseException, lowest: int, highest: int) -> bool:
+    status = getattr(error, "status", None)
+    return isinstance(status, int) and lowest <= status <= highest
+
+
+def _error_body(error: BaseException) -> bytes:
+    code = getattr(error, "code", "error")
+    path = getattr(error, "path", None)
+    # A message may hold a lone surrogate, which JSON cannot.
+    message = str(error).encode(errors="backslashreplace").decode()
+    fields = {
+        "code": str(code),
+        "message": message,
+        "path": None if path is None else str(path),
+    }
+    return msgspec.json.encode({"error": fields})

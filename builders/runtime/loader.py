@@ -1,0 +1,26 @@
+"""Loads the functions that `.s2i/environment` names."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from runtime.environment import ConfigurationError
+
+
+def load_function(where: str, module: str, name: str) -> Callable[[Any], Any]:
+    """Return the function `name` of `module`, which it imports.
+
+    `where` begins the error message, for example `route a`. Raises ConfigurationError; its
+    `__cause__` is the exception that the import raised, or None if only the name is missing.
+    """
+    try:
+        imported = importlib.import_module(module)
+    # A module that calls sys.exit() must not end the process that imports it.
+    except (Exception, SystemExit) as error:
+        message = f"{where}: importing {module} failed: {error!r}"
+        raise ConfigurationError(message) from error
+
+    function = getattr(imported, name, None)
+    if not callable(function):
+        raise ConfigurationError(f"{where}: {module} has no function {name}")
+    return function  # type: ignore[no-any-return, unused-ignore]

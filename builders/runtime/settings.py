@@ -1,0 +1,232 @@
+"""The settings of the predict server: one table of names, defaults, limits and help.
+
+Usage: python3 -m runtime.settings names     settings that the engines pass to a container
+       python3 -m runtime.settings files     settings that name a file to be mounted
+       python3 -m runtime.settings table     the table in README.md
+
+The engines run it on the host: standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from runtime.environment import ConfigurationError
+
+# Each worker has a slot of shared counters (metrics.py), which are allocated at start-up.
+MAX_WORKERS = 64
+# "No limit", as a number that still fits into 64 bits.
+UNLIMITED = 1 << 40
+# On a host an engine decides where the server listens.
+SET_BY_ENGINE = ("HOST", "PORT")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable that the server reads.
+
+    A setting with a `minimum` is a whole number. `default_text` is the default in words.
+    """
+
+    name: str
+    help: str
+    default: int | str = ""
+    default_text: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
+    is_file: bool = False
+
+    def value(self, variables: Mapping[str, str]) -> int | str:
+        """Return the value in `variables`, or the default if it is unset or empty.
+
+        Raises ConfigurationError for a value that is outside the limits.
+        """
+        text = variables.get(self.name, "")
+        if not text:
+            return self.default
+        if self.minimum is not None and self.maximum is not None:
+            return self._number(text, self.minimum, self.maximum)
+        if self.choices and text not in self.choices:
+            raise ConfigurationError(f"{self.name}={text}: expected {' or '.join(self.choices)}")
+        return text
+
+    def _number(self, text: str, minimum: int, maximum: int) -> int:
+        # int() also accepts blanks, signs and other scripts' digits, and is slow on long texts.
+        is_number = text.isascii() and text.isdigit() and len(text) <= 15
+        if not is_number or not minimum <= int(text) <= maximum:
+            expected = f"expected a whole number from {minimum} to {maximum}"
+            raise ConfigurationError(f"{self.name}={text}: {expected}")
+        return int(text)
+
+
+def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the CPUs that the container's cgroup (v2 or v1) grants, 1 if it sets no limit."""
+    with suppress(OSError, ValueError):
+        quota, period = (root / "cpu.max").read_text().split()
+        return max(1, int(quota) // int(period))
+
+    with suppress(OSError, ValueError):
+        quota = (root / "cpu/cpu.cfs_quota_us").read_text()
+        period = (root / "cpu/cpu.cfs_period_us").read_text()
+        return max(1, int(quota) // int(period))
+
+    return 1
+
+
+SETTINGS = (
+    Setting("PORT", "Port that the server listens on", 5000, minimum=1, maximum=65535),
+    Setting("HOST", "Address that the server listens on", "0.0.0.0"),
+    Setting(
+        "WORKERS",
+        "Worker processes",
+        default_text="CPUs of the container, or 1",
+        minimum=1,
+        maximum=MAX_WORKERS,
+    ),
+    Setting(
+        "DRAIN_SECONDS",
+        "Seconds the server keeps accepting requests after SIGTERM",
+        1,
+        minimum=0,
+        maximum=600,
+    ),
+    Setting(
+        "MAX_BODY_BYTES",
+        "Largest request body in bytes; a larger one gets 413",
+        16 << 20,
+        default_text="16 MiB",
+        minimum=1,
+        maximum=UNLIMITED,
+    ),
+    Setting(
+        "MAX_ROWS",
+        "Most rows in a request; more get 413 (`too_many_rows`)",
+        100_000,
+        minimum=1,
+        maximum=UNLIMITED,
+    ),
+    Setting(
+        "MAX_WAITING",
+        "Most batches per worker, running and queued; further ones get 503 (`overloaded`)",
+        100,
+        minimum=1,
+        maximum=UNLIMITED,
+    ),
+    Setting(
+        "BODY_SECONDS",
+        "Seconds to receive a request body; then the request gets 408",
+        10,
+        minimum=1,
+        maximum=3600,
+    ),
+    Setting(
+        "HEADER_SECONDS",
+        "Seconds to receive the request headers; then the connection is closed",
+        10,
+        minimum=1,
+        maximum=3600,
+    ),
+    Setting(
+        "API_KEY_FILE",
+        "File of API keys, one per line; see Authentication",
+        default_text="none",
+        is_file=True,
+    ),
+    Setting("ACCESS_LOG", "1 logs every request", 0, minimum=0, maximum=1),
+    Setting(
+        "LOG_FORMAT",
+        "Format of the log; see Logs",
+        default_text="json; text on a terminal",
+        choices=("json", "text"),
+    ),
+    # utils/serving.py and utils/signing.py read these two.
+    Setting(
+        "UNKNOWN",
+        "`ignore` accepts unknown categories and encodes them as zeros",
+        default_text="none",
+    ),
+    Setting(
+        "MODEL_HMAC_KEY_FILE",
+        "File of keys that sign model files; see Signed model files",
+        default_text="none",
+        is_file=True,
+    ),
+)
+
+
+class Settings(NamedTuple):
+    """The checked settings of one server; times are in seconds."""
+
+    host: str
+    port: int
+    workers: int
+    drain_seconds: int
+    max_body_bytes: int
+    max_rows: int
+    max_waiting: int
+    body_seconds: int
+    header_seconds: int
+    access_log: bool
+    api_key_file: str
+
+
+def read_settings(variables: Mapping[str, str]) -> Settings:
+    """Return the settings in `variables`; raise ConfigurationError for one that is invalid."""
+    values = {setting.name: setting.value(variables) for setting in SETTINGS}
+    return Settings(
+        host=str(values["HOST"]),
+        port=int(values["PORT"]),
+        workers=int(values["WORKERS"] or cgroup_cpus()),
+        drain_seconds=int(values["DRAIN_SECONDS"]),
+        max_body_bytes=int(values["MAX_BODY_BYTES"]),
+        max_rows=int(values["MAX_ROWS"]),
+        max_waiting=int(values["MAX_WAITING"]),
+        body_seconds=int(values["BODY_SECONDS"]),
+        header_seconds=int(values["HEADER_SECONDS"]),
+        access_log=bool(values["ACCESS_LOG"]),
+        api_key_file=str(values["API_KEY_FILE"]),
+    )
+
+
+def markdown_table() -> str:
+    """Return the settings as a Markdown table for people."""
+    lines = ["| variable | default | limits | what it sets |", "|---|---|---|---|"]
+    for setting in SETTINGS:
+        default = setting.default_text or str(setting.default)
+        lines.append(f"| {setting.name} | {default} | {_limits(setting)} | {setting.help} |")
+    return "\n".join(lines)
+
+
+def _limits(setting: Setting) -> str:
+    if setting.choices:
+        return " or ".join(setting.choices)
+    if setting.minimum is None:
+        return ""
+    if setting.maximum == UNLIMITED:
+        return f"from {setting.minimum}"
+    return f"{setting.minimum} to {setting.maximum}"
+
+
+def main(arguments: list[str]) -> int:
+    """Print what this module's docstring says and return the exit code."""
+    if arguments == ["names"]:
+        names = [setting.name for setting in SETTINGS if not setting.is_file]
+        print("\n".join(name for name in names if name not in SET_BY_ENGINE))
+    elif arguments == ["files"]:
+        print("\n".join(setting.name for setting in SETTINGS if setting.is_file))
+    elif arguments == ["table"]:
+        print(markdown_table())
+    else:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
