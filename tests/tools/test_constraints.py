@@ -7,8 +7,8 @@ import pytest
 from support.commands import ROOT, run
 
 PIN = re.compile(r"^([A-Za-z0-9._-]+)\s*==\s*([A-Za-z0-9.]+)", re.MULTILINE)
-# Peers have environments of their own, the installer a file of its own; the foreign application
-# shows that constraints are optional; bench's requirements are those of the peers' client.
+# The benchmarks and their peers have environments of their own, the installer has its own file of
+# hashes, and the foreign application shows that constraints are optional.
 WITHOUT_CONSTRAINTS = ("bench/", "tests/foreign/", "builders/runtime/requirements_install.txt")
 
 
