@@ -44,7 +44,7 @@ class EndpointProcess:
         )
 
     def measure(self, body: bytes) -> float:
-        """Return the mean time of an answer to `body`, in ms.
+        """Return the time of an answer to `body`, in ms.
 
         Raises RuntimeError if the process ends without one.
         """

@@ -74,16 +74,16 @@ def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
     return spread(ratios)
 
 
-def milliseconds(call: Callable[[], Any]) -> float:
-    """Return the mean time of a call in ms, over as many calls as fill a tenth of a second."""
+def milliseconds(call: Callable[[], Any], seconds: float = 0.1) -> float:
+    """Return the mean time of a call in ms, over as many calls as fill `seconds`."""
     calls = 0
-    seconds = 0.0
+    spent = 0.0
     started = time.perf_counter()
-    while seconds < 0.1:
+    while spent < seconds:
         call()
         calls += 1
-        seconds = time.perf_counter() - started
-    return seconds / calls * 1000
+        spent = time.perf_counter() - started
+    return spent / calls * 1000
 
 
 def alternate(candidates: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:

@@ -3,17 +3,27 @@
 Usage: python bench/predict_process.py MODEL_NAME      in a folder with models/
 
 PYTHONPATH decides which checkout's code answers. Each line of standard input is the body of a
-request. For each one the process prints the mean time of an answer, in ms.
+request. For each one the process prints the time of an answer, in ms.
 """
 
 import gc
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from measure import milliseconds
 from runtime.endpoint import Endpoint
 
 from utils.serving import served
+
+# Other processes of the machine make single turns longer, never shorter.
+TURNS = 10
+TURN_SECONDS = 0.01
+
+
+def fastest(call: Callable[[], object]) -> float:
+    """Return the mean time of a call in the fastest of several short turns, in ms."""
+    return min(milliseconds(call, TURN_SECONDS) for _ in range(TURNS))
 
 
 def main(name: str) -> None:
@@ -29,7 +39,7 @@ def main(name: str) -> None:
         response = endpoint.answer(body)
         if response.status != 200:
             raise RuntimeError(f"{name}: expected status 200, found {response}")
-        print(milliseconds(partial(endpoint.answer, body)), flush=True)
+        print(fastest(partial(endpoint.answer, body)), flush=True)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ OURS = """
 import json, sys
 from bench.peers.table import rows
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 print(json.dumps(Model(init_model(sys.argv[1])).predict(rows(100))["predictions"]))
 """
 START_SECONDS = 90

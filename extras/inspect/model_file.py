@@ -18,16 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from extras.inspect.walk import unpack, walk
-from utils.encode_decode import (
-    HMAC_MAGIC,
-    MAGIC,
-    MAX_BYTES,
-    NAME,
-    ModelFileError,
-    hmac_keys,
-    init_model,
-)
+from utils.encode_decode import MAGIC, MAX_BYTES, NAME, init_model
+from utils.errors import ModelFileError
 from utils.serving import ServedModel
+from utils.signing import HMAC_MAGIC, hmac_keys
 
 # Pairs of a label and a value; each pair is one line of the output.
 Lines = Iterator[tuple[str, object]]

@@ -21,6 +21,7 @@ MODEL = setting(FASTEST, "MODEL_NAME")
 DELAY_MS = 20
 # Every function that `served` decorates answers later.
 SLOWER = f"""
+import time
 _fast = served
 
 

@@ -6,7 +6,7 @@ from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 
 
 class AdultIncome(MLModel):
