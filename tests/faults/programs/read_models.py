@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from limits import limit_memory, peak_memory_kb
+
 from utils.encode_decode import ModelFileError, init_model
 
 

@@ -5,11 +5,12 @@ Usage: truncate_model.py FILE STEP [whole]. Tries every STEPth length, and each 
 """
 
 import json
+import pickletools
 import sys
 from collections import Counter
 from pathlib import Path
 
-from utils import encode_decode
+from utils.encode_decode import ModelFileError, verified_body
 
 LAST = 500
 
@@ -17,7 +18,7 @@ LAST = 500
 def main() -> None:
     """Try all lengths."""
     opcodes: list[bytes] = []
-    encode_decode.pickletools.genops = opcodes.append
+    pickletools.genops = opcodes.append  # type: ignore[assignment]
 
     path = Path(sys.argv[1])
     step = int(sys.argv[2])
@@ -30,9 +31,9 @@ def main() -> None:
     for length in lengths:
         tried = content[:length] if cuts else content
         try:
-            encode_decode._checked_body(path, encode_decode._authentic(path, tried))
+            verified_body(tried, path)
             counts["accepted"] += 1
-        except encode_decode.ModelFileError:
+        except ModelFileError:
             counts["refused"] += 1
     print(json.dumps({**counts, "tried": len(lengths), "opcodes": len(opcodes)}))
 
