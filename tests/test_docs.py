@@ -192,9 +192,8 @@ def broken_links(page: str, text: str) -> list[str]:
             continue
         path, _, heading = link.partition("#")
         target = (ROOT / page).parent / path if path else ROOT / page
-        if not target.exists():
-            broken.append(link)
-        elif heading and heading not in headings(target.read_text()):
+        anchors = headings(target.read_text()) if target.is_file() else set()
+        if not target.exists() or (heading and heading not in anchors):
             broken.append(link)
     return broken
 
