@@ -1,4 +1,4 @@
-"""Our predict function as an MLflow model. The users' way needs no code: mlflow.sklearn saves the pipeline."""
+"""Our predict function as an MLflow model. Its users need no code: mlflow.sklearn."""
 
 import os
 

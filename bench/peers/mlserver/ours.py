@@ -1,4 +1,4 @@
-"""Our predict function in a custom MLServer runtime. The users' way needs no code: mlserver-sklearn serves a file."""
+"""Our predict function in a custom MLServer runtime. Its users need no code: mlserver-sklearn."""
 
 import os
 

@@ -1,0 +1,36 @@
+"""One model's endpoint in a process of its own; bench/baseline.py starts it for each checkout.
+
+Usage: python bench/predict_process.py MODEL_NAME      in a folder with models/
+
+PYTHONPATH decides which checkout's code answers. Each line of standard input is the body of a
+request. For each one the process prints the mean time of an answer, in ms.
+"""
+
+import gc
+import sys
+from functools import partial
+
+from measure import milliseconds
+from runtime.endpoint import Endpoint
+
+from utils.serving import served
+
+
+def main(name: str) -> None:
+    """Measure the endpoint with each body on standard input."""
+    endpoint = Endpoint(name, served(name)(lambda msg, model: model.answer(msg)))
+    endpoint.refresh()
+
+    # The server does the same. Without it, the garbage collector also visits all imported modules.
+    gc.freeze()
+
+    for line in sys.stdin.buffer:
+        body = line.rstrip(b"\n")
+        response = endpoint.answer(body)
+        if response.status != 200:
+            raise RuntimeError(f"{name}: expected status 200, found {response}")
+        print(milliseconds(partial(endpoint.answer, body)), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
