@@ -5,7 +5,7 @@
 # train hands {"$ref": DATASET_NAME, "model_name": MODEL_NAME} to the train function, or PAYLOAD if
 # that is set; predict-once hands PAYLOAD to the predict function of a train image, without a
 # server. MODEL_HMAC_KEY_FILE=/path/to/keys signs what train writes and verifies what predict reads
-# (README).
+# (docs/model-files.md).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/choose.sh
