@@ -4,8 +4,8 @@ Usage: check_style.py FILE...      paths relative to the repository's root; exit
 
 Shell, Make and Docker: lines of at most 100 characters (ruff checks Python's).
 Shell: scripts of at most 80 lines, one statement per line, no `a && b || c`.
-Python: modules of the product of at most 300 lines, no nested conditional expression, no tuple
-assignment of a tuple display, except a swap.
+Python: modules of the product of at most 300 lines, docstrings whose first line has at most 80
+characters, no nested conditional expression, no tuple assignment of a tuple display, except a swap.
 
 Runs in the environment of tools/lint.sh: shfmt parses shell.
 """
@@ -22,6 +22,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 LINE_CHARACTERS = 100
+DOCSTRING_CHARACTERS = 80
 SCRIPT_LINES = 80
 MODULE_LINES = 300
 PRODUCT = {
@@ -40,6 +41,7 @@ LONG_MODULES = {"common_utils/train_utils.py"}
 # What a peer's user would write keeps the style of the peer's documentation.
 PEERS = re.compile(r"bench/peers/\w+/(users|ours)\.py")
 SHFMT = Path(sys.executable).with_name("shfmt")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 Node = dict[str, Any]
 
 
@@ -65,12 +67,24 @@ def size_faults(text: str, limit: int) -> Iterator[Fault]:
 
 
 def python_faults(text: str) -> Iterator[Fault]:
-    """Yield the nested conditional expressions and the packed assignments."""
+    """Yield long docstrings, nested conditional expressions and packed assignments."""
     for node in ast.walk(ast.parse(text)):
+        if isinstance(node, DOCUMENTED):
+            yield from docstring_faults(node)
         if isinstance(node, ast.IfExp) and has_nested_condition(node):
             yield Fault(node.lineno, "nested conditional expression; name the inner one")
         if isinstance(node, ast.Assign) and is_packed(node):
             yield Fault(node.lineno, "several values assigned at once; write one per line")
+
+
+def docstring_faults(node: ast.AST) -> Iterator[Fault]:
+    """Yield a fault if the first line of a docstring is too long."""
+    docstring = ast.get_docstring(node) or ""  # type: ignore[arg-type]
+    first_line = docstring.partition("\n")[0]
+    if len(first_line) > DOCSTRING_CHARACTERS:
+        expected = f"expected at most {DOCSTRING_CHARACTERS}"
+        line = getattr(node, "lineno", 1)
+        yield Fault(line, f"first line of a docstring: {len(first_line)} characters; {expected}")
 
 
 def has_nested_condition(node: ast.IfExp) -> bool:

@@ -31,7 +31,10 @@ WORDS = {
     r"nearly": "closest, or almost",
     r"bill of materials|bills?": "SBOM",
 }
-ALLOWED = ("whole number", "whole CPUs")
+ALLOWED = ("whole number",)
+# Files that quote the words, or that other programs write.
+EXEMPT = {"tools/check_words.py", "tests/tools/test_check_words.py"}
+GENERATED = (".csv", ".sum", "constraints.txt", "LICENSE")
 PATTERNS = {
     re.compile(rf"(?<![A-Za-z])(?:{pattern})(?![A-Za-z])", re.IGNORECASE): advice
     for pattern, advice in WORDS.items()
@@ -56,6 +59,8 @@ def main(names: list[str]) -> int:
 
     found = False
     for name in names:
+        if name in EXEMPT or name.endswith(GENERATED):
+            continue
         text = Path(name).read_text(errors="replace")
         for number, word, advice in findings(text):
             found = True

@@ -26,6 +26,7 @@ fi
 "$BIN/ruff" check --quiet .
 "$BIN/ruff" format --check --quiet .
 "$BIN/python" tools/check_style.py "${files[@]}"
+"$BIN/python" tools/check_words.py "${files[@]}"
 "$BIN/mypy"
 "$BIN/hadolint" builders/Dockerfile
 say "Lint: ${#scripts[@]} scripts, all Python, the Dockerfile: sound"

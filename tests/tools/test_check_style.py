@@ -31,6 +31,7 @@ GOOD = {
     "a module of 300 lines": ("utils/a.py", "x = 1\n" * 300),
     "a longer test": ("tests/a.py", "x = 1\n" * 301),
     "a longer module with a reason": ("common_utils/train_utils.py", "x = 1\n" * 301),
+    "a docstring of 80 characters": ("a.py", f'"""{"x" * 80}\n\n{"y" * 99}"""\n'),
     "a conditional expression": ("a.py", "x = 1 if a else 2\n"),
     "two of them side by side": ("a.py", "x = (1 if a else 2) + (3 if b else 4)\n"),
     "a tuple": ("a.py", "x = 1, 2\n"),
@@ -53,7 +54,15 @@ PACKED = "several values assigned at once; write one per line"
 NESTED = "nested conditional expression; name the inner one"
 AND_OR = "`a && b || c`; write an if"
 TWO = "two statements on one line"
+LONG_DOCSTRING = "first line of a docstring: 81 characters; expected at most 80"
 BAD = {
+    "a module's long docstring": ("a.py", f'"""{"x" * 81}"""\n', 1, LONG_DOCSTRING),
+    "a function's long docstring": (
+        "tests/a.py",
+        f'\ndef f():\n    """{"x" * 81}"""\n',
+        2,
+        LONG_DOCSTRING,
+    ),
     "a long line in a script": ("a.sh", HEADER + f"# {'x' * 99}\n", 2, TOO_LONG),
     "a long line without a suffix": (".ci/a", HEADER + f"# {'x' * 99}\n", 2, TOO_LONG),
     "a long line in a Makefile": ("all/Makefile", f"\n# {'x' * 99}\n", 2, TOO_LONG),
