@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import ROOT, Completed, run
+
 from tools.check_words import WORDS, findings
 
 CHECK = ROOT / "tools" / "check_words.py"
