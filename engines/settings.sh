@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# Summary: how the server's settings, which stand in one table, get into a container.
+# Summary: how the server's settings get into a container; builders/runtime/settings.py lists them.
 # Usage:   . engines/settings.sh      (from a script that has sourced engines/common.sh)
 set -euo pipefail
 
+setting_names() { # setting_names names|files: prints the table's settings, or those for a file
+  PYTHONPATH=builders python3 -m runtime.settings "$1"
+}
+
 check_settings() { # check_settings: ends with 78 unless each setting for a file is its full path
   local name names
-  names=$(python3 builders/runtime/settings.py files)
+  names=$(setting_names files)
   for name in $names; do
     [ -z "${!name:-}" ] || [[ ${!name} = /* && -f ${!name} ]] ||
       die 78 "$name=${!name}: expected the full path of a file, such as $name=\"\$HOME/keys\""
@@ -20,8 +24,8 @@ mounted() { # mounted SOURCE PATH: prints the argument that mounts SOURCE, a ful
 
 add_settings() { # add_settings: adds the settings that are set to docker's `arguments`
   local name names files
-  names=$(python3 builders/runtime/settings.py names)
-  files=$(python3 builders/runtime/settings.py files)
+  names=$(setting_names names)
+  files=$(setting_names files)
   for name in $names; do
     [ -z "${!name:-}" ] || arguments+=(--env "$name")
   done
