@@ -37,8 +37,8 @@ def docker(tmp_path: Path) -> Docker:
 
 def setting_names(kind: str) -> list[str]:
     """Return names of the server's settings, as its table prints them."""
-    table = run(sys.executable, ROOT / "builders/runtime/settings.py", kind)
-    return output_of(table).split()
+    environment = {"PYTHONPATH": str(ROOT / "builders")}
+    return output_of(run(sys.executable, "-m", "runtime.settings", kind, env=environment)).split()
 
 
 def predict(docker: Docker, **variables: str) -> list[str]:
