@@ -1,6 +1,7 @@
-"""The figures of the fault tests: how often each fault was tried and what came of it, in a table at the end of a run.
+"""The figures of the fault tests, in a table at the end of a run: FULL, times, Figure.
 
-`make test` tries each fault a few times; with FAULTS=full (`make test-faults`) as often as the table's figures say.
+`make test` tries each fault a few times; with FAULTS=full (`make test-faults`) it is tried as often
+as the figures of tests/faults/README.md say.
 """
 
 import os
@@ -14,13 +15,13 @@ _rows: dict[str, tuple[str, str]] = {}
 
 
 def times(full: int, quick: int) -> int:
-    """How often to try: `full` under `make test-faults`, else `quick`."""
+    """Return how often to try: `full` under `make test-faults`, else `quick`."""
     return full if FULL else quick
 
 
 @pytest.fixture
 def figure() -> Iterator[Figure]:
-    """Keeps one row of the table: what was done, what was seen, what the control (the naive way) gave."""
+    """Keep a row of the table: what was done, what was seen, and of the control."""
 
     def keep(what: str, seen: str, control: str = "-") -> None:
         _rows[what] = (seen, control)
@@ -29,7 +30,7 @@ def figure() -> Iterator[Figure]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the table, as Markdown."""
+    """Print the table, as Markdown."""
     if not _rows:
         return
     terminalreporter.section("faults")

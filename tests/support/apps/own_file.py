@@ -1,0 +1,11 @@
+"""An application that reads a file of its own, models/own.txt, when it is imported."""
+
+import os
+
+with open("models/own.txt") as file:
+    CONTENT = file.read()
+
+
+def content(msg):
+    """Answer with the file's content, and the worker."""
+    return {"content": CONTENT, "pid": os.getpid()}

@@ -1,0 +1,132 @@
+"""Docker: images by make and by s2i, what is in them, and their removal.
+
+docker_problem, image_of, make_docker, make_docker_clone, remove_images, s2i_build; inspect, tags,
+exported, files_of, tree_of.
+"""
+
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from support.clones import make_clone
+from support.commands import ROOT, Completed, make, output_of, run
+
+SMALL_FILE_BYTES = 1 << 20
+
+
+def docker_problem() -> str:
+    """Return why the docker engine can't be used; empty if it can."""
+    return run("bash", "-c", ". engines/choose.sh; docker_problem").stdout.strip()
+
+
+def make_docker(clone: Path, directory: str, *targets: str, **variables: object) -> Completed:
+    """Run make in a directory of a clone, under the docker engine."""
+    return make(clone, directory, *targets, ENGINE="docker", **variables)
+
+
+def image_of(clone: Path, directory: str, role: str) -> str:
+    """Return the name that make gives to an image of a model directory."""
+    lines = (clone / directory / "Makefile").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("CONTAINER_NAME"))
+    name = line.split()[-1]
+    return f"{name}-{role}"
+
+
+def make_docker_clone(parent: Path, prefix: str) -> Path:
+    """Make a clone whose images' names begin with `prefix`, and builder images.
+
+    No other process has images with these names.
+    """
+    clone = make_clone(parent)
+    if (ROOT / "tools/bin").exists():
+        (clone / "tools/bin").symlink_to(ROOT / "tools/bin")
+
+    for makefile in clone.glob("*/Makefile"):
+        text = makefile.read_text()
+        renamed = text.replace("CONTAINER_NAME := ", f"CONTAINER_NAME := {prefix}-")
+        makefile.write_text(renamed)
+
+    output_of(make_docker(clone, ".", "builders"))
+    return clone
+
+
+def remove_images(prefix: str) -> None:
+    """Remove containers and images whose names begin with `prefix`.
+
+    Removes the images too that had such a name before a later build took it over.
+    """
+    containers = run("docker", "ps", "-aq", "--filter", f"name=^{prefix}-")
+    run("docker", "rm", "--force", *containers.stdout.split())
+
+    images = run("docker", "images", "--format", "{{.Repository}}", f"{prefix}-*")
+    for name in images.stdout.split():
+        run("docker", "rmi", name)
+
+        label = f"label=io.k8s.display-name={name}"
+        dangling = run("docker", "images", "-q", "--filter", "dangling=true", "--filter", label)
+        run("docker", "rmi", *dangling.stdout.split())
+
+
+def s2i_build(context: Path, builder: str, image: str, *arguments: object) -> Completed:
+    """Run `s2i build -c` of a context, as a user would do it by hand."""
+    s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
+    never = ("--pull-policy", "never")
+    return run(s2i, "build", "-c", context, builder, image, *never, *arguments)
+
+
+def inspect(image: str) -> dict:
+    """Return what `docker image inspect` reports of an image."""
+    return json.loads(run("docker", "image", "inspect", image).stdout)[0]
+
+
+def tags() -> str:
+    """Return every image's name and tag, one a line."""
+    return run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout
+
+
+@contextmanager
+def exported(image: str, scratch: Path) -> Iterator[tarfile.TarFile]:
+    """Open an archive of an image's files; remove it at the end."""
+    archive = scratch / f"{image}.tar"
+    container = run("docker", "create", image).stdout.strip()
+    run("docker", "export", "--output", archive, container)
+    run("docker", "rm", container)
+
+    with tarfile.open(archive) as tar:
+        yield tar
+    archive.unlink()
+
+
+def content_of(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """Return the content of a regular file in an archive."""
+    file = tar.extractfile(member)
+    assert file
+    return file.read()
+
+
+def files_of(image: str, scratch: Path) -> dict[str, bytes]:
+    """Return every path in an image, with the contents of its small files."""
+    files = {}
+    with exported(image, scratch) as tar:
+        for member in tar:
+            is_small = member.isfile() and member.size < SMALL_FILE_BYTES
+            files[member.name] = content_of(tar, member) if is_small else b""
+    return files
+
+
+def tree_of(image: str, scratch: Path) -> set[tuple[object, ...]]:
+    """Return every path in an image with mode, owner, type, link and digest.
+
+    Times are left out: they differ between two builds of one source.
+    """
+    tree = set()
+    with exported(image, scratch) as tar:
+        for member in tar:
+            digest = sha256(content_of(tar, member)).hexdigest() if member.isfile() else None
+            owner = (member.uid, member.gid)
+            tree.add((member.name, member.mode, *owner, member.type, member.linkname, digest))
+    return tree
