@@ -1,1 +1,1 @@
-"""What the models of this project share: the table's columns, encoding, split and score."""
+"""Share what all models of this project need to train."""

@@ -1,4 +1,7 @@
-"""Trains the models of this project: reads the table, splits, encodes, fits, scores, writes the model file."""
+"""Train the models of this project.
+
+Read the table, split, encode, fit, score, write the model file.
+"""
 
 import errno
 import hashlib
@@ -19,9 +22,11 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
 
-from utils.encode_decode import ModelFileError, hmac_keys, model_path, pickle_model
+from utils.encode_decode import model_path, pickle_model
+from utils.errors import ModelFileError
 from utils.forms.onnx import to_onnx
-from utils.serving import TOLERANCE, Model
+from utils.model import TOLERANCE, Model
+from utils.signing import hmac_keys
 from utils.table_encoder import FLOAT32_MAX, TableEncoder
 
 LABEL = "income"
@@ -61,18 +66,22 @@ LIBRARIES = (
 
 
 class TrainingError(ValueError):
-    """What was asked for can't be trained: a bad message, or data that doesn't fit. The message says what to do."""
+    """Report a payload or data that can't be trained on; the message says what to do."""
 
-    exit_code = 78  # EX_CONFIG; the train runner ends with it
+    # EX_CONFIG of sysexits.h: the train runner exits with it.
+    exit_code = 78
 
 
 def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw") -> dict[str, Any]:
-    """Fits `estimator` on a table and writes models/NAME.pkl; returns the metrics on the held-out rows.
+    """Fit `estimator` on a table and write models/NAME.pkl.
 
+    Returns the metrics on the held-out rows.
     `msg.payload`: {"$ref": "data/….csv", "model_name": NAME}. A stratified 30 % is held out; with
     "train_rows": N the first N rows are the training part and all others are held out.
-    `numbers`: "raw" as they are (trees), or "binned" into quantiles, one column per bin (linear models).
-    Raises TrainingError, OSError, ModelFileError for a bad key or an estimator that ONNX doesn't answer for exactly.
+    `numbers`: "raw" as they are (trees), or "binned" into quantiles, one column per bin (linear
+    models).
+    Raises TrainingError, OSError, ModelFileError for a bad key or an estimator whose ONNX form
+    differs.
     """
     payload = checked_payload(msg.payload)
     if not hasattr(estimator, "predict_proba"):
@@ -81,14 +90,16 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
             f"{name} has no predict_proba; expected a classifier that gives probabilities"
         )
     check_writable("models")
-    hmac_keys()  # so that a bad key is told before the work
+    # A bad key is reported before the work.
+    hmac_keys()
     print(f"---> Reading {payload['$ref']}", flush=True)
     table = read_table(data_file(payload["$ref"]))
     train, held_out = split(table, payload.get("train_rows"))
     print(f"---> Training {payload['model_name']} on {len(train):,} rows", flush=True)
     pipeline = make_pipeline(estimator, numbers, train)
+    seconds = fit(pipeline, train)
     print(
-        f"---> Fitted in {fit(pipeline, train):.1f} s; comparing ONNX on {len(held_out):,} held-out rows",
+        f"---> Fitted in {seconds:.1f} s; comparing ONNX on {len(held_out):,} held-out rows",
         flush=True,
     )
     contents = model_contents(payload, description, pipeline, train, held_out)
@@ -102,7 +113,10 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
 
 
 def checked_payload(payload: Any) -> dict[str, Any]:
-    """The payload, once it has the keys that training needs; raises TrainingError or ModelFileError."""
+    """Return the payload, once it has the keys that training needs.
+
+    Raises TrainingError or ModelFileError.
+    """
     expected = 'expected {"$ref": "data/….csv", "model_name": "…"}'
     if not isinstance(payload, dict):
         raise TrainingError(f"PAYLOAD: {expected}, found {payload!r}")
@@ -117,7 +131,7 @@ def checked_payload(payload: Any) -> dict[str, Any]:
 
 
 def check_writable(directory: str) -> None:
-    """Raises TrainingError or OSError before the work, if its result could not be written."""
+    """Raise TrainingError or OSError if the result could not be written."""
     if not Path(directory).is_dir():
         raise TrainingError(f"{directory}/: no such folder; mount or make it where {Path.cwd()} is")
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -126,7 +140,10 @@ def check_writable(directory: str) -> None:
 
 
 def data_file(reference: str, directory: str = "data") -> Path:
-    """The path of a data file inside `directory`; raises TrainingError for one outside, and for none."""
+    """Return the path of a data file inside `directory`.
+
+    Raises TrainingError for one outside, and for a missing one.
+    """
     path = Path(reference)
     root = Path(directory).resolve()
     try:
@@ -134,15 +151,13 @@ def data_file(reference: str, directory: str = "data") -> Path:
             not path.is_absolute() and "://" not in reference and root in path.resolve().parents
         )
         found = path.is_file()
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # too long, a loop of links, a null character
+    # Too long, a loop of links, a null character.
+    except (OSError, RuntimeError, ValueError) as error:
         raise TrainingError(f"$ref {reference[:60]!r} is no path: {error}") from error
     if not inside:
         raise TrainingError(
-            f"$ref {reference!r} is not inside {directory}/: put the file there and name it from there"
+            f"$ref {reference!r} is not inside {directory}/: "
+            "put the file there and name it from there"
         )
     if not found:
         there = ", ".join(sorted(file.name for file in root.glob("*.csv"))) or "no CSV"
@@ -151,20 +166,23 @@ def data_file(reference: str, directory: str = "data") -> Path:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The features and the label in `path`; raises TrainingError naming the column that doesn't fit."""
+    """Return the features and the label in `path`.
+
+    Raises TrainingError naming the column that doesn't fit.
+    """
     texts = {name: str for name, kind in COLUMNS.items() if kind == "category"}
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, low_memory=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raised = (
-            MemoryError if "out of memory" in str(error) else TrainingError
-        )  # the parser tells both in one kind
-        raise raised(f"{path}: expected a CSV with a header, found: {error}") from error
+        # The parser raises one kind for both.
+        kind_of_error = MemoryError if "out of memory" in str(error) else TrainingError
+        raise kind_of_error(f"{path}: expected a CSV with a header, found: {error}") from error
     missing = [name for name in (*COLUMNS, LABEL) if name not in table]
     unknown = [str(name) for name in table if name not in (*COLUMNS, LABEL)]
     if missing or unknown:
         raise TrainingError(
-            f"{path}: missing columns: {', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}. "
+            f"{path}: missing columns: {', '.join(missing) or 'none'}; "
+            f"unknown: {', '.join(unknown) or 'none'}. "
             "The columns are named in common_utils/train_utils.py"
         )
     for name, kind in COLUMNS.items():
@@ -178,13 +196,17 @@ def read_table(path: Path) -> pd.DataFrame:
     classes = sorted(table[LABEL].unique().tolist())
     if len(classes) < 2:
         raise TrainingError(
-            f"{path}: expected at least two classes of {LABEL!r}, found {classes} in {len(table)} rows"
+            f"{path}: expected at least two classes of {LABEL!r}, "
+            f"found {classes} in {len(table)} rows"
         )
     return table
 
 
 def numeric(path: Path, column: pd.Series) -> pd.Series:
-    """The column as float64; raises TrainingError naming the first row that is no finite number."""
+    """Return the column as float64.
+
+    Raises TrainingError naming the first row that is no finite number.
+    """
     numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     bad = np.flatnonzero(~(np.abs(numbers.to_numpy()) <= FLOAT32_MAX))
     if len(bad):
@@ -196,14 +218,14 @@ def numeric(path: Path, column: pd.Series) -> pd.Series:
 
 
 def line_of(path: Path, row: int) -> int:
-    """The line of the file on which data row `row` (from 0) stands; pandas skips blank lines."""
+    """Return the line number of data row `row` (from 0); pandas skips blank lines."""
     return [
         number for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()
     ][row + 1]
 
 
 def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Training part and held-out part; the split comes before any fitting."""
+    """Return the training part and the held-out part; done before any fitting."""
     if train_rows is not None:
         if train_rows >= len(table):
             raise TrainingError(
@@ -225,9 +247,10 @@ def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd
 
 
 def make_pipeline(estimator: Any, numbers: str, features: pd.DataFrame) -> Pipeline:
-    """Encoding and estimator: one-hot categories, numbers `raw`, or `binned` as suits `features`.
+    """Return encoding and estimator: categories one-hot, numbers `raw` or `binned`.
 
-    Raw numbers make a dense float32 matrix, as trees take it; all bins make a sparse one, as linear solvers like it.
+    The bins suit `features`. Raw numbers make a dense float32 matrix, as trees take it; all bins
+    make a sparse one, as linear solvers like it.
     """
     if numbers not in ("raw", "binned"):
         raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
@@ -245,10 +268,11 @@ def make_pipeline(estimator: Any, numbers: str, features: pd.DataFrame) -> Pipel
 
 
 def bins(column: pd.DataFrame) -> Any:
-    """Bins for a number: by quantiles; by those of its distinct values where most rows have one and the same.
+    """Return the bins of a number.
 
-    Most people have no capital gain: quantiles of all rows would leave the gains a few bins, which costs the
-    logistic regression a point of accuracy.
+    They are quantiles; where most rows have one and the same value, quantiles of its distinct
+    values. Most people have no capital gain: quantiles of all rows would leave the gains a few
+    bins, which costs the logistic regression a point of accuracy.
     """
     crowded = column.value_counts(normalize=True).iloc[0] > 0.5
     distinct = column.drop_duplicates()
@@ -261,21 +285,24 @@ def bins(column: pd.DataFrame) -> Any:
 
 
 def fit_quietly(estimator: Any, *data: Any) -> Any:
-    """Fits; a number with many equal values has fewer quantiles than asked for, and that is as it should be."""
+    """Fit without the warning that a number has fewer quantiles than bins.
+
+    That is as it should be for a number with many equal values.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
         return estimator.fit(*data)
 
 
 def fit(pipeline: Pipeline, train: pd.DataFrame) -> float:
-    """Fits the pipeline and returns the seconds it took."""
+    """Fit the pipeline and return the seconds it took."""
     started = time.perf_counter()
     fit_quietly(pipeline, train.drop(columns=LABEL), train[LABEL].to_numpy())
     return time.perf_counter() - started
 
 
 def plain_encoder(encoder: ColumnTransformer) -> dict[str, Any]:
-    """The fitted encoder as plain lists and dicts, in the form that utils.table_encoder reads."""
+    """Return the fitted encoder as plain data, as utils.table_encoder reads it."""
     columns: list[dict[str, Any]] = []
     for name, step, _ in encoder.transformers_[: len(COLUMNS)]:
         fitted = step.estimator if isinstance(step, FrozenEstimator) else step
@@ -294,8 +321,12 @@ def model_contents(
     train: pd.DataFrame,
     held_out: pd.DataFrame,
 ) -> dict[str, Any]:
-    """All that goes into the model file; raises ModelFileError unless ONNX answers as `pipeline` does."""
-    estimator, scaler = pipeline["estimator"], plain_encoder(pipeline["encoder"])
+    """Return all that goes into the model file.
+
+    Raises ModelFileError unless ONNX answers as `pipeline` does.
+    """
+    estimator = pipeline["estimator"]
+    scaler = plain_encoder(pipeline["encoder"])
     contents = {
         **provenance(payload),
         "modelDescription": description,
@@ -317,7 +348,7 @@ def model_contents(
 
 
 def provenance(payload: dict[str, Any]) -> dict[str, Any]:
-    """Where a model comes from: its name, the time, the commit, the libraries, the data."""
+    """Return a model's origin: its name, the time, the commit, libraries, data."""
     return {
         "modelName": payload["model_name"],
         "createdTime": created_time(),
@@ -331,7 +362,10 @@ def provenance(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows_of(table: pd.DataFrame) -> list[list[Any]]:
-    """The features of `table` as a client would send them: lists of numbers and texts in column order."""
+    """Return the features of `table` as a client would send them.
+
+    Rows are lists of numbers and texts in column order.
+    """
     columns = [table[name].tolist() for name in COLUMNS]
     return [list(row) for row in zip(*columns)]
 
@@ -339,9 +373,10 @@ def rows_of(table: pd.DataFrame) -> list[list[Any]]:
 def compare(
     model: Model, held_out: pd.DataFrame, labels: np.ndarray, scores: np.ndarray
 ) -> dict[str, Any]:
-    """Counts of the comparison of `model` with the estimator's own answers; raises ModelFileError if they differ.
+    """Compare `model` with the estimator's own answers and return the counts.
 
-    A row whose label differs though its two best scores lie within TOLERANCE of each other is a tie and is counted.
+    A row whose label differs though its two best scores are within TOLERANCE of each other is a tie
+    and is counted. Raises ModelFileError if the answers differ otherwise.
     """
     predictions, found = model.run(model.encoder.encode(rows_of(held_out)))
     difference = float(np.abs(found - scores).max())
@@ -350,10 +385,12 @@ def compare(
     differ = np.array(predictions) != labels
     if not difference <= TOLERANCE or (differ & ~ties).any():
         raise ModelFileError(
-            f"model {model.name}: its ONNX form answers otherwise than the estimator on {int(differ.sum())} of "
-            f"{len(labels)} held-out rows (scores differ by up to {difference:.2g}, allowed {TOLERANCE}); nothing was "
-            "written. Scale or bin numbers only for linear models; bound a forest's depth; or load the estimator "
-            "in your own predict.py (README, 'A model that can't be converted')"
+            f"model {model.name}: its ONNX form answers otherwise than the estimator on "
+            f"{int(differ.sum())} of {len(labels)} held-out rows "
+            f"(scores differ by up to {difference:.2g}, allowed {TOLERANCE}); nothing was written. "
+            "Scale or bin numbers only for linear models; bound a forest's depth; "
+            "or load the estimator in your own predict.py "
+            "(README, 'A model that can't be converted')"
         )
     # Threads add up in any order, so the last digits differ from training to training.
     rounded = float(f"{difference:.2g}")
@@ -365,7 +402,10 @@ def compare(
 
 
 def score(labels: pd.Series, scores: np.ndarray, classes: np.ndarray) -> dict[str, float]:
-    """Accuracy, log loss and ROC AUC (two classes: of the second) of `scores` (rows x classes)."""
+    """Return accuracy, log loss and ROC AUC of `scores` (rows x classes).
+
+    Of two classes the AUC is that of the second.
+    """
     auc = roc_auc_score(
         labels, scores[:, 1] if len(classes) == 2 else scores, multi_class="ovr", labels=classes
     )
@@ -379,7 +419,10 @@ def score(labels: pd.Series, scores: np.ndarray, classes: np.ndarray) -> dict[st
 
 
 def golden_rows(model: Model, held_out: pd.DataFrame) -> dict[str, Any]:
-    """Some held-out rows of each class with the model's answers, for a server to replay before it is ready."""
+    """Return some held-out rows of each class with the model's answers.
+
+    A server replays them before it is ready.
+    """
     known = held_out
     for column in model.encoder.columns:
         if column.places is not None:
@@ -390,7 +433,7 @@ def golden_rows(model: Model, held_out: pd.DataFrame) -> dict[str, Any]:
 
 
 def column_schema(column: pd.Series, kind: str) -> dict[str, Any]:
-    """Name, kind and the categories or the range that the training part has."""
+    """Return name, kind and the categories or the range of the training part."""
     if kind == "category":
         return {"name": column.name, "kind": kind, "categories": sorted(column.unique().tolist())}
     return {
@@ -402,7 +445,10 @@ def column_schema(column: pd.Series, kind: str) -> dict[str, Any]:
 
 
 def created_time() -> str:
-    """Now, or SOURCE_DATE_EPOCH, in UTC (https://reproducible-builds.org/specs/source-date-epoch/)."""
+    """Return the time, or SOURCE_DATE_EPOCH, in UTC.
+
+    https://reproducible-builds.org/specs/source-date-epoch/
+    """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if epoch.strip("0123456789"):
         raise TrainingError(f"SOURCE_DATE_EPOCH: expected seconds since 1970, found {epoch!r}")
@@ -411,7 +457,7 @@ def created_time() -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of those LIBRARIES that are installed."""
+    """Return the versions of those LIBRARIES that are installed."""
     versions = {}
     for name in LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -1,1 +1,1 @@
-"""What all models and projects share: the model file, the table encoder, serving."""
+"""Share among all models: the model file, the table encoder, serving."""

@@ -1,4 +1,4 @@
-"""JSON schemas of what a model takes and answers, from the schema in its file: for the server's OpenAPI document."""
+"""Describe a model's payloads as JSON schemas, for the OpenAPI document."""
 
 from typing import Any
 
@@ -6,24 +6,16 @@ from utils.table_encoder import FLOAT32_MAX
 
 
 def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:
-    """`request` and `reply`: the schemas of both payloads; `examples`: payloads of one golden row, by name."""
+    """Return the schemas of a model's payloads, with examples.
+
+    `schema`, `golden`: as in the model file. The result has `request` and `reply`, a schema each,
+    and `examples`, payloads of one golden row by name.
+    """
     columns = {column["name"]: _column(column, ignore_unknown) for column in schema["columns"]}
-    in_order = {
-        "type": "array",
-        "prefixItems": list(columns.values()),
-        "minItems": len(columns),
-        "items": False,
-    }
-    by_name = _object(columns) | {"additionalProperties": False}
-    row, classes = golden["instances"][0], {"enum": schema["classes"]}
-    scores = _list({"type": "number"}) | {"minItems": len(schema["classes"])}
+    row = golden["instances"][0]
     return {
-        "request": _object(
-            {"instances": {"anyOf": [_list({"anyOf": [in_order, by_name]}), in_order]}}
-        ),
-        "reply": _object(
-            {"predictions": _list(classes), "scores": _list(scores), "labels": _list(classes)}
-        ),
+        "request": _request(columns),
+        "reply": _reply(schema["classes"]),
         "examples": {
             "in order": {"instances": [row]},
             "by name": {"instances": [dict(zip(columns, row))]},
@@ -31,12 +23,48 @@ def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool
     }
 
 
+def _request(columns: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of instances: a list of rows, or one flat row."""
+    in_order = {
+        "type": "array",
+        "prefixItems": list(columns.values()),
+        "minItems": len(columns),
+        "items": False,
+    }
+    by_name = _object(columns)
+    by_name["additionalProperties"] = False
+
+    rows = _list({"anyOf": [in_order, by_name]})
+    return _object({"instances": {"anyOf": [rows, in_order]}})
+
+
+def _reply(classes: list[Any]) -> dict[str, Any]:
+    """Return the schema of predictions, scores and labels."""
+    one_class = {"enum": classes}
+    row_scores = _list({"type": "number"})
+    row_scores["minItems"] = len(classes)
+    return _object(
+        {"predictions": _list(one_class), "scores": _list(row_scores), "labels": _list(one_class)}
+    )
+
+
 def _column(column: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:
-    """A category is one that training saw; a number may lie outside of what it saw."""
+    """Return the schema of a value of one column.
+
+    A category is one that training saw, unless unknown ones are ignored. A number may be outside of
+    the range that training saw.
+    """
     if column["kind"] == "category":
-        return {"type": "string", **({} if ignore_unknown else {"enum": column["categories"]})}
-    seen = f"{column['minimum']:g} to {column['maximum']:g} in training"
-    return {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX, "description": seen}
+        if ignore_unknown:
+            return {"type": "string"}
+        return {"type": "string", "enum": column["categories"]}
+
+    return {
+        "type": "number",
+        "minimum": -FLOAT32_MAX,
+        "maximum": FLOAT32_MAX,
+        "description": f"{column['minimum']:g} to {column['maximum']:g} in training",
+    }
 
 
 def _list(items: dict[str, Any]) -> dict[str, Any]:

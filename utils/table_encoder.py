@@ -1,12 +1,14 @@
-"""Rows of a table to the float32 matrix that an estimator was fitted on; a bad row is refused by name.
+"""Encode rows of a table as the float32 matrix that an estimator was fitted on.
 
-Plain lists and dicts describe the encoding (the model file's `scaler`), so nothing here needs scikit-learn:
-- a number is one column as it is (`edges` absent) or one column per bin (`edges`: the inner bin borders,
-  a value on a border belongs to the bin above it, as in scikit-learn's KBinsDiscretizer);
+Plain lists and dicts describe the encoding (the model file's `scaler`), so nothing here needs
+scikit-learn:
+- a number is one column as it is (`edges` absent) or one column per bin (`edges`: the inner bin
+  borders; a value on a border belongs to the bin above it, as in scikit-learn's KBinsDiscretizer);
 - a category is one column per category, 1 where it applies (OneHotEncoder).
 """
 
-from __future__ import annotations  # Python 3.11's memoryview has no memoryview[float]
+# Without it Python 3.11 would evaluate memoryview[float], which it can't.
+from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -16,14 +18,15 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-# Below this many rows plain Python is faster than numpy's call overhead (measured: they cross near 16).
+# Below this many rows plain Python is faster than the overhead of numpy's calls. Measured: equal
+# near 16 rows.
 FEW_ROWS = 16
 NUMERIC = frozenset((int, float))
 UNKNOWN = -1
 
 
 class InvalidInstances(ValueError):
-    """Instances that the model can't take. `path` points at the value: `instances[2].age`."""
+    """Report instances that the model can't take, at `path`: `instances[2].age`."""
 
     status = 422
     code = "invalid_instances"
@@ -34,7 +37,11 @@ class InvalidInstances(ValueError):
 
 
 class Column(NamedTuple):
-    """A column of texts (`places`: each category's matrix column) or of numbers (as they are, or binned by `edges`)."""
+    """Describe a column of the table and its columns in the matrix.
+
+    A column of texts has `places`, each category's matrix column. A column of numbers has none; its
+    `edges` bin it, without them a number stays as it is.
+    """
 
     name: str
     start: int
@@ -43,20 +50,31 @@ class Column(NamedTuple):
     edges: list[float] | None
 
     def expected(self, value: Any, ignore_unknown: bool) -> str:
-        """What should have stood where `value` stands; empty if it may stand there."""
+        """Return what was expected instead of `value`; empty if `value` is valid."""
         if self.places is None:
             good = type(value) in NUMERIC and -FLOAT32_MAX <= value <= FLOAT32_MAX
             return "" if good else "a finite number"
         if type(value) is str and (ignore_unknown or value in self.places):
             return ""
-        some = ", ".join(repr(category) for category in list(self.places)[:3])
-        return f"one of {some}" + (f" and {self.width - 3} more" if self.width > 3 else "")
+        examples = ", ".join(repr(category) for category in list(self.places)[:3])
+        more = f" and {self.width - 3} more" if self.width > 3 else ""
+        return f"one of {examples}{more}"
+
+
+class Buffer:
+    """Hold a matrix (rows x width, float32) and a flat view of its `cells`."""
+
+    def __init__(self, rows: int, width: int):
+        self.matrix = np.zeros((rows, width), dtype=np.float32)
+        # A memoryview sets one value several times faster than an array does.
+        self.cells: memoryview[float] = self.matrix.reshape(-1).data
 
 
 class TableEncoder:
-    """Encodes rows by `scaler`: a dict with `columns`, a list of {"name", "edges" or "categories"}.
+    """Encode rows by `scaler`, a dict with `columns`.
 
-    `ignore_unknown` encodes a category that training never saw as zeros in all its columns; else it is refused.
+    `columns` is a list of {"name", "edges" or "categories"}. `ignore_unknown` encodes a category
+    that training never saw as zeros in all its columns; without it such a category is invalid.
     """
 
     def __init__(self, scaler: dict[str, Any], ignore_unknown: bool = False):
@@ -64,47 +82,51 @@ class TableEncoder:
         self.width = 0
         self.ignore_unknown = ignore_unknown
         for column in scaler["columns"]:
-            edges, categories = column.get("edges"), column.get("categories")
-            places = (
-                None
-                if categories is None
-                else {text: self.width + i for i, text in enumerate(categories)}
-            )
-            width = len(edges or ()) + 1 if places is None else len(places)
+            categories = column.get("categories")
+            edges = column.get("edges")
+            if categories is not None:
+                places = {text: place for place, text in enumerate(categories, self.width)}
+                width = len(places)
+            else:
+                places = None
+                width = len(edges or ()) + 1
             self.columns.append(Column(column["name"], self.width, width, places, edges))
             self.width += width
         # Plain tuples: a NamedTuple takes twice as long to unpack.
         self._plan = [(column.places, column.start, column.edges) for column in self.columns]
         self.names = [column.name for column in self.columns]
+        self._zero_row = Buffer(1, self.width).cells
 
-    def encode(self, instances: Any) -> np.ndarray:
-        """The matrix (rows x width, float32) of `instances`, see rows().
+    def encode(self, instances: Any, row_buffer: Buffer | None = None) -> np.ndarray:
+        """Return the matrix (rows x width, float32) of `instances`.
 
+        Instances are a list of rows; a row is a list in column order, or an object by column name;
+        one flat row is a batch of one. If there is one row and a `row_buffer`, that buffer's matrix
+        is overwritten and returned: allocating another takes several percent of a request's time.
         Raises InvalidInstances naming row, column, what was found and what was expected.
         """
-        return self.matrix(self.rows(instances))
-
-    def matrix(self, rows: list[Sequence[Any]]) -> np.ndarray:
-        """The matrix (rows x width, float32) of rows(); raises InvalidInstances as encode() does."""
-        matrix = np.zeros((len(rows), self.width), dtype=np.float32)
-        if len(rows) < FEW_ROWS:
-            self.write_by_row(rows, matrix.reshape(-1).data)
+        rows = self._rows_in_order(instances)
+        if len(rows) == 1 and row_buffer is not None:
+            buffer = row_buffer
+            buffer.cells[:] = self._zero_row
         else:
-            try:
-                self._by_column(rows, matrix)
-            except (ValueError, TypeError, OverflowError):
-                self._refuse(rows)
-        return matrix
+            buffer = Buffer(len(rows), self.width)
 
-    def rows(self, instances: Any) -> list[Sequence[Any]]:
-        """The rows of `instances`, each with as many values as there are columns, in their order.
+        write = self._write_by_row if len(rows) < FEW_ROWS else self._write_by_column
+        try:
+            write(rows, buffer)
+        except (ValueError, TypeError, OverflowError):
+            self._raise_for_first_bad_value(rows)
+        return buffer.matrix
 
-        Instances are a list of rows; a row is a list in column order, or an object by column name; one flat
-        row is a batch of one. Raises InvalidInstances naming the row.
+    def _rows_in_order(self, instances: Any) -> list[Sequence[Any]]:
+        """Return the rows of `instances`, each with the values of all columns in order.
+
+        Raises InvalidInstances naming the row.
         """
         if not isinstance(instances, list):
             raise InvalidInstances(
-                f"expected a list of rows, found {shown(instances)}", "instances"
+                f"expected a list of rows, found {format_value(instances)}", "instances"
             )
         if instances and not isinstance(instances[0], (list, dict)):
             instances = [instances]
@@ -113,98 +135,118 @@ class TableEncoder:
         return [self._in_order(row, i) for i, row in enumerate(instances)]
 
     def _in_order(self, row: Any, i: int) -> Sequence[Any]:
-        """The values of one row in column order."""
+        """Return the values of row number `i` in column order."""
         if type(row) is list:
             if len(row) == len(self.names):
                 return row
             raise InvalidInstances(
-                f"row {i}: expected {len(self.names)} values ({', '.join(self.names)}), found {len(row)}",
+                f"row {i}: expected {len(self.names)} values ({', '.join(self.names)}), "
+                f"found {len(row)}",
                 f"instances[{i}]",
             )
         if type(row) is not dict:
             raise InvalidInstances(
-                f"row {i}: expected a list or an object, found {shown(row)}", f"instances[{i}]"
+                f"row {i}: expected a list or an object, found {format_value(row)}",
+                f"instances[{i}]",
             )
         if len(row) == len(self.names):
             try:
                 return [row[name] for name in self.names]
             except KeyError:
                 pass
+        raise self._wrong_columns(row, i)
+
+    def _wrong_columns(self, row: dict[str, Any], i: int) -> InvalidInstances:
+        """Return the error of row number `i`, which lacks a column or has an unknown one."""
         missing = [name for name in self.names if name not in row]
-        name = missing[0] if missing else cut(next(key for key in row if key not in self.names))
-        problem = "is missing" if missing else f"is none of the model's ({', '.join(self.names)})"
-        raise InvalidInstances(f"row {i}: column {name!r} {problem}", f"instances[{i}].{name}")
+        if missing:
+            name = missing[0]
+            problem = "is missing"
+        else:
+            name = truncate(next(key for key in row if key not in self.names))
+            problem = f"is none of the model's ({', '.join(self.names)})"
+        return InvalidInstances(f"row {i}: column {name!r} {problem}", f"instances[{i}].{name}")
 
-    def write_by_row(self, rows: list[Sequence[Any]], cells: memoryview[float]) -> None:
-        """Writes rows() into `cells` (rows times width floats, all 0); raises InvalidInstances as encode() does."""
-        try:
-            start = 0
-            for row in rows:
-                for value, (places, place, edges) in zip(row, self._plan):
-                    if places is not None:
-                        found = places.get(value)
-                        if found is not None:
-                            cells[start + found] = 1.0
-                        elif not self.ignore_unknown or type(value) is not str:
-                            self._refuse(rows)
-                    elif type(value) not in NUMERIC or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
-                        self._refuse(rows)
-                    elif edges is None:
-                        cells[start + place] = value
-                    else:
-                        cells[start + place + bisect_right(edges, value)] = 1.0
-                start += self.width
-        except TypeError:  # a list or an object can't be looked up
-            self._refuse(rows)
+    def _write_by_row(self, rows: list[Sequence[Any]], buffer: Buffer) -> None:
+        """Write `rows` into a buffer of zeros, row by row.
 
-    def _by_column(self, rows: list[Sequence[Any]], matrix: np.ndarray) -> None:
-        """Writes column by column, several times faster on many rows; raises another error for a bad value."""
-        cells = matrix.reshape(-1)
+        Raises ValueError or TypeError (a list or an object as category) for a bad value.
+        """
+        cells = buffer.cells
+        start = 0
+        for row in rows:
+            for value, (places, place, edges) in zip(row, self._plan):
+                if places is not None:
+                    found = places.get(value)
+                    if found is not None:
+                        cells[start + found] = 1.0
+                    elif not self.ignore_unknown or type(value) is not str:
+                        raise ValueError
+                elif type(value) not in NUMERIC or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
+                    raise ValueError
+                elif edges is None:
+                    cells[start + place] = value
+                else:
+                    cells[start + place + bisect_right(edges, value)] = 1.0
+            start += self.width
+
+    def _write_by_column(self, rows: list[Sequence[Any]], buffer: Buffer) -> None:
+        """Write `rows` into a buffer of zeros, column by column.
+
+        Several times faster than _write_by_row on many rows.
+        Raises ValueError, TypeError or OverflowError for a bad value.
+        """
+        cells = buffer.matrix.reshape(-1)
         starts = np.arange(0, cells.size, self.width)
         for values, (places, place, edges) in zip(zip(*rows), self._plan):
             if places is not None:
                 found = np.fromiter(map(places.get, values, repeat(UNKNOWN)), np.intp, len(rows))
                 known = found != UNKNOWN
-                if not known.all() and not (
-                    self.ignore_unknown and set(map(type, values)) == {str}
-                ):
-                    raise ValueError
+                if not known.all():
+                    all_texts = set(map(type, values)) == {str}
+                    if not self.ignore_unknown or not all_texts:
+                        raise ValueError
                 cells[(starts + found)[known]] = 1.0
                 continue
+
+            if not NUMERIC.issuperset(map(type, values)):
+                raise ValueError
             numbers = np.fromiter(values, np.float64, len(rows))
-            if (
-                not NUMERIC.issuperset(map(type, values))
-                or not (np.abs(numbers) <= FLOAT32_MAX).all()
-            ):
+            if not (np.abs(numbers) <= FLOAT32_MAX).all():
                 raise ValueError
             if edges is None:
-                matrix[:, place] = numbers
+                cells[place :: self.width] = numbers
             else:
                 cells[starts + place + np.searchsorted(edges, numbers, side="right")] = 1.0
 
-    def _refuse(self, rows: list[Sequence[Any]]) -> NoReturn:
-        """Raises InvalidInstances for the first bad value."""
+    def _raise_for_first_bad_value(self, rows: list[Sequence[Any]]) -> NoReturn:
+        """Raise InvalidInstances for the first bad value."""
         for i, row in enumerate(rows):
             for column, value in zip(self.columns, row):
-                if expected := column.expected(value, self.ignore_unknown):
-                    message = f"row {i}: column {column.name!r}: expected {expected}, found {shown(value)}"
-                    raise InvalidInstances(message, f"instances[{i}].{column.name}")
-        raise AssertionError("no bad value in rows that were refused")
+                expected = column.expected(value, self.ignore_unknown)
+                if expected:
+                    raise InvalidInstances(
+                        f"row {i}: column {column.name!r}: expected {expected}, "
+                        f"found {format_value(value)}",
+                        f"instances[{i}].{column.name}",
+                    )
+        raise AssertionError("no bad value in rows that were rejected")
 
 
-def shown(value: Any) -> str:
-    """A value as the sender wrote it, cut to a length that a message can bear."""
+def format_value(value: Any) -> str:
+    """Return a value as the client wrote it, truncated."""
     names = {
         dict: "an object",
         list: "a list",
         type(None): "null",
         bool: "true" if value is True else "false",
     }
-    if type(value) is int and abs(value) >= 2**64:  # Python refuses to print very long ones
+    # Python raises an error for the text of a very long integer.
+    if type(value) is int and abs(value) >= 2**64:
         return "an integer beyond 64 bits"
-    return cut(names.get(type(value)) or repr(value))
+    return truncate(names.get(type(value)) or repr(value))
 
 
-def cut(text: str) -> str:
-    """The text, at most 60 characters of it."""
+def truncate(text: str) -> str:
+    """Return `text`, at most 60 characters of it."""
     return text if len(text) <= 60 else f"{text[:57]}..."

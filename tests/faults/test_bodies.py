@@ -1,23 +1,28 @@
-"""Malformed and hostile bodies on every route: an error is the client's, is JSON, and tells nothing of the inside."""
+"""Malformed bodies on every route: an error is a 4xx in JSON, and shows nothing of the inside."""
 
-import http.client
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
-from bodies import CORPUS, TYPES, mutated
-from clients import PYTHONPATH, Naive, complete
-from conftest import MODEL_DIRS, ROOT
+import requests
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from naive import FILE, train
-from support.daemon import PATHS, ROUTES, Answer, Daemon, received, until
+from support.applications import PYTHONPATH, routes
+from support.commands import wait_until
+from support.fault_servers import naive_server, write_naive_model
 from support.figures import Figure, times
+from support.malformed_bodies import CONTENT_TYPES, CORPUS, mutated
+from support.models import MODEL_DIRS
+from support.server import ALL_ROUTES, PATHS, Server
 
 MUTATIONS = times(20_000, 1_500)
-OWN = ("/health", "/ready", "/metrics", "/", "/none")
+ROUTE_PATHS = [*(PATHS[model] for model in MODEL_DIRS), "/echo"]
+PAGES = ["/health", "/ready", "/metrics", "/", "/none"]
+ALL_PATHS = [*ROUTE_PATHS, *PAGES]
+MOSTLY_JSON = ["application/json"] * 20 + CONTENT_TYPES
 LEAKS = re.compile(
     rb'Traceback|File "|\.py\b|site-packages|object at 0x|<class|<html'
     rb"|NoneType|\b(dict|str|bool|int|float|tuple|ndarray)\b"
@@ -26,100 +31,115 @@ LEAKS = re.compile(
 
 
 @pytest.fixture(scope="module")
-def daemon(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """Two workers that serve every model and a function that says what it was asked."""
+def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two workers that serve every model, and echo."""
     directory = tmp_path_factory.mktemp("bodies")
     (directory / "models").symlink_to(trained / "models")
-    routes = ",".join([*ROUTES.values(), "echo:app:echo"])
-    with Daemon(directory, routes, WORKERS="2", PYTHONPATH=PYTHONPATH) as running:
-        yield complete(running)
+    entries = f"{ALL_ROUTES},{routes('echo')}"
+    with Server(directory, entries, WORKERS="2", PYTHONPATH=PYTHONPATH) as running:
+        yield running.wait_until_ready(workers=2)
 
 
-class Asker:
-    """Posts bodies on one kept connection, and writes down what is wrong with the answers."""
+class Client:
+    """Posts bodies on one kept connection, and keeps the replies that are wrong."""
 
-    def __init__(self, daemon: Daemon):
-        self.daemon = daemon
-        self.connection = daemon.connect()
+    def __init__(self, server: Server):
+        self.server = server
+        self.session = server.session()
         self.statuses: Counter[int] = Counter()
-        self.wrong: list[tuple[str, bytes, Answer | str]] = []
+        self.wrong: list[str] = []
 
-    def post(self, path: str, body: bytes, kind: str = "application/json") -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.session.close()
+
+    def post(self, path: str, body: bytes, content_type: str = "application/json") -> None:
+        """Post a body and check the reply."""
+        headers = {"Content-Type": content_type} if content_type else {}
+        url = self.server.url + path
         try:
-            self.connection.request("POST", path, body, {"Content-Type": kind} if kind else {})
-            answer = received(self.connection)
-        except (OSError, http.client.HTTPException) as error:
-            self.connection.close()
-            self.wrong.append((path, body[:200], repr(error)))
+            response = self.session.post(url, data=body, headers=headers, timeout=20)
+        except requests.RequestException as error:
+            self.wrong.append(f"{path}: {error!r}")
             return
-        self.statuses[answer.status] += 1
-        if not sound(answer):
-            self.wrong.append((path, body[:200], answer))
 
-    def messages(self) -> list[str]:
-        """What is wrong, each kind once."""
-        texts = {
-            answer if isinstance(answer, str) else answer.body.decode()
-            for _, _, answer in self.wrong
-        }
-        return sorted({re.sub(r"\d+", "N", text)[:300] for text in texts})
+        self.statuses[response.status_code] += 1
+        if not is_right(response):
+            self.wrong.append(f"{path}: {response.status_code} {response.text}")
+
+    def kinds_of_wrong(self) -> list[str]:
+        """Return the wrong replies, those that differ in numbers alone once."""
+        return sorted({re.sub(r"\d+", "N", text)[:300] for text in self.wrong})
 
     def families(self) -> str:
-        """The statuses by their hundreds."""
+        """Return how many replies were 2xx, 4xx and so on."""
         counts = Counter(f"{status // 100}xx" for status in self.statuses.elements())
-        return ", ".join(f"{count:,} {kind}" for kind, count in sorted(counts.items()))
+        return ", ".join(f"{count:,} {family}" for family, count in sorted(counts.items()))
 
 
-def sound(answer: Answer) -> bool:
-    """Whether an answer is a good one, or an error of the client's, in JSON with its code, that tells nothing else."""
-    if answer.status == 200:
+def is_right(response: requests.Response) -> bool:
+    """Return whether a reply is a 200, or a 4xx in JSON that shows nothing else."""
+    if response.status_code == 200:
         return True
-    if not 400 <= answer.status < 500 or answer.headers["content-type"] != "application/json":
+    if not 400 <= response.status_code < 500:
         return False
-    return set(answer.json["error"]) == {"code", "message", "path"} and not LEAKS.search(
-        answer.body
+    if response.headers["content-type"] != "application/json":
+        return False
+
+    has_form = set(response.json()["error"]) == {"code", "message", "path"}
+    return has_form and not LEAKS.search(response.content)
+
+
+def post_mutations(client: Client) -> None:
+    """Post mutated bodies on every path, most of them as JSON."""
+
+    @settings(
+        max_examples=MUTATIONS,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
     )
+    @given(mutated(), st.sampled_from(ALL_PATHS), st.sampled_from(MOSTLY_JSON))
+    def post_one(body: bytes, path: str, content_type: str) -> None:
+        client.post(path, body, content_type)
+
+    post_one()
 
 
-def test_no_body_fails_the_server(daemon: Daemon, figure: Figure, tmp_path: Path) -> None:
-    asker, workers = Asker(daemon), daemon.workers()
-    paths = [*(PATHS[model] for model in MODEL_DIRS), "/echo", *OWN]
-    for body in CORPUS:
-        for path in paths:
-            asker.post(path, body)
+def test_no_body_fails_the_server(server: Server, figure: Figure, tmp_path: Path) -> None:
+    workers = server.worker_pids()
+    with Client(server) as client:
+        for body in CORPUS:
+            for path in ALL_PATHS:
+                client.post(path, body)
+        post_mutations(client)
 
-    @settings(max_examples=MUTATIONS, deadline=None, database=None, phases=[Phase.generate], derandomize=True,
-              suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(
-        body=mutated(),
-        path=st.sampled_from(paths),
-        kind=st.sampled_from(["application/json"] * 20 + TYPES),
-    )
-    def mutate(body: bytes, path: str, kind: str) -> None:
-        asker.post(path, body, kind)
-
-    mutate()
-    asker.connection.close()
+    posted = client.statuses.total()
     figure(
-        f"{asker.statuses.total():,} malformed and hostile bodies on {len(paths)} routes",
-        f"{asker.families()}, {len(asker.wrong)} dropped, not JSON or telling of the inside",
-        believed_by_a_handler(tmp_path),
+        f"{posted:,} malformed and hostile bodies on {len(ALL_PATHS)} routes",
+        f"{client.families()}, {len(client.wrong)} dropped, not JSON or telling of the inside",
+        naive_handler(tmp_path),
     )
-    assert asker.messages() == []
-    assert (daemon.workers(), "Traceback" in daemon.said) == (workers, False)
-    assert asker.statuses.total() > MUTATIONS + len(CORPUS) * len(paths) - 100
+    assert client.kinds_of_wrong() == []
+    assert server.worker_pids() == workers
+    assert "Traceback" not in server.output
+    assert posted > MUTATIONS + len(CORPUS) * len(ALL_PATHS) - 100
 
 
-def believed_by_a_handler(directory: Path) -> str:
-    """The control: what the document's handler answers to the same corpus."""
-    (directory / "models").mkdir()
-    (directory / "data").symlink_to(ROOT / "data")
-    (directory / FILE).write_bytes(train())
-    with Naive(directory, "document") as server:
-        until(lambda: server.status("/predict") == 405, 60)
-        asker = Asker(server)
-        for body in CORPUS[:: times(1, 5)]:
-            asker.post("/predict", body)
-    failed = sum(count for status, count in asker.statuses.items() if status >= 500)
+def naive_handler(directory: Path) -> str:
+    """Post the same corpus to the document's handler, which must fail."""
+    write_naive_model(directory)
+    with naive_server(directory, "document") as server:
+        wait_until(lambda: server.status("/predict") == 405, 60)
+        with Client(server) as client:
+            for body in CORPUS[:: times(1, 5)]:
+                client.post("/predict", body)
+
+    failed = sum(count for status, count in client.statuses.items() if status >= 500)
     assert failed > 0
-    return f"Flask and pandas: {failed} of {asker.statuses.total()} are 5xx, {len(asker.wrong)} are HTML"
+    posted = client.statuses.total()
+    return f"Flask and pandas: {failed} of {posted} are 5xx, {len(client.wrong)} are HTML"

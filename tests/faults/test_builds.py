@@ -1,4 +1,4 @@
-"""Builds that fail with Docker: the cause is named, the image's name stays where it was, and nothing is left over."""
+"""Builds that fail with Docker: the cause is named, the tag stays, and nothing is left over."""
 
 import os
 import shutil
@@ -11,117 +11,136 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import ROOT, Completed, run
+from support.clones import with_other_hash
+from support.commands import ROOT, Completed, run, without_programs
+from support.docker import inspect, s2i_build, tags
 from support.figures import Figure, times
-from support.images import inspect, tags
-from test_build_sh import other_hash, path_with
-from test_docker_engine import by_hand
 
 pytestmark = pytest.mark.docker
+KILLS = times(10, 2)
 ROUTE = "ROUTES=adult_income_lr/predict:finance_income_prediction.{}\n"
+ENVIRONMENT = ".s2i/environment"
+REQUIREMENTS = "requirements_predict.txt"
 NO_BUILDER = (
     "builders.sh: builder image no-such can't be had; check TRAIN_BUILDER and PREDICT_BUILDER\n"
 )
 BAD_TAG = (
-    "build.sh: image name 'Bad Tag': expected lower-case letters and digits, with single . _ - between them; "
-    "set CONTAINER_NAME\n"
+    "build.sh: image name 'Bad Tag': expected lower-case letters and digits, "
+    "with single . _ - between them; set CONTAINER_NAME\n"
 )
 NO_MODULE = "importing finance_income_prediction.nothing failed: ModuleNotFoundError("
+KILLED = "s2i ended with exit code 137; its messages stand above, and {} is as it was\n"
 Victim = tuple[Path, str]
 
 
 class Fault(NamedTuple):
-    """A build's fault: files of the model directory, variables, arguments of build.sh; what it says and ends with."""
+    """A fault of a build, what build.sh prints of it, and its exit code.
 
-    said: str
+    `files` are of the model directory; a text of None gives constraints.txt another hash.
+    `only` is the one program of docker and s2i that is on the PATH.
+    """
+
+    message: str
     code: int = 1
-    files: Mapping[str, str] = {}
+    files: Mapping[str, str | None] = {}
     variables: Mapping[str, str] = {}
+    only: str = ""
     role: str = "predict"
     image: str = ""
 
 
+def requires(text: str) -> dict[str, str]:
+    """Return requirements of the predict image."""
+    return {REQUIREMENTS: f"{text}\n"}
+
+
+def routes_to(function: str) -> dict[str, str]:
+    """Return an environment whose route leads to a function."""
+    return {ENVIRONMENT: ROUTE.format(function)}
+
+
+NOWHERE = {"DOCKER_HOST": "tcp://127.0.0.1:9"}
 FAULTS = {
-    "no docker": Fault("there is no docker on the PATH", 69, variables={"PATH": "s2i"}),
-    "no s2i": Fault("there is no s2i on the PATH", 69, variables={"PATH": "docker"}),
-    "no engine": Fault(
-        "no Docker engine answers", 69, variables={"DOCKER_HOST": "tcp://127.0.0.1:9"}
-    ),
+    "no docker": Fault("there is no docker on the PATH", 69, only="s2i"),
+    "no s2i": Fault("there is no s2i on the PATH", 69, only="docker"),
+    "no engine": Fault("no Docker engine answers", 69, variables=NOWHERE),
     "no builder": Fault(NO_BUILDER, 69, variables={"PREDICT_BUILDER": "no-such"}),
     "a bad tag": Fault(BAD_TAG, 2, image="Bad Tag"),
     "no such role": Fault("expected train or predict, found 'serve'", 2, role="serve"),
     "a role not served": Fault(
-        "TRAIN_FUNCTION are not set", 78, {".s2i/environment": ROUTE}, role="train"
+        "TRAIN_FUNCTION are not set", 78, {ENVIRONMENT: ROUTE}, role="train"
     ),
-    "a route that is none": Fault("ROUTES", 78, {".s2i/environment": "ROUTES=nothing\n"}),
+    "a route that is none": Fault("ROUTES", 78, {ENVIRONMENT: "ROUTES=nothing\n"}),
     "scripts of its own": Fault(
         "would take the place of the builder's", 78, {".s2i/bin/run": "#!/bin/sh\n"}
     ),
     "setup.sh fails": Fault("assemble: setup.sh failed as user 0", files={"setup.sh": "exit 1\n"}),
-    "no such version": Fault("numpy==0.0.1", files={"requirements_predict.txt": "numpy==0.0.1\n"}),
-    "a clash with the server": Fault(
-        "flask==0.1", files={"requirements_predict.txt": "flask==0.1\n"}
-    ),
-    "no such package": Fault(
-        "no-such-package-here", files={"requirements_predict.txt": "no-such-package-here==1\n"}
-    ),
-    "no such module": Fault(NO_MODULE, files={".s2i/environment": ROUTE.format("nothing:predict")}),
-    "no such function": Fault(
-        "has no function oracle", files={".s2i/environment": ROUTE.format("predict:oracle")}
-    ),
+    "no such version": Fault("numpy==0.0.1", files=requires("numpy==0.0.1")),
+    "a clash with the server": Fault("flask==0.1", files=requires("flask==0.1")),
+    "no such package": Fault("no-such-package-here", files=requires("no-such-package-here==1")),
+    "no such module": Fault(NO_MODULE, files=routes_to("nothing:predict")),
+    "no such function": Fault("has no function oracle", files=routes_to("predict:oracle")),
     "no Python": Fault("SyntaxError", files={"predict.py": "def predict(:\n"}),
-    "a hash that differs": Fault(
-        "sha256:00000000", files={"../constraints.txt": "with another hash for flask"}
-    ),
+    "a hash that differs": Fault("sha256:00000000", files={"../constraints.txt": None}),
 }
 
 
 @contextmanager
-def broken(directory: Path, fault: Fault) -> Iterator[None]:
-    """Writes a fault's files, and puts back what was there."""
-    old = {
-        directory / name: (directory / name).read_bytes()
-        for name in fault.files
-        if (directory / name).exists()
-    }
-    for name, text in fault.files.items():
+def broken(directory: Path, files: Mapping[str, str | None]) -> Iterator[None]:
+    """Write a fault's files; put the old ones back at the end."""
+    old = {}
+    for name, text in files.items():
         path = directory / name
+        if path.exists():
+            old[path] = path.read_bytes()
         path.parent.mkdir(exist_ok=True)
-        path.write_text(other_hash(path.read_text()) if path.name == "constraints.txt" else text)
+        path.write_text(with_other_hash(path.read_text()) if text is None else text)
+
     yield
-    for name in fault.files:
+
+    for name in files:
         (directory / name).unlink()
     for path, content in old.items():
         path.write_bytes(content)
     shutil.rmtree(directory / ".s2i/bin", ignore_errors=True)
 
 
-def left(image: str, scratch: Path) -> tuple[object, ...]:
-    """What a failed build must leave as it was: the image, containers, unfinished images, temporary files."""
-    return (
-        inspect(image)["Id"],
-        run("docker", "ps", "-aq").stdout,
-        ":unfinished" in tags(),
-        os.listdir(scratch),
-    )
+@contextmanager
+def only_program(program: str, clone: Path, folder: Path) -> Iterator[dict[str, str]]:
+    """Yield variables with a PATH that has one of docker and s2i; all if none is named."""
+    if not program:
+        yield {}
+        return
+
+    # build.sh adds this folder to the PATH.
+    tools = clone / "tools/bin"
+    aside = tools.with_name("aside")
+    tools.rename(aside)
+    yield {"PATH": without_programs(folder, {program: ""})}
+    aside.rename(tools)
+
+
+def remains(image: str, scratch: Path) -> tuple[object, ...]:
+    """Return what a failed build must leave as it was.
+
+    The image, containers, unfinished images and temporary files.
+    """
+    containers = run("docker", "ps", "-aq").stdout
+    return inspect(image)["Id"], containers, ":unfinished" in tags(), os.listdir(scratch)
 
 
 def build(victim: Victim, fault: Fault, scratch: Path) -> Completed:
-    """Runs build.sh with a fault."""
+    """Run build.sh with a fault."""
     directory, image = victim
-    variables = {"ENGINE": "docker", "TMPDIR": str(scratch), **fault.variables}
-    tools = directory.parent / "tools/bin"  # which build.sh adds to the PATH
-    if "PATH" in variables:
-        variables["PATH"] = path_with(
-            scratch.parent / f"only {variables['PATH']}", {variables["PATH"]: ""}
-        )
-        tools.rename(tools.with_name("aside"))
-    with broken(directory, fault):
-        script = directory.parent / "build.sh"
-        done = run(script, fault.image or image, directory.name, fault.role, env=variables)
-    if "PATH" in variables:
-        tools.with_name("aside").rename(tools)
-    return done
+    clone = directory.parent
+    path_folder = scratch.parent / f"only {fault.only}"
+    arguments = (fault.image or image, directory.name, fault.role)
+    with (
+        only_program(fault.only, clone, path_folder) as path,
+        broken(directory, fault.files),
+    ):
+        variables = {"ENGINE": "docker", "TMPDIR": str(scratch), **path, **fault.variables}
+        return run(clone / "build.sh", *arguments, env=variables)
 
 
 def test_a_build_that_fails_names_the_cause_and_leaves_the_old_image(
@@ -129,67 +148,87 @@ def test_a_build_that_fails_names_the_cause_and_leaves_the_old_image(
 ) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    before = left(victim[1], scratch)
+    before = remains(victim[1], scratch)
     problems = {}
     for name, fault in FAULTS.items():
         done = build(victim, fault, scratch)
-        if (done.returncode, fault.said in done.stderr, left(victim[1], scratch)) != (
-            fault.code,
-            True,
-            before,
-        ):
-            problems[name] = done.returncode, done.stderr[-500:], left(victim[1], scratch)
-    control = by_hand(ROOT / "bench/apps/constant", "Bad Tag").returncode
+        after = remains(victim[1], scratch)
+        is_named = done.returncode == fault.code and fault.message in done.stderr
+        if not is_named or after != before:
+            problems[name] = (done.returncode, done.stderr[-500:], after)
+
+    control = s2i_build(ROOT / "bench/apps/constant", "s2i-model-python", "Bad Tag").returncode
     figure(
         f"{len(FAULTS)} builds that fail, with Docker",
         f"{len(FAULTS) - len(problems)} non-zero and named, the tag unmoved, nothing left over",
         f"s2i itself and a bad tag: exit code {control}",
     )
-    assert (problems, control) == ({}, 0)
+    assert problems == {}
+    assert control == 0
+
+
+class Halfway(NamedTuple):
+    """A build that is at work in its container, and the process id of its s2i."""
+
+    building: subprocess.Popen[str]
+    s2i: int
+
+
+def build_halfway(victim: Victim, scratch: Path) -> Halfway:
+    """Start a build and return once its container runs setup.sh."""
+    directory, image = victim
+    building = subprocess.Popen(
+        [directory.parent / "build.sh", image, directory.name, "predict"],
+        env={**os.environ, "ENGINE": "docker", "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    # s2i writes the container's output to stderr.
+    assert building.stderr
+    for line in building.stderr:
+        if "Running setup.sh" in line:
+            break
+
+    time.sleep(0.2)
+    s2i = run("pgrep", "-P", str(building.pid), "s2i").stdout
+    return Halfway(building, int(s2i))
 
 
 def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figure: Figure) -> None:
     (victim[0] / "setup.sh").write_text("sleep 60\n")
-    before = left(victim[1], tmp_path)
-    codes, leftovers = set(), 0
-    for _ in range(times(10, 2)):
-        building, s2i = halfway(victim, tmp_path)
+    before = remains(victim[1], tmp_path)
+    codes = set()
+    leftovers = 0
+    for _ in range(KILLS):
+        building, s2i = build_halfway(victim, tmp_path)
         os.kill(s2i, signal.SIGKILL)
         _, errors = building.communicate(timeout=30)
-        assert (
-            f"s2i ended with exit code 137; its messages stand above, and {victim[1]} is as it was\n"
-            in errors
-        )
+        assert KILLED.format(victim[1]) in errors
         codes.add(building.returncode)
-        leftovers += left(victim[1], tmp_path) != before
-    building, s2i = halfway(victim, tmp_path)
-    building.kill()  # which ends no other process and cleans nothing up: the control
+        leftovers += remains(victim[1], tmp_path) != before
+
+    containers = kill_build_and_s2i(victim, tmp_path)
+    figure(
+        f"s2i killed halfway, {KILLS} times",
+        f"exit codes {codes}, {leftovers} times something left over",
+        f"build.sh killed with it: {containers} container stays",
+    )
+    assert (codes, leftovers) == ({1}, 0)
+    assert containers == 1
+
+
+def kill_build_and_s2i(victim: Victim, scratch: Path) -> int:
+    """Kill build.sh too, which can't clean up then; return how many containers stay."""
+    before = set(run("docker", "ps", "-aq").stdout.split())
+    building, s2i = build_halfway(victim, scratch)
+    building.kill()
     os.kill(s2i, signal.SIGKILL)
     building.communicate(timeout=30)
-    containers = set(run("docker", "ps", "-aq").stdout.split()) - set(str(before[1]).split())
+
+    containers = set(run("docker", "ps", "-aq").stdout.split()) - before
     run("docker", "rm", "-f", *containers)
-    figure(
-        f"s2i killed halfway, {times(10, 2)} times",
-        f"exit codes {codes}, {leftovers} times something left over",
-        f"build.sh killed with it: {len(containers)} container stays",
-    )
-    assert (codes, leftovers, len(containers)) == ({1}, 0, 1)
-
-
-def halfway(victim: Victim, scratch: Path) -> tuple[subprocess.Popen[str], int]:
-    """A build that is at work in its container, and the process id of its s2i."""
-    directory, image = victim
-    env = {**os.environ, "ENGINE": "docker", "TMPDIR": str(scratch)}
-    command = [directory.parent / "build.sh", image, directory.name, "predict"]
-    building = subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert building.stdout and building.stderr
-    for line in building.stderr:  # s2i tells there what its container says
-        if "Running setup.sh" in line:
-            break
-    time.sleep(0.2)
-    return building, int(run("pgrep", "-P", str(building.pid), "s2i").stdout)
+    return len(containers)
 
 
 def test_a_full_disk_is_named(victim: Victim, tmp_path: Path) -> None:
@@ -197,9 +236,10 @@ def test_a_full_disk_is_named(victim: Victim, tmp_path: Path) -> None:
     if mounted.returncode:
         pytest.skip(f"no tmpfs can be mounted: {mounted.stderr.strip()}")
     try:
-        before = left(victim[1], tmp_path)
+        before = remains(victim[1], tmp_path)
         done = build(victim, Fault(""), tmp_path)
-        assert (done.returncode, "No space left on device" in done.stderr) == (1, True)
-        assert left(victim[1], tmp_path) == before
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr
+        assert remains(victim[1], tmp_path) == before
     finally:
         assert run("umount", tmp_path).returncode == 0

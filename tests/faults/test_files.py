@@ -1,6 +1,5 @@
-"""A model file that isn't there, or isn't one: the server is up, says so, answers its other routes, and picks it up."""
+"""Model files that are missing or no model files: the server is up, reports it, and recovers."""
 
-import json
 import os
 import shutil
 import stat
@@ -8,145 +7,198 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from clients import INSTANCES, Application, Naive, put, variants
-from conftest import ROOT
-from naive import FILE, train
-from support.daemon import Daemon, until
+import requests
+from support.apps.naive import FILE as NAIVE_FILE
+from support.commands import WITHOUT_CAPABILITIES, needs_setpriv, wait_until
+from support.fault_servers import models_folder, naive_server, versions_server, write_naive_model
 from support.figures import Figure, times
-from test_serve import HELD
+from support.models import (
+    MODEL_DIRS,
+    example_body,
+    instances_body,
+    object_row,
+    replace_model_file,
+)
+from support.server import Server
 
 ROUNDS = times(5, 1)
-CASES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "missing": (lambda file: None, "no such file; train the model first"),
-    "a directory": (os.mkdir, "is not a regular file"),
-    "a FIFO": (os.mkfifo, "is not a regular file"),
-    "a link out of models/": (
-        lambda file: file.symlink_to(file.parent.parent / "good"),
-        "can't be opened",
-    ),
-    "a link to a device": (lambda file: file.symlink_to("/dev/zero"), "can't be opened"),
-    "unreadable": (
-        lambda file: (shutil.copy(file.parent.parent / "good", file), file.chmod(0)),
-        "Permission denied",
-    ),
-    "empty": (lambda file: file.touch(), "is not a model file"),
-    "of 2 GB": (
-        lambda file: (file.touch(), os.truncate(file, 2 << 30)),
-        "at most 1,073,741,824 are read",
-    ),
-}
-
-
+BODY = example_body(MODEL_DIRS[0])
 GOOD = ("m8", "m9")
-BAD = {f"m{i}": case for i, case in enumerate(CASES.values())}
+
+
+class BadFile(NamedTuple):
+    """What makes a bad file at a path, and the server's reason not to read it."""
+
+    create: Callable[[Path], object]
+    reason: str
+
+
+def outside(file: Path) -> Path:
+    """Return a good model file outside models/."""
+    return file.parent.parent / "good"
+
+
+def link_outside(file: Path) -> None:
+    """Put a link to a good file there."""
+    file.symlink_to(outside(file))
+
+
+def leave_missing(file: Path) -> None:
+    """Leave no file."""
+
+
+def copy_unreadable(file: Path) -> None:
+    """Put a good file there that nobody may read."""
+    shutil.copy(outside(file), file)
+    file.chmod(0)
+
+
+def create_huge(file: Path) -> None:
+    """Put a file of 2 GB there, which takes no room."""
+    file.touch()
+    os.truncate(file, 2 << 30)
+
+
+CASES = {
+    "missing": BadFile(leave_missing, "no such file; train the model first"),
+    "a directory": BadFile(os.mkdir, "is not a regular file"),
+    "a FIFO": BadFile(os.mkfifo, "is not a regular file"),
+    "a link out of models/": BadFile(link_outside, "can't be opened"),
+    "a link to a device": BadFile(lambda file: file.symlink_to("/dev/zero"), "can't be opened"),
+    "unreadable": BadFile(copy_unreadable, "Permission denied"),
+    "empty": BadFile(Path.touch, "is not a model file"),
+    "of 2 GB": BadFile(create_huge, "at most 1,073,741,824 are read"),
+}
+BAD = {f"m{number}": case for number, case in enumerate(CASES.values())}
+ALL_GOOD = dict.fromkeys([*BAD, *GOOD], 200)
+ONLY_GOOD = {**dict.fromkeys(BAD, 503), **dict.fromkeys(GOOD, 200)}
 
 
 @pytest.fixture
 def directory(trained: Path, tmp_path: Path) -> Path:
     """Ten good models, one of them outside models/ too."""
-    (tmp_path / "models").mkdir()
-    for name in (*BAD, *GOOD):
-        variants(trained, tmp_path, name)
+    models_folder(trained, tmp_path, *BAD, *GOOD)
     shutil.copy(tmp_path / "models/m0.pkl", tmp_path / "good")
     return tmp_path
 
 
 def remove(file: Path) -> None:
-    """Removes whatever there is."""
+    """Remove a file, a folder, or nothing."""
     if file.is_dir() and not file.is_symlink():
         file.rmdir()
     else:
         file.unlink(missing_ok=True)
 
 
-def spoil(directory: Path) -> dict[str, bytes]:
-    """Puts what isn't a model where all but two models were; gives what these were."""
+def put_bad_files(directory: Path) -> dict[str, bytes]:
+    """Put bad files in the place of all but two models; return the good files."""
     contents = {}
-    for name, (make, _) in BAD.items():
+    for name, case in BAD.items():
         file = directory / "models" / f"{name}.pkl"
         contents[name] = file.read_bytes()
         file.unlink()
-        make(file)
+        case.create(file)
     return contents
 
 
-def mend(directory: Path, contents: dict[str, bytes]) -> float:
-    """Puts the good files back, and returns when."""
+def put_good_files(directory: Path, contents: dict[str, bytes]) -> None:
+    """Put the good files back."""
     for name, content in contents.items():
-        remove(directory / "models" / f"{name}.pkl")
-        put(directory, name, content)
-    return time.monotonic()
+        file = directory / "models" / f"{name}.pkl"
+        remove(file)
+        replace_model_file(file, content)
 
 
-def statuses(daemon: Daemon) -> dict[str, int]:
-    """What each route answers."""
-    return {name: daemon.ask("POST", f"/{name}", INSTANCES).status for name in (*BAD, *GOOD)}
+def statuses(server: Server) -> dict[str, int]:
+    """Return each route's status."""
+    return {name: server.post(f"/{name}", BODY).status_code for name in (*BAD, *GOOD)}
 
 
-def picked_up(directory: Path) -> float:
-    """Starts without good files, puts them there; seconds until all are served. Then takes them away again."""
-    contents = spoil(directory)
-    with Application(directory, *BAD, *GOOD, prefix=HELD) as daemon:
-        until(lambda: daemon.status("/health") == 200, 20)
-        ready = daemon.ask("GET", "/ready")
-        assert (ready.status, statuses(daemon)) == (
-            503,
-            dict.fromkeys(BAD, 503) | dict.fromkeys(GOOD, 200),
-        )
-        reasons = dict(part.split(": ", 1) for part in ready.json["error"]["message"].split("; /"))
-        assert all(reason in ready.json["error"]["message"] for _, reason in BAD.values())
-        assert {name.strip("/") for name in reasons} == set(BAD)
-        began = mend(directory, contents)
-        until(lambda: daemon.status() == 200, 20)
-        seconds = time.monotonic() - began
-        said = len(daemon.said)
-        spoil(directory)
-        until(lambda: all(f"predict: /{name}: " in daemon.said[said:] for name in BAD), 20)
-        assert (daemon.status(), set(statuses(daemon).values())) == (200, {200})
-        samples = daemon.samples()
-        assert {
-            name for name in (*BAD, *GOOD) if samples["predict_model_problem", f"/{name}"]
-        } == set(BAD)
-    mend(directory, contents)
+def check_bad_files_are_named(server: Server) -> None:
+    """Check that /ready names each bad file with its reason, and that others serve."""
+    wait_until(lambda: server.status("/health") == 200, 20)
+    ready = server.get("/ready")
+    assert ready.status_code == 503
+    assert statuses(server) == ONLY_GOOD
+
+    message = ready.json()["error"]["message"]
+    named = {part.split(": ", 1)[0].strip("/") for part in message.split("; /")}
+    assert named == set(BAD)
+    for case in BAD.values():
+        assert case.reason in message
+
+
+def check_good_models_stay(server: Server, directory: Path) -> None:
+    """Check that the last good models serve on once their files are bad."""
+    length = len(server.output)
+    put_bad_files(directory)
+    wait_until(lambda: all(f"predict: /{name}: " in server.output[length:] for name in BAD), 20)
+    assert server.status() == 200
+    assert statuses(server) == ALL_GOOD
+
+    metrics = server.metrics()
+    names = [*BAD, *GOOD]
+    with_problem = {name for name in names if metrics["predict_model_problem", f"/{name}"]}
+    assert with_problem == set(BAD)
+
+
+def seconds_to_recover(directory: Path) -> float:
+    """Start with bad files, put good ones there, then bad ones again.
+
+    Returns the seconds from the good files to a ready server.
+    """
+    contents = put_bad_files(directory)
+    with versions_server(directory, *BAD, *GOOD, prefix=WITHOUT_CAPABILITIES) as server:
+        check_bad_files_are_named(server)
+
+        put_good_files(directory, contents)
+        started = time.monotonic()
+        wait_until(lambda: server.status() == 200, 20)
+        seconds = time.monotonic() - started
+
+        check_good_models_stay(server, directory)
+    put_good_files(directory, contents)
     return seconds
 
 
+@needs_setpriv
 def test_bad_files_leave_the_server_up_and_good_ones_are_picked_up(
     directory: Path, figure: Figure
 ) -> None:
-    seconds = [picked_up(directory) for _ in range(ROUNDS)]
+    seconds = [seconds_to_recover(directory) for _ in range(ROUNDS)]
     figure(
         f"no good file at the start ({', '.join(CASES)}), then one, then none; {ROUNDS} times",
-        f"503 by name, other routes 200; served after {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s;"
-        " then the last good one stays",
-        opened_by_a_handler(directory),
+        f"503 by name, other routes 200; served after {statistics.median(seconds):.1f} s, "
+        f"at most {max(seconds):.1f} s; then the last good one stays",
+        naive_handler(directory),
     )
     assert max(seconds) < 10
 
 
-def opened_by_a_handler(directory: Path) -> str:
-    """The control: a handler that opens the file waits at a FIFO, follows a link, and answers 500 without a file."""
-    (directory / "data").symlink_to(ROOT / "data")
-    (directory / "elsewhere").write_bytes(train())
-    row = next(
-        row for row in json.loads(INSTANCES)["payload"]["instances"] if isinstance(row, dict)
-    )
-    body = json.dumps({"payload": {"instances": [row]}}).encode()
-    file = directory / FILE
-    with Naive(directory, "document") as daemon:
-        until(lambda: daemon.status("/predict") == 405, 60)
-        missing = daemon.ask("POST", "/predict", body).status
+def naive_handler(directory: Path) -> str:
+    """Try the same with a handler that opens the file for each request.
+
+    It waits at a FIFO, follows a link, and answers 500 without a file.
+    """
+    file = directory / NAIVE_FILE
+    write_naive_model(directory)
+    file.rename(directory / "elsewhere")
+    body = instances_body([object_row(MODEL_DIRS[0])])
+
+    with naive_server(directory, "document") as server:
+        wait_until(lambda: server.status("/predict") == 405, 60)
+        assert server.post("/predict", body).status_code == 500
+
         file.symlink_to(directory / "elsewhere")
-        linked = daemon.ask("POST", "/predict", body).status
+        assert server.post("/predict", body).status_code == 200
+
         file.unlink()
         os.mkfifo(file)
-        connection = daemon.connect()
-        connection.timeout = 2
-        connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
-        with pytest.raises(TimeoutError):
-            connection.getresponse()
-        connection.close()
-    assert (missing, linked, stat.S_ISFIFO(file.stat().st_mode)) == (500, 200, True)
+        with pytest.raises(requests.ReadTimeout):
+            server.request("POST", "/predict", body, seconds=2)
+
+    assert stat.S_ISFIFO(file.stat().st_mode)
     return "a pickle opened for each request: 500 without it, a link followed, no answer at a FIFO"

@@ -1,4 +1,4 @@
-"""Headers, and trailers of a chunked body, that have no end: cut at 64 KiB, so that nobody waits for their parsing."""
+"""Headers and trailers without end: cut at 64 KiB, so that no other request waits for them."""
 
 import http.client
 import socket
@@ -6,160 +6,166 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from clients import INSTANCES, Application, post_head, variants
-from conftest import ROOT, free_port
-from support.daemon import received, until
+from support.commands import ROOT, wait_until
+from support.fault_servers import models_folder, versions_server
 from support.figures import Figure, times
+from support.models import MODEL_DIRS, example_body
+from support.network import connect, free_port, is_listening, read_response, request_head
+from support.server import Server
 
-TOTAL = times(128, 48) << 20
+TOTAL_BYTES = times(128, 48) << 20
 PIECE = b"a" * (64 << 10)
+CONNECTION_SECONDS = 60
+OPEN_HEADER = request_head("/health", "X-Long: ", method="GET").rstrip(b"\r\n")
+OPEN_NAME = request_head("/health", "X-", method="GET").rstrip(b"\r\n")
+OPEN_TRAILER = b"1\r\n{\r\n0\r\nX-Long: "
 WITHOUT_END = {
-    "a header's value": b"GET /health HTTP/1.1\r\nHost: here\r\nX-Long: ",
-    "a header's name": b"GET /health HTTP/1.1\r\nHost: here\r\nX-",
+    "a header's value": OPEN_HEADER,
+    "a header's name": OPEN_NAME,
     "an address": b"GET /health?",
-    "a trailer": post_head("/m0", "Transfer-Encoding: chunked") + b"1\r\n{\r\n0\r\nX-Long: ",
+    "a trailer": request_head("/m0", "Transfer-Encoding: chunked") + OPEN_TRAILER,
 }
 
 
-class Seen(NamedTuple):
-    """What came of a header without end: the answer's status, bytes sent, the longest that another request took."""
+@pytest.fixture
+def server(trained: Path, tmp_path: Path) -> Iterator[Server]:
+    """One worker with one model."""
+    models_folder(trained, tmp_path, "m0")
+    with versions_server(tmp_path, "m0") as running:
+        yield running.wait_until_ready()
+
+
+class Flood(NamedTuple):
+    """A header without end: the status, the bytes sent, and another request's longest wait."""
 
     status: int
     sent: int
     waited: float
 
 
-def keep_asking(port: int, over: threading.Event, waits: list[float]) -> None:
-    """Asks for /health until it is over, and adds the seconds of each answer to `waits`."""
-    while not over.is_set():
-        started = time.perf_counter()
-        other = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        other.request("GET", "/health")
-        other.getresponse().read()
-        other.close()
-        waits.append(time.perf_counter() - started)
+class OtherClient:
+    """Gets /health until the block ends; `longest` is its longest wait in seconds."""
+
+    def __init__(self, port: int):
+        self.port = port
+        self.longest = 0.0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "OtherClient":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        data = request_head("/health", method="GET")
+        while not self._is_over.is_set():
+            started = time.perf_counter()
+            with connect(self.port, data, CONNECTION_SECONDS) as connection:
+                read_response(connection)
+            self.longest = max(self.longest, time.perf_counter() - started)
 
 
-def flooded(port: int, begin: bytes) -> Seen:
-    """Sends `begin` and then pieces, up to TOTAL bytes, while another client asks for /health."""
-    waits: list[float] = []
-    over = threading.Event()
-    asking = threading.Thread(target=keep_asking, args=(port, over, waits))
-    asking.start()
-    status = sent = 0
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+def status_of(connection: socket.socket) -> int:
+    """Return the status of the response on a connection; 0 if there is none."""
+    connection.settimeout(1)
+    with suppress(ConnectionError, http.client.HTTPException, TimeoutError):
+        return read_response(connection).status_code
+    return 0
+
+
+def flood(port: int, beginning: bytes) -> Flood:
+    """Send `beginning` and pieces without end while another client gets /health."""
+    sent = 0
+    with (
+        OtherClient(port) as other,
+        connect(port, seconds=CONNECTION_SECONDS) as connection,
+    ):
         with suppress(ConnectionError):
-            connection.sendall(begin)
-            while sent < TOTAL:
+            connection.sendall(beginning)
+            while sent < TOTAL_BYTES:
                 connection.sendall(PIECE)
                 sent += len(PIECE)
-        with suppress(ConnectionError, http.client.HTTPException, TimeoutError):
-            connection.settimeout(1)
-            status = answer_to(connection).status
-    over.set()
-    asking.join()
-    return Seen(status, sent, max(waits))
+        status = status_of(connection)
+    return Flood(status, sent, other.longest)
 
 
-def answer_to(connection: socket.socket) -> http.client.HTTPResponse:
-    """The answer that comes next."""
-    answer = http.client.HTTPResponse(connection)
-    answer.begin()
-    return answer
-
-
-def test_a_header_without_end_is_cut_and_nobody_waits_for_it(
-    trained: Path, tmp_path: Path, figure: Figure
+def test_a_header_without_end_is_cut_and_no_request_waits_for_it(
+    server: Server, figure: Figure
 ) -> None:
-    (tmp_path / "models").mkdir()
-    variants(trained, tmp_path, "m0")
-    with Application(tmp_path, "m0") as daemon:
-        workers = daemon.ready().workers()
-        seen = {what: flooded(daemon.port, begin) for what, begin in WITHOUT_END.items()}
-        after = daemon.ask("POST", "/m0", INSTANCES).status
-        assert (after, daemon.workers()) == (200, workers)
-    naive = uvicorn_alone()
-    sent, waited = max(one.sent for one in seen.values()), max(one.waited for one in seen.values())
+    workers = server.worker_pids()
+    floods = [flood(server.port, beginning) for beginning in WITHOUT_END.values()]
+    after = server.post("/m0", example_body(MODEL_DIRS[0]))
+    assert after.status_code == 200
+    assert server.worker_pids() == workers
+
+    with uvicorn_alone() as port:
+        naive = flood(port, OPEN_HEADER)
+
+    sent = max(one.sent for one in floods)
+    waited = max(one.waited for one in floods)
     figure(
         f"{len(WITHOUT_END)} kinds of headers without end",
-        f"cut after {sent >> 20} MiB at most, most of it unread; another request takes {waited:.2f} s at most",
-        f"uvicorn's own protocol: all {naive.sent >> 20} MiB read, another request takes {naive.waited:.1f} s",
+        f"cut after {sent >> 20} MiB at most, most of it unread; "
+        f"another request takes {waited:.2f} s at most",
+        f"uvicorn's own protocol: all {naive.sent >> 20} MiB read, "
+        f"another request takes {naive.waited:.1f} s",
     )
-    assert {one.status for one in seen.values()} <= {
-        431,
-        0,
-    }  # 0: what was unread made the kernel reset the connection
-    assert sent < TOTAL / 2 and naive.sent == TOTAL
+    # 0: the bytes that the server left unread made the kernel reset the connection.
+    assert {one.status for one in floods} <= {431, 0}
+    assert sent < TOTAL_BYTES / 2
+    assert naive.sent == TOTAL_BYTES
     assert waited < naive.waited
 
 
-def uvicorn_alone() -> Seen:
-    """The control: an application on uvicorn, as it comes."""
+@contextmanager
+def uvicorn_alone() -> Iterator[int]:
+    """Run an application on uvicorn's own protocol, the control; yield its port."""
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "raw:app",
-        "--port",
-        str(port),
-        "--http",
-        "httptools",
-        "--log-level",
-        "error",
-    ]
+    options = ("--port", str(port), "--http", "httptools", "--log-level", "error")
+    command = [sys.executable, "-m", "uvicorn", "raw:app", *options]
     with subprocess.Popen(command, cwd=ROOT / "bench/apps/constant") as server:
-        until(lambda: answers(port), 30)
-        seen = flooded(port, WITHOUT_END["a header's value"])
+        wait_until(lambda: is_listening(port), 30)
+        yield port
         server.terminate()
-    return seen
-
-
-def answers(port: int) -> bool:
-    with suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        return True
-    return False
 
 
 @pytest.mark.parametrize("size, status", [(32 << 10, 200), (512 << 10, 431)])
 def test_a_long_header_is_taken_and_a_longer_one_named(
-    trained: Path, tmp_path: Path, size: int, status: int
+    server: Server, size: int, status: int
 ) -> None:
-    (tmp_path / "models").mkdir()
-    variants(trained, tmp_path, "m0")
-    with (
-        Application(tmp_path, "m0") as daemon,
-        socket.create_connection(("127.0.0.1", daemon.ready().port)) as client,
-    ):
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: here\r\nX-Long: ")
+    with connect(server.port, OPEN_HEADER) as connection:
         with suppress(ConnectionError):
             for _ in range(size >> 10):
-                client.sendall(b"a" * 1024)
-            client.sendall(b"\r\n\r\n")
-        answer = answer_to(client)
-        assert answer.status == status
-        assert status == 200 or b"header_too_large" in answer.read()
+                connection.sendall(b"a" * 1024)
+            connection.sendall(b"\r\n\r\n")
+        response = read_response(connection)
+
+    assert response.status_code == status
+    if status == 431:
+        assert response.json()["error"]["code"] == "header_too_large"
 
 
-def test_a_body_that_nobody_reads_and_many_short_requests_are_no_header(
-    trained: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "models").mkdir()
-    variants(trained, tmp_path, "m0")
-    with Application(tmp_path, "m0") as daemon:
-        connection = daemon.ready().connect()
+def test_an_unread_body_and_many_short_requests_are_no_long_header(server: Server) -> None:
+    body = example_body(MODEL_DIRS[0])
+    url = server.url
+    with server.session() as session:
         for _ in range(3):
-            connection.request("PUT", "/m0", b" " * (1 << 20))
-            assert received(connection).status == 405  # told before the body has come
+            # The server answers before it has read the body.
+            assert session.put(f"{url}/m0", data=b" " * (1 << 20)).status_code == 405
+
             for _ in range(400):
-                connection.request("GET", "/health", headers={"X-Long": "a" * 1000})
-                assert received(connection).status == 200
-            connection.request("POST", "/m0", INSTANCES, {"X-Long": "a" * 60_000})
-            assert received(connection).status == 200
-        connection.close()
+                short = session.get(f"{url}/health", headers={"X-Long": "a" * 1000})
+                assert short.status_code == 200
+
+            long = session.post(f"{url}/m0", data=body, headers={"X-Long": "a" * 60_000})
+            assert long.status_code == 200

@@ -1,107 +1,136 @@
-"""kill -9 of a worker under load, of the parent, of all: what is lost, how soon another answers, what stays behind."""
+"""kill -9 of a worker, of the parent, of all: what is lost, how soon it answers, what stays."""
 
 import os
 import signal
 import statistics
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from clients import INSTANCES, Application, Load, Naive, complete, variants
-from conftest import free_port
-from support.daemon import JSON, Daemon, until
+import requests
+from support.applications import routes
+from support.commands import wait_until
+from support.fault_servers import models_folder, naive_server, versions_server
 from support.figures import Figure, times
+from support.load import REFUSED, Load
+from support.models import MODEL_DIRS, example_body
+from support.network import free_port
+from support.server import Server
 
 KILLS = times(20, 3)
 RESTARTS = times(10, 2)
 MODELS = ("m0", "m1", "m2")
+BODY = example_body(MODEL_DIRS[0])
 WORK = b'{"payload": 0.01}'
+LISTENING = "0A"
 
 
 @pytest.fixture
 def directory(trained: Path, tmp_path: Path) -> Path:
-    (tmp_path / "models").mkdir()
-    for name in MODELS:
-        variants(trained, tmp_path, name)
+    """A folder with three models."""
+    models_folder(trained, tmp_path, *MODELS)
     return tmp_path
 
 
-def replaced(daemon: Daemon, victim: int) -> float:
-    """Kills a worker; seconds until its successor has answered a prediction."""
-    before = daemon.workers()
-    killed = time.monotonic()
+def answering_pid(response: requests.Response) -> int:
+    """Return the process id that a response names."""
+    pid: int = response.json()["payload"]["pid"]
+    return pid
+
+
+def replace_worker(server: Server, victim: int) -> float:
+    """Kill a worker; return the seconds until its successor has answered."""
+    before = server.worker_pids()
+    started = time.monotonic()
     os.kill(victim, signal.SIGKILL)
-    until(lambda: daemon.ask("POST", "/m0", INSTANCES).json["payload"]["pid"] not in before, 10)
-    return time.monotonic() - killed
+    wait_until(lambda: answering_pid(server.post("/m0", BODY)) not in before, 10)
+    return time.monotonic() - started
 
 
 def test_a_killed_worker_takes_only_its_own_requests_with_it(
     directory: Path, figure: Figure
 ) -> None:
-    seconds, victims = [], []
-    served = Application(directory, *MODELS, WORKERS="2")
-    with served as daemon, Load(complete(daemon).port, ["/m0"], INSTANCES) as load:
-        for _ in range(KILLS):
-            time.sleep(0.5)
-            victims.append(daemon.workers()[0])
-            seconds.append(replaced(daemon, victims[-1]))
-        assert daemon.process.poll() is None and daemon.status() == 200
+    seconds = []
+    victims = []
+    with versions_server(directory, *MODELS, WORKERS="2") as server:
+        server.wait_until_ready(workers=2)
+        with Load(server.port, ["/m0"], BODY) as load:
+            for _ in range(KILLS):
+                time.sleep(0.5)
+                victim = server.worker_pids()[0]
+                victims.append(victim)
+                seconds.append(replace_worker(server, victim))
+            assert server.process.poll() is None
+            assert server.status() == 200
+
     lost = [outcome for outcome in load.outcomes if outcome.status != 200]
-    strangers = [outcome for outcome in lost if outcome.worker not in (*victims, 0)]
+    # A connection that was lost before its first answer has no known worker.
+    of_others = [outcome for outcome in lost if outcome.worker not in (*victims, 0)]
     figure(
         f"kill -9 of a worker, 64 clients, {KILLS} times",
-        f"{load.count(200):,} answered; lost: {len(lost)} of the killed's own, {len(strangers)} of others; "
+        f"{load.count(200):,} answered; "
+        f"lost: {len(lost)} of the killed's own, {len(of_others)} of others; "
         f"another answers after {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s",
         pool_that_breaks(directory),
     )
-    assert (strangers, load.count(-1)) == ([], 0)
-    assert len(lost) <= 64 * KILLS and max(seconds) < 3
+    assert of_others == []
+    assert load.count(REFUSED) == 0
+    assert len(lost) <= 64 * KILLS
+    assert max(seconds) < 3
 
 
 def pool_that_breaks(directory: Path) -> str:
-    """The control: what a Flask app over a pool of processes answers once one of these is killed."""
-    with Naive(directory, "pool") as daemon:
-        until(lambda: daemon.status("/work") == 405, 30)
-        assert daemon.ask("POST", "/work", WORK, JSON).status == 200
-        os.kill(daemon.ask("POST", "/work", WORK, JSON).json["payload"]["pid"], signal.SIGKILL)
+    """Kill a process of the pool behind a Flask app, which must fail afterwards."""
+    with naive_server(directory, "pool") as server:
+        wait_until(lambda: server.status("/work") == 405, 30)
+        assert server.post("/work", WORK).status_code == 200
+
+        os.kill(answering_pid(server.post("/work", WORK)), signal.SIGKILL)
         time.sleep(2)
-        failed = [daemon.ask("POST", "/work", WORK, JSON).status for _ in range(20)].count(500)
+        statuses = [server.post("/work", WORK).status_code for _ in range(20)]
+
+    failed = statuses.count(500)
     assert failed == 20
     return f"Flask over a ProcessPoolExecutor: {failed} of 20 requests fail 2 s later"
 
 
 @pytest.fixture
-def port() -> Iterator[str]:
-    yield str(free_port())
+def port() -> int:
+    """A port for servers that start one after the other."""
+    return free_port()
 
 
-def listening(port: str) -> bool:
-    """Whether some process listens on a port."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    return any(
-        line.split()[1].endswith(f":{int(port):04X}") and line.split()[3] == "0A" for line in lines
-    )
+def has_listener(port: int) -> bool:
+    """Return whether a process listens on a port; opens no connection to see."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, address, _, state, *_ = line.split()
+        if address.endswith(f":{port:04X}") and state == LISTENING:
+            return True
+    return False
 
 
-def started(directory: Path, port: str) -> Daemon:
-    """A daemon that leads a process group of its own."""
-    return Application(directory, *MODELS, prefix=("setsid",), WORKERS="2", PORT=port)
+def group_leader(directory: Path, port: int) -> Server:
+    """Return a server that leads a process group of its own, once it is ready."""
+    variables = {"WORKERS": "2", "PORT": str(port)}
+    server = versions_server(directory, *MODELS, prefix=("setsid",), **variables)
+    return server.wait_until_ready()
 
 
-def test_a_server_killed_whole_starts_again_on_its_port(
-    directory: Path, figure: Figure, port: str
+def test_a_server_whose_processes_are_all_killed_starts_again_on_its_port(
+    directory: Path, figure: Figure, port: int
 ) -> None:
     seconds = []
     for _ in range(RESTARTS):
-        with started(directory, port).ready() as daemon:
-            os.killpg(daemon.process.pid, signal.SIGKILL)
-            daemon.ended()
-        until(lambda: not listening(port), 1)
-        begun = time.monotonic()
-        with started(directory, port).ready():
-            seconds.append(time.monotonic() - begun)
+        with group_leader(directory, port) as server:
+            os.killpg(server.process.pid, signal.SIGKILL)
+            server.wait()
+        wait_until(lambda: not has_listener(port), 1)
+
+        started = time.monotonic()
+        with group_leader(directory, port):
+            seconds.append(time.monotonic() - started)
+
     figure(
         f"kill -9 of the process group, {RESTARTS} times",
         f"ready again after {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s",
@@ -109,30 +138,40 @@ def test_a_server_killed_whole_starts_again_on_its_port(
     assert max(seconds) < 15
 
 
-def orphaned(daemon: Daemon, port: str, seconds: float) -> float:
-    """Kills the parent; seconds until nobody listens on its port, or `seconds`. Leaves no worker behind."""
-    workers = daemon.workers()
-    daemon.process.kill()
-    daemon.ended()
-    begun = time.monotonic()
-    while listening(port) and time.monotonic() - begun < seconds:
+def kill_parent(server: Server, port: int, most: float) -> float:
+    """Kill a server's parent; return the seconds until its port is free, or `most`.
+
+    Leaves no worker behind.
+    """
+    workers = server.worker_pids()
+    server.process.kill()
+    server.wait()
+
+    started = time.monotonic()
+    while has_listener(port) and time.monotonic() - started < most:
         time.sleep(0.02)
-    took = time.monotonic() - begun
-    for pid in workers if listening(port) else []:
-        with suppress(ProcessLookupError):  # one may leave by itself
-            os.kill(pid, signal.SIGKILL)
-    return took
+    seconds = time.monotonic() - started
+
+    if has_listener(port):
+        for pid in workers:
+            # A worker may have ended by itself.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    return seconds
 
 
 def test_workers_leave_the_port_once_their_parent_is_killed(
-    directory: Path, figure: Figure, port: str
+    directory: Path, figure: Figure, port: int
 ) -> None:
     seconds = []
     for _ in range(RESTARTS):
-        with started(directory, port).ready() as daemon:
-            seconds.append(orphaned(daemon, port, 10))
-    with Naive(directory, "stock", *MODELS, WORKERS="2", PORT=port).ready() as daemon:
-        control = orphaned(daemon, port, 6)
+        with group_leader(directory, port) as server:
+            seconds.append(kill_parent(server, port, 10))
+
+    entries = routes(*MODELS, module="versions")
+    with naive_server(directory, "stock", entries, WORKERS="2", PORT=str(port)) as server:
+        control = kill_parent(server.wait_until_ready(), port, 6)
+
     figure(
         f"kill -9 of the parent alone, {RESTARTS} times",
         f"port free after {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s",

@@ -1,43 +1,80 @@
-"""Three times the load that a worker can take: a bounded queue answers what it takes in time and refuses the rest."""
+"""Three times a worker's load: a bounded queue answers in time and rejects the rest."""
 
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
-from clients import Application
+from support.fault_servers import versions_server
 from support.figures import Figure, times
-from traffic import closed_loop, open_loop, p99, request
+from support.load import Outcome, closed_loop, open_loop, p99
+from support.network import request_bytes
+from support.server import Server
 
-WAITING = 8
+MAX_WAITING = 8
 SECONDS = times(20, 2)
-# As slow as a large model: with a fast one and large bodies the machine would be busy carrying these.
-WORK = request("POST", "/work", b'{"payload": 0.02}')
+# Other work of the machine shows in the few seconds of a quick run.
+NOISE_SECONDS = times(0, 1) * 0.1
+# As slow as a large model: with a fast one and large bodies the machine would be busy with these.
+WORK = request_bytes("POST", "/work", b'{"payload": 0.02}')
 
 
-def overload(port: int) -> tuple[float, float, Counter[tuple[int, str]]]:
-    """p99 when the queue is just full, p99 at three times that load, and what was answered then."""
-    closed_loop(port, WORK, WAITING, 0.5)
-    full = closed_loop(port, WORK, WAITING, SECONDS)
-    assert {reply.status for reply in full} == {200}
-    over = open_loop(port, WORK, 3 * len(full) / SECONDS, SECONDS)
-    return p99(full), p99(over), Counter((reply.status, reply.retry_after) for reply in over)
+class Overload(NamedTuple):
+    """p99 with a full queue and at three times that load, and the replies to the latter."""
+
+    p99_full: float
+    p99_over: float
+    replies: Counter[tuple[int, str]]
+
+    @property
+    def ratio(self) -> float:
+        return self.p99_over / self.p99_full
+
+
+def statuses(outcomes: list[Outcome]) -> set[int]:
+    """Return the statuses of some outcomes."""
+    return {outcome.status for outcome in outcomes}
+
+
+def overload(server: Server) -> Overload:
+    """Load a server until its queue is just full, then with three times that."""
+    closed_loop(server.port, WORK, MAX_WAITING, 0.5)
+    full = closed_loop(server.port, WORK, MAX_WAITING, SECONDS)
+    assert statuses(full) == {200}
+
+    rate = 3 * len(full) / SECONDS
+    over = open_loop(server.port, WORK, rate, SECONDS)
+    replies = Counter((outcome.status, outcome.retry_after) for outcome in over)
+    return Overload(p99(full), p99(over), replies)
 
 
 def test_a_bounded_queue_answers_in_time_and_an_unbounded_one_does_not(
     tmp_path: Path, figure: Figure
 ) -> None:
-    noise = times(0, 1) * 0.1
-    with Application(tmp_path, "work", MAX_WAITING=str(WAITING)) as daemon:
-        full, over, answers = overload(daemon.ready().port)
-        after = closed_loop(daemon.port, WORK, WAITING, SECONDS)
-        assert daemon.samples()["predict_requests_total", "/work", "503"] == answers[503, "1"] > 0
-    assert set(answers) == {(200, ""), (503, "1")} and {reply.status for reply in after} == {200}
-    assert over < 2 * full + noise and p99(after) < 2 * full + noise
-    with Application(tmp_path, "work", MAX_WAITING="1000000") as daemon:
-        naive_full, naive_over, naive_answers = overload(daemon.ready().port)
-    assert set(naive_answers) == {(200, "")} and naive_over > 2 * naive_full
+    bounded = versions_server(tmp_path, functions=("work",), MAX_WAITING=str(MAX_WAITING))
+    with bounded as server:
+        ours = overload(server.wait_until_ready())
+        after = closed_loop(server.port, WORK, MAX_WAITING, SECONDS)
+        rejected = server.metrics()["predict_requests_total", "/work", "503"]
+
+    unbounded = versions_server(tmp_path, functions=("work",), MAX_WAITING="1000000")
+    with unbounded as server:
+        naive = overload(server.wait_until_ready())
+
+    p99_after = p99(after)
     figure(
-        f"three times a worker's load for {SECONDS} s, 20 ms each, MAX_WAITING={WAITING}",
-        f"{answers[200, '']} answered, {answers[503, '1']} refused with 503 and Retry-After; p99 {over * 1000:.0f} ms, "
-        f"{over / full:.2f} of that at full load, {p99(after) / full:.2f} right afterwards",
-        f"no bound: p99 {naive_over * 1000:.0f} ms, {naive_over / naive_full:.1f} of that at full load",
+        f"three times a worker's load for {SECONDS} s, 20 ms each, MAX_WAITING={MAX_WAITING}",
+        f"{ours.replies[200, '']} answered, {ours.replies[503, '1']} refused with 503 and "
+        f"Retry-After; p99 {ours.p99_over * 1000:.0f} ms, {ours.ratio:.2f} of that at full load, "
+        f"{p99_after / ours.p99_full:.2f} right afterwards",
+        f"no bound: p99 {naive.p99_over * 1000:.0f} ms, {naive.ratio:.1f} of that at full load",
     )
+    assert set(ours.replies) == {(200, ""), (503, "1")}
+    assert ours.replies[503, "1"] == rejected > 0
+    assert statuses(after) == {200}
+
+    limit = 2 * ours.p99_full + NOISE_SECONDS
+    assert ours.p99_over < limit
+    assert p99_after < limit
+
+    assert set(naive.replies) == {(200, "")}
+    assert naive.p99_over > 2 * naive.p99_full

@@ -1,4 +1,7 @@
-"""Signed model files: with a key only what a holder of a key wrote is read, in training, serving and under make."""
+"""Signed model files: with a key, only files of a holder of that key are read.
+
+This holds in training, in serving and under make.
+"""
 
 import hashlib
 import os
@@ -8,18 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, make, make_clone, run, setting, train
+from support.clones import make_clone
+from support.commands import ROOT, Completed, make, output_of, run
 from support.figures import Figure, times
+from support.models import FASTEST, model_file, seal, train
 
-from utils.encode_decode import (
-    HMAC_MAGIC,
-    KEY_BYTES,
-    MAGIC,
-    TRAILER_BYTES,
-    ModelFileError,
-    init_model,
-    pickle_model,
-)
+from utils.encode_decode import MAGIC, TRAILER_BYTES, ModelFileError, init_model, pickle_model
+from utils.signing import HMAC_MAGIC, KEY_BYTES
 
 CONTENTS: dict[str, Any] = {
     "modelName": "m",
@@ -28,28 +26,29 @@ CONTENTS: dict[str, Any] = {
     "schema": {},
     "golden": {},
 }
-OLD, NEW, OTHER = (letter * KEY_BYTES for letter in "onx")
-MODEL = "logisticRegression"
-NAME = setting(MODEL, "MODEL_NAME")
+OLD = "o" * KEY_BYTES
+NEW = "n" * KEY_BYTES
+OTHER = "x" * KEY_BYTES
 Use = Callable[..., None]
 
 
 @pytest.fixture
 def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Use:
-    """Sets MODEL_HMAC_KEY_FILE to a file of these keys, or unsets it if there are none."""
+    """A function that sets MODEL_HMAC_KEY_FILE to a file of keys, or unsets it."""
 
     def set_keys(*keys: str) -> None:
-        (tmp_path / "keys").write_text("".join(f"{key}\n" for key in keys))
+        file = tmp_path / "keys"
+        file.write_text("".join(f"{key}\n" for key in keys))
         if keys:
-            monkeypatch.setenv("MODEL_HMAC_KEY_FILE", str(tmp_path / "keys"))
+            monkeypatch.setenv("MODEL_HMAC_KEY_FILE", str(file))
         else:
             monkeypatch.delenv("MODEL_HMAC_KEY_FILE", raising=False)
 
     return set_keys
 
 
-def refused(directory: Path) -> bool:
-    """Whether the model file is refused for its HMAC; it must be taken otherwise."""
+def is_refused_for_its_hmac(directory: Path) -> bool:
+    """Return whether the model file is refused for its HMAC; no other error may come."""
     try:
         init_model("m", directory)
     except ModelFileError as error:
@@ -58,10 +57,14 @@ def refused(directory: Path) -> bool:
     return False
 
 
-def redigested(content: bytes) -> bytes:
-    """A forger's work: other contents under a digest that anyone can compute, the old HMAC behind it."""
+def with_other_body(content: bytes) -> bytes:
+    """Return a forged file: another body with a valid digest, and the old HMAC.
+
+    Anyone can compute a digest.
+    """
     body = content[: -2 * TRAILER_BYTES].replace(b"onnx", b"evil")
-    return body + hashlib.sha256(body).digest() + MAGIC + content[-TRAILER_BYTES:]
+    hmac = content[-TRAILER_BYTES:]
+    return seal(body) + hmac
 
 
 def test_a_signature_is_the_hmac_of_the_unsigned_file(tmp_path: Path, use: Use) -> None:
@@ -75,14 +78,12 @@ def test_a_signature_is_the_hmac_of_the_unsigned_file(tmp_path: Path, use: Use) 
     assert signed == unsigned + bytes.fromhex(expected) + HMAC_MAGIC
 
 
-def test_a_forged_file_is_refused(tmp_path: Path, use: Use, figure: Figure) -> None:
-    use(OLD)
-    path = pickle_model(CONTENTS, tmp_path)
-    content = path.read_bytes()
-    unsigned, code = content[:-TRAILER_BYTES], content[-TRAILER_BYTES : -len(HMAC_MAGIC)]
-    taken = 0
-    forged = {
-        "another body under a right digest": redigested(content),
+def forgeries(content: bytes) -> dict[str, bytes]:
+    """Return files that someone without a key can make from a signed file."""
+    unsigned = content[:-TRAILER_BYTES]
+    code = content[-TRAILER_BYTES : -len(HMAC_MAGIC)]
+    return {
+        "another body under a right digest": with_other_body(content),
         "the HMAC cut off": unsigned,
         "no code": unsigned + HMAC_MAGIC,
         "zeros": unsigned + bytes(32) + HMAC_MAGIC,
@@ -90,20 +91,30 @@ def test_a_forged_file_is_refused(tmp_path: Path, use: Use, figure: Figure) -> N
         "signed twice": content + code + HMAC_MAGIC,
         "half a code": unsigned + code[:16] + HMAC_MAGIC,
     }
+
+
+def test_a_forged_file_is_refused(tmp_path: Path, use: Use, figure: Figure) -> None:
+    use(OLD)
+    path = pickle_model(CONTENTS, tmp_path)
+    content = path.read_bytes()
+    forged = forgeries(content)
+    taken_by_digest = 0
     for forgery in forged.values():
         path.write_bytes(forgery)
         use(OLD)
-        with pytest.raises(ModelFileError):
-            init_model("m", tmp_path)
+        assert is_refused(tmp_path)
         use()
-        taken += not refused_at_all(tmp_path)
-    path.write_bytes(redigested(content))
-    assert init_model("m", tmp_path)["model"] == b"evil" * 50  # the digest alone
-    figure(f"forged signatures: {len(forged)}", "all refused", f"digest alone takes {taken}")
+        taken_by_digest += not is_refused(tmp_path)
+
+    path.write_bytes(with_other_body(content))
+    assert init_model("m", tmp_path)["model"] == b"evil" * 50
+    figure(
+        f"forged signatures: {len(forged)}", "all refused", f"digest alone takes {taken_by_digest}"
+    )
 
 
-def refused_at_all(directory: Path) -> bool:
-    """Whether the model file is refused for whatever reason."""
+def is_refused(directory: Path) -> bool:
+    """Return whether the model file is refused, for any reason."""
     try:
         init_model("m", directory)
     except ModelFileError:
@@ -122,9 +133,9 @@ def test_a_flipped_bit_of_a_signed_file_is_refused(
         flipped = bytearray(content)
         flipped[place // 8] ^= 1 << place % 8
         path.write_bytes(flipped)
-        assert refused_at_all(tmp_path)
+        assert is_refused(tmp_path)
     path.write_bytes(content)
-    assert not refused(tmp_path)
+    assert not is_refused_for_its_hmac(tmp_path)
     figure("a signed file, a bit flipped", f"{len(places):,} of {len(places):,} refused")
 
 
@@ -132,12 +143,13 @@ def test_keys_are_rotated_without_a_gap(tmp_path: Path, use: Use) -> None:
     use(OLD)
     pickle_model(CONTENTS, tmp_path)
     use(NEW, OLD)
-    assert not refused(tmp_path)
-    pickle_model(CONTENTS, tmp_path)  # trained again: the first key signs
+    assert not is_refused_for_its_hmac(tmp_path)
+    # Trained again: the first key signs.
+    pickle_model(CONTENTS, tmp_path)
     use(NEW)
-    assert not refused(tmp_path)
+    assert not is_refused_for_its_hmac(tmp_path)
     use(OLD)
-    assert refused(tmp_path)
+    assert is_refused_for_its_hmac(tmp_path)
 
 
 def test_unsigned_files_stay_readable_and_signed_ones_without_a_key(
@@ -147,11 +159,11 @@ def test_unsigned_files_stay_readable_and_signed_ones_without_a_key(
     pickle_model(CONTENTS, tmp_path)
     digest = init_model("m", tmp_path)["digest"]
     use(OLD)
-    assert refused(tmp_path)
+    assert is_refused_for_its_hmac(tmp_path)
     pickle_model(CONTENTS, tmp_path)
     assert init_model("m", tmp_path)["digest"] == digest
     use(OTHER)
-    assert refused(tmp_path)
+    assert is_refused_for_its_hmac(tmp_path)
     use()
     assert init_model("m", tmp_path)["digest"] == digest
 
@@ -179,35 +191,31 @@ def test_a_short_key_is_refused_and_not_shown(
     (tmp_path / "keys").write_text(content)
     with pytest.raises(ModelFileError) as caught:
         pickle_model(CONTENTS, tmp_path)
-    assert str(caught.value) == f"MODEL_HMAC_KEY_FILE={tmp_path}/keys: {EXPECTED}{lengths} bytes"
+    message = f"MODEL_HMAC_KEY_FILE={tmp_path}/keys: {EXPECTED}{lengths} bytes"
+    assert str(caught.value) == message
     assert os.listdir(tmp_path) == ["keys"]
 
 
 @pytest.mark.parametrize(
-    "make_it", [lambda path: None, Path.mkdir, os.mkfifo], ids=["nothing", "a folder", "a pipe"]
+    "create", [lambda path: None, Path.mkdir, os.mkfifo], ids=["nothing", "a folder", "a pipe"]
 )
-def test_what_is_no_key_file_is_refused(
-    tmp_path: Path, make_it: Any, monkeypatch: pytest.MonkeyPatch
+def test_a_path_that_is_no_key_file_is_refused(
+    tmp_path: Path, create: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_it(tmp_path / "keys")
+    create(tmp_path / "keys")
+    (tmp_path / "m.pkl").write_bytes(b"x" * 100 + MAGIC)
     monkeypatch.chdir(tmp_path)
     for name in (str(tmp_path / "keys"), "keys"):
         monkeypatch.setenv("MODEL_HMAC_KEY_FILE", name)
         with pytest.raises(ModelFileError) as caught:
-            init_model_of(tmp_path)
+            init_model("m", tmp_path)
         assert str(caught.value) == f"MODEL_HMAC_KEY_FILE={name}: {EXPECTED}[] bytes"
-
-
-def init_model_of(directory: Path) -> None:
-    """Reads an unsigned model file."""
-    (directory / "m.pkl").write_bytes(b"x" * 100 + MAGIC)
-    init_model("m", directory)
 
 
 def test_a_relative_path_is_refused(
     tmp_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would name another file in every folder: make's, the model's, the image's."""
+    """A relative path names another file in each folder: make's, the model's, the image's."""
     use(OLD)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODEL_HMAC_KEY_FILE", "keys")
@@ -220,58 +228,67 @@ def test_a_link_to_a_key_is_followed_as_clusters_mount_secrets_so(tmp_path: Path
     pickle_model(CONTENTS, tmp_path)
     (tmp_path / "keys").rename(tmp_path / "..data")
     (tmp_path / "keys").symlink_to("..data")
-    assert not refused(tmp_path)
+    assert not is_refused_for_its_hmac(tmp_path)
 
 
 def test_training_ends_with_78_before_its_work_if_the_key_is_bad(
-    tmp_path: Path, monkeypatch: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.setenv("MODEL_HMAC_KEY_FILE", str(tmp_path / "none"))
-    done = train(tmp_path, MODEL)
+    done = train(tmp_path, FASTEST)
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == f"train: MODEL_HMAC_KEY_FILE={tmp_path}/none: {EXPECTED}[] bytes\n"
 
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone whose model was trained with a key by make, under the local engine."""
+    """A clone whose model make has trained with a key, under the local engine."""
     clone = make_clone(tmp_path_factory.mktemp("signed"))
-    (clone / "keys").write_text(f"{OLD}\n")
+    keys = clone / "keys"
+    keys.write_text(f"{OLD}\n")
     for targets in (["build-train", "train"], ["build-predict"]):
-        done = make(clone, MODEL, *targets, engine="local", MODEL_HMAC_KEY_FILE=clone / "keys")
-        assert done.returncode == 0, done.stderr
+        output_of(make(clone, FASTEST, *targets, ENGINE="local", MODEL_HMAC_KEY_FILE=keys))
     return clone
 
 
-def test_make_train_signs_and_make_predict_once_verifies(signed: Path) -> None:
-    path = signed / "models" / f"{NAME}.pkl"
-    assert path.read_bytes().endswith(HMAC_MAGIC) and stat.S_IMODE(path.stat().st_mode) == 0o644
-    (signed / "others").write_text(f"{OTHER}\n")
-    payload = '{"instances": []}'
-
-    def answer(keys: object) -> tuple[int, str]:
-        variables = {"MODEL_HMAC_KEY_FILE": keys, "PAYLOAD": payload}
-        done = make(signed, MODEL, "predict-once", engine="local", **variables)
-        return done.returncode, done.stdout + done.stderr
-
-    assert '"predictions": []' in answer(signed / "keys")[1]
-    assert '"predictions": []' in answer("")[1]
-    code, said = answer(signed / "others")
-    assert code != 0 and "its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE" in said
+def predict_once(clone: Path, keys: Path | str) -> Completed:
+    """Run make predict-once with a file of keys, or none."""
+    variables = {"ENGINE": "local", "PAYLOAD": '{"instances": []}', "MODEL_HMAC_KEY_FILE": keys}
+    return make(clone, FASTEST, "predict-once", **variables)
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [(None, "/none: expected the full path of a file"), ("short\n", "found keys of [5] bytes")],
-)
-def test_make_predict_ends_with_78_for_a_bad_key(
-    signed: Path, content: str | None, said: str
-) -> None:
-    """make tells that there is no such file, the server that what is in it is no key."""
-    name = "none" if content is None else "short"
-    if content is not None:
-        (signed / name).write_text(content)
-    done = make(signed, MODEL, "predict", engine="local", MODEL_HMAC_KEY_FILE=signed / name)
-    assert "Error 78" in done.stderr and said in done.stderr
+def test_make_train_signs(signed: Path) -> None:
+    path = model_file(signed, FASTEST)
+    assert path.read_bytes().endswith(HMAC_MAGIC)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_make_predict_once_verifies(signed: Path) -> None:
+    assert '"predictions": []' in output_of(predict_once(signed, signed / "keys"))
+    assert '"predictions": []' in output_of(predict_once(signed, ""))
+
+    other = signed / "others"
+    other.write_text(f"{OTHER}\n")
+    done = predict_once(signed, other)
+    assert done.returncode != 0
+    assert "its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE" in done.stderr
+
+
+def predict(clone: Path, keys: Path) -> Completed:
+    """Run make predict with a file of keys."""
+    return make(clone, FASTEST, "predict", ENGINE="local", MODEL_HMAC_KEY_FILE=keys)
+
+
+def test_make_predict_ends_with_78_without_a_key_file(signed: Path) -> None:
+    done = predict(signed, signed / "none")
+    assert "Error 78" in done.stderr
+    assert "/none: expected the full path of a file" in done.stderr
+
+
+def test_make_predict_ends_with_78_for_a_short_key(signed: Path) -> None:
+    (signed / "short").write_text("short\n")
+    done = predict(signed, signed / "short")
+    assert "Error 78" in done.stderr
+    assert "found keys of [5] bytes" in done.stderr

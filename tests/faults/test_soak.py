@@ -1,134 +1,164 @@
-"""A server that serves on and on, while its model is swapped every 10 s and a worker killed every minute: what grows?
+"""A server under load for minutes, its model swapped and its workers killed: what grows?
 
-MINUTES sets how long; `make soak` takes 10.
+MINUTES sets how long; `make soak` takes 10. A model is swapped every 10 s, a worker killed every
+minute.
 """
 
 import os
 import signal
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
-import pytest
-from clients import INSTANCES, Application, Load, Outcome, complete, fields, memory, put, variants
-from support.daemon import Daemon
+from support.fault_servers import models_folder, versions_server
 from support.figures import Figure, times
+from support.load import Load, Outcome
+from support.models import MODEL_DIRS, example_body, replace_model_file
+from support.processes import memory_mb, open_files, status_fields
+from support.server import Server
 
 SECONDS = 60 * float(os.environ.get("MINUTES") or times(1, 0.2))
 LEAK_SECONDS = min(SECONDS, 7)
-SWAP_SECONDS, KILL_SECONDS = min(10, SECONDS / 6), min(60, SECONDS / 2.5)
+SWAP_SECONDS = min(10, SECONDS / 6)
+KILL_SECONDS = min(60, SECONDS / 2.5)
 WARM_UP = 0.4
-# Each swap leaves a little in the allocator until some 160 swaps are over; then memory stays as it is (measured).
+# Each swap leaves a little in the allocator until some 160 swaps are over; then memory stays as it
+# is (measured).
 MORE_MB = 4.0
 
 
 class Sample(NamedTuple):
-    """A worker at some moment."""
+    """A worker's resources at some moment, or what they grew by."""
 
     megabytes: float
-    descriptors: int
-    threads: int
+    descriptors: float
+    threads: float
 
 
 def sample(pid: int) -> Sample:
-    return Sample(memory(pid), len(os.listdir(f"/proc/{pid}/fd")), int(fields(pid)["Threads"]))
+    """Return a worker's present resources."""
+    return Sample(memory_mb(pid), open_files(pid), int(status_fields(pid)["Threads"]))
 
 
 class Soak:
-    """A daemon under moderate load; `samples` are of its oldest worker, `killed` are its youngest."""
+    """A server under moderate load.
 
-    def __init__(self, daemon: Daemon, route: str, body: bytes):
-        self.daemon = daemon
-        self.oldest = complete(daemon).workers()[0]
-        self.load = Load(daemon.port, [route], body, clients=8, pause=0.02, turns=50)
-        self.load.keep = lambda outcome: self.load.outcomes.append(outcome._replace(body=b""))
+    `samples` are of its oldest worker, `killed` are the process ids of its youngest ones.
+    """
+
+    def __init__(self, server: Server, route: str, body: bytes):
+        self.server = server
+        self.oldest = server.wait_until_ready(workers=2).worker_pids()[0]
+        self.load = Load(server.port, [route], body, clients=8, pause=0.02, turns=50)
+        self.load.keep = self.keep
         self.samples: list[Sample] = []
         self.killed: list[int] = []
+        self.swaps = 0
 
-    def run(self, seconds: float, directory: Path, files: list[bytes]) -> "Soak":
-        """Swaps and kills until the time is over."""
-        began = time.monotonic()
-        swaps = 0
+    def keep(self, outcome: Outcome) -> None:
+        """Keep an outcome without its texts, which would fill the test's memory."""
+        self.load.outcomes.append(outcome._replace(headers="", body=b""))
+
+    def run(self, seconds: float, directory: Path, files: list[bytes]) -> Self:
+        """Swap the model and kill workers until the time is over."""
+        started = time.monotonic()
+        passed = 0.0
         with self.load:
-            while (now := time.monotonic() - began) < seconds:
-                if now > (swaps + 1) * SWAP_SECONDS:
-                    swaps += 1
-                    put(directory, "m0", files[swaps % 2])
-                if now > (len(self.killed) + 1) * KILL_SECONDS:
-                    self.killed.append(self.daemon.workers()[-1])
-                    os.kill(self.killed[-1], signal.SIGKILL)
+            while passed < seconds:
+                if passed > (self.swaps + 1) * SWAP_SECONDS:
+                    self.swaps += 1
+                    content = files[self.swaps % 2]
+                    replace_model_file(directory / "models/m0.pkl", content)
+
+                if passed > (len(self.killed) + 1) * KILL_SECONDS:
+                    youngest = self.server.worker_pids()[-1]
+                    self.killed.append(youngest)
+                    os.kill(youngest, signal.SIGKILL)
+
                 self.samples.append(sample(self.oldest))
                 time.sleep(seconds / 200)
+                passed = time.monotonic() - started
         return self
 
     def unexplained(self) -> list[Outcome]:
-        """The requests that were lost, but not with a killed worker."""
+        """Return the requests that were lost, but not with a killed worker."""
+        explained = (*self.killed, 0)
         return [
-            o for o in self.load.outcomes if o.status != 200 and o.worker not in (*self.killed, 0)
+            outcome
+            for outcome in self.load.outcomes
+            if outcome.status != 200 and outcome.worker not in explained
         ]
 
     def growth(self) -> Sample:
-        """What the last fifth has more than the first fifth after warming up (medians)."""
-        table = np.array(self.samples[int(len(self.samples) * WARM_UP) :])
-        fifth = max(1, len(table) // 5)
-        return Sample(*(np.median(table[-fifth:], axis=0) - np.median(table[:fifth], axis=0)))
+        """Return what the last fifth of the samples has more than the first one.
 
-    def p99(self) -> list[float]:
-        """The milliseconds below which 99 % of the answers stay, in the first and the second half."""
-        halves = np.array_split(
-            [1000 * (o.ended - o.sent) for o in self.load.outcomes if o.status == 200], 2
-        )
+        Both are medians, after warming up.
+        """
+        warm = np.array(self.samples[int(len(self.samples) * WARM_UP) :])
+        fifth = max(1, len(warm) // 5)
+        first = np.median(warm[:fifth], axis=0)
+        last = np.median(warm[-fifth:], axis=0)
+        return Sample(*(last - first))
+
+    def p99_milliseconds(self) -> list[float]:
+        """Return the p99 of the first and of the second half's answers."""
+        answered = [outcome for outcome in self.load.outcomes if outcome.status == 200]
+        milliseconds = [1000 * outcome.seconds for outcome in answered]
+        halves = np.array_split(milliseconds, 2)
         return [float(np.percentile(half, 99)) for half in halves]
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "models").mkdir()
-    return tmp_path
+def leak(directory: Path, files: list[bytes], function: str) -> Sample:
+    """Return what grows behind a function that leaks."""
+    with versions_server(directory, "m0", functions=(function,), WORKERS="2") as server:
+        soak = Soak(server, f"/{function}", b'{"payload": 1}')
+        return soak.run(LEAK_SECONDS, directory, files).growth()
 
 
-def leaking(directory: Path, files: list[bytes], route: str) -> Sample:
-    """The control: what grows behind a function that leaks."""
-    with Application(directory, "m0", route, WORKERS="2") as daemon:
-        return (
-            Soak(daemon, f"/{route}", b'{"payload": 1}')
-            .run(LEAK_SECONDS, directory, files)
-            .growth()
-        )
+def soak_server(directory: Path, files: list[bytes]) -> Soak:
+    """Soak the predict server, which must be there at the end with its oldest worker."""
+    with versions_server(directory, "m0", WORKERS="2") as server:
+        soak = Soak(server, "/m0", example_body(MODEL_DIRS[0]))
+        soak.run(SECONDS, directory, files)
+        assert soak.oldest in server.worker_pids()
+        assert server.status() == 200
+    return soak
 
 
 def test_nothing_grows_while_models_are_swapped_and_workers_killed(
-    directory: Path, trained: Path, figure: Figure
+    tmp_path: Path, trained: Path, figure: Figure
 ) -> None:
-    files = variants(trained, directory, "m0")
-    with Application(directory, "m0", WORKERS="2") as daemon:
-        soak = Soak(daemon, "/m0", INSTANCES).run(SECONDS, directory, files)
-        assert soak.oldest in daemon.workers() and daemon.status() == 200
-    grown, (early, late) = soak.growth(), soak.p99()
-    memory_leak, descriptor_leak = (
-        leaking(directory, files, f"leak_{what}") for what in ("memory", "descriptor")
-    )
-    what = f"soak, {SECONDS / 60:g} min, {len(soak.killed)} workers killed"
+    files = models_folder(trained, tmp_path, "m0")["m0"]
+    soak = soak_server(tmp_path, files)
+    grown = soak.growth()
+    early, late = soak.p99_milliseconds()
+    unexplained = soak.unexplained()
+
+    memory_leak = leak(tmp_path, files, "leak_memory")
+    descriptor_leak = leak(tmp_path, files, "leak_descriptor")
+
+    name = f"soak, {SECONDS / 60:g} min, {len(soak.killed)} workers killed"
     figure(
-        f"{what}: errors",
-        f"{len(soak.unexplained())} unexplained in {len(soak.load.outcomes):,} requests",
+        f"{name}: errors",
+        f"{len(unexplained)} unexplained in {len(soak.load.outcomes):,} requests",
     )
     figure(
-        f"{what}: memory",
+        f"{name}: memory",
         f"{grown.megabytes:+.2f} MB",
         f"a leaking function: {memory_leak.megabytes:+.0f} MB",
     )
     figure(
-        f"{what}: descriptors, threads",
+        f"{name}: descriptors, threads",
         f"{grown.descriptors:+.0f}, {grown.threads:+.0f}",
         f"a leaking function: {descriptor_leak.descriptors:+.0f} descriptors",
     )
-    figure(f"{what}: p99, first and second half", f"{early:.1f} ms, {late:.1f} ms")
-    assert soak.unexplained() == [] and soak.load.count(200) > 10 * SECONDS
-    assert (grown.megabytes < MORE_MB, abs(grown.descriptors) < 10, grown.threads <= 1) == (
-        True,
-        True,
-        True,
-    )
-    assert memory_leak.megabytes > MORE_MB and descriptor_leak.descriptors > 50
+    figure(f"{name}: p99, first and second half", f"{early:.1f} ms, {late:.1f} ms")
+
+    assert unexplained == []
+    assert soak.load.count(200) > 10 * SECONDS
+    assert grown.megabytes < MORE_MB
+    assert abs(grown.descriptors) < 10
+    assert grown.threads <= 1
+    assert memory_leak.megabytes > MORE_MB
+    assert descriptor_leak.descriptors > 50

@@ -1,4 +1,4 @@
-"""Bytes that are no sound HTTP: whatever comes, the server answers or closes in time, and goes on serving others."""
+"""Bytes that are no valid HTTP: the server answers or closes in time, and serves others."""
 
 import re
 import socket
@@ -10,103 +10,123 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from clients import Application, Naive, complete, variants
-from conftest import free_port
-from support.daemon import Daemon, until
+from support.commands import wait_until
+from support.fault_servers import models_folder, naive_server, versions_server
 from support.figures import Figure, times
-from wire import CASES, Case
+from support.malformed_requests import CASES, Case
+from support.network import free_port
+from support.server import Server
 
+FIRST_BYTE_SECONDS = 1.5
 IDLE_SECONDS = 0.3
 HANG_SECONDS = 5
+INTERNALS = re.compile(rb"Traceback|<html|\.py\b")
 
 
 @pytest.fixture(scope="module")
-def daemon(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """Two workers, and a second for a body."""
+def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Two workers that wait a second for a body."""
     directory = tmp_path_factory.mktemp("wire")
-    (directory / "models").mkdir()
-    variants(trained, directory, "m0")
-    with Application(directory, "echo", "m0", WORKERS="2", BODY_SECONDS="1") as running:
-        yield complete(running)
+    models_folder(trained, directory, "m0")
+    variables = {"WORKERS": "2", "BODY_SECONDS": "1"}
+    with versions_server(directory, "m0", functions=("echo",), **variables) as running:
+        yield running.wait_until_ready(workers=2)
 
 
-class Seen(NamedTuple):
-    """What came back, whether the server closed, after how long."""
+class Result(NamedTuple):
+    """What the server sent, whether it closed the connection, and after how long."""
 
     received: bytes
-    closed: bool
+    is_closed: bool
     seconds: float
 
     @property
     def statuses(self) -> list[int]:
-        return [int(status) for status in re.findall(rb"HTTP/1\.[01] ([2-5]\d\d) ", self.received)]
+        """The statuses of all responses."""
+        found = re.findall(rb"HTTP/1\.[01] ([2-5]\d\d) ", self.received)
+        return [int(status) for status in found]
+
+    @property
+    def kind(self) -> str:
+        """What the server did."""
+        if self.statuses:
+            return "refused or answered"
+        return "closed" if self.is_closed else "waited for more"
 
 
-def sent(daemon: Daemon, case: Case) -> Seen:
-    """Sends bytes on a connection of their own; reads until the server closes, has answered and waits, or hangs."""
-    began, received = time.monotonic(), b""
-    with socket.create_connection(("127.0.0.1", daemon.port), timeout=HANG_SECONDS) as connection:
+def send(server: Server, case: Case) -> Result:
+    """Send bytes and read until the server closes, or has answered and waits.
+
+    A server that does neither for HANG_SECONDS hangs.
+    """
+    started = time.monotonic()
+    received = b""
+    is_closed = False
+
+    with socket.create_connection(("127.0.0.1", server.port), timeout=HANG_SECONDS) as connection:
         try:
             connection.sendall(case.data)
-            while time.monotonic() - began < HANG_SECONDS:
-                connection.settimeout(IDLE_SECONDS if received else 1.5)
+            while not is_closed and time.monotonic() - started < HANG_SECONDS:
+                connection.settimeout(IDLE_SECONDS if received else FIRST_BYTE_SECONDS)
                 piece = connection.recv(1 << 16)
-                if not piece:
-                    return Seen(received, True, time.monotonic() - began)
                 received += piece
+                is_closed = not piece
         except TimeoutError:
-            return Seen(received, False, time.monotonic() - began)
+            pass
         except OSError:
-            return Seen(received, True, time.monotonic() - began)
-    return Seen(received, False, HANG_SECONDS)
+            is_closed = True
+
+    return Result(received, is_closed, time.monotonic() - started)
 
 
-def wrong(case: Case, seen: Seen) -> str:
-    """What is wrong with an answer; empty if nothing is."""
-    if seen.seconds >= HANG_SECONDS:
+def problem(case: Case, result: Result) -> str:
+    """Return what is wrong with a result; empty if nothing is."""
+    # Python's own servers answer 501 to methods that they don't know.
+    failures = [status for status in result.statuses if status >= 500 and status != 501]
+    if result.seconds >= HANG_SECONDS:
         return "hangs"
-    if any(status >= 500 and status != 501 for status in seen.statuses):
-        return f"a failure of ours: {seen.statuses}"
-    if len(seen.statuses) > case.most:
-        return f"{len(seen.statuses)} answers to {case.most}"
-    return "tells of the inside" if re.search(rb"Traceback|<html|\.py\b", seen.received) else ""
+    if failures:
+        return f"fails: {failures}"
+    if len(result.statuses) > case.most:
+        return f"{len(result.statuses)} responses to {case.most}"
+    if INTERNALS.search(result.received):
+        return "shows internals"
+    return ""
 
 
-def tried_on(daemon: Daemon, case: Case) -> tuple[str, str]:
-    """What came of a case, and what is wrong with that."""
-    seen = sent(daemon, case)
-    kind = (
-        "refused or answered" if seen.statuses else "closed" if seen.closed else "waited for more"
-    )
-    return kind, wrong(case, seen) or (
-        "" if daemon.status("/health") == 200 else "the server is gone"
-    )
+def try_case(server: Server, case: Case) -> tuple[str, str]:
+    """Return what the server did, and what is wrong with that."""
+    result = send(server, case)
+    wrong = problem(case, result)
+    if not wrong and server.status("/health") != 200:
+        wrong = "the server is gone"
+    return result.kind, wrong
 
 
-def test_no_bytes_harm_the_server(daemon: Daemon, figure: Figure) -> None:
-    workers = daemon.workers()
+def test_no_bytes_harm_the_server(server: Server, figure: Figure) -> None:
+    workers = server.worker_pids()
     with ThreadPoolExecutor(12) as pool:
-        tried = dict(zip(CASES, pool.map(lambda case: tried_on(daemon, case), CASES)))
-    kinds = Counter(kind for kind, _ in tried.values())
-    problems = {case.what: problem for case, (_, problem) in tried.items() if problem}
+        results = list(pool.map(lambda case: try_case(server, case), CASES))
+
+    kinds = Counter(kind for kind, _ in results)
+    problems = [(case.name, wrong) for case, (_, wrong) in zip(CASES, results) if wrong]
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     figure(
         f"{len(CASES)} invalid requests as bytes",
-        f"{', '.join(f'{count} {kind}' for kind, count in kinds.items())}; {len(problems)} wrong; "
-        "the server answers after each",
-        flasks_own(),
+        f"{counts}; {len(problems)} wrong; the server answers after each",
+        flasks_own_server(),
     )
-    assert problems == {}
-    assert (daemon.workers(), "Traceback" in daemon.said) == (workers, False)
+    assert problems == []
+    assert server.worker_pids() == workers
+    assert "Traceback" not in server.output
 
 
-def flasks_own() -> str:
-    """The control: how Flask's own server fares with the same bytes."""
-    port = str(free_port())
-    with Naive(Path.cwd(), "pool", PORT=port) as server:
-        until(lambda: server.status("/work") == 405, 60)
-        problems = Counter(wrong(case, sent(server, case)) for case in CASES[:: times(1, 6)])
-    failed = problems.total() - problems[""]
+def flasks_own_server() -> str:
+    """Send the same bytes to Flask's own server, which must fail."""
+    cases = CASES[:: times(1, 6)]
+    with naive_server(Path.cwd(), "pool", PORT=str(free_port())) as server:
+        wait_until(lambda: server.status("/work") == 405, 60)
+        failed = sum(problem(case, send(server, case)) != "" for case in cases)
+
     assert failed > 0
-    return (
-        f"Flask's own server: {failed} of {problems.total()} fail, hang or are answered with HTML"
-    )
+    return f"Flask's own server: {failed} of {len(cases)} fail, hang or are answered with HTML"

@@ -7,18 +7,20 @@ Response.
 import http.client
 import json
 import socket
+from http.client import HTTPMessage
 from typing import Any, NamedTuple
-
-from requests.structures import CaseInsensitiveDict
 
 TIMEOUT_SECONDS = 20
 
 
 class Response(NamedTuple):
-    """A response on a raw connection, with the attributes that `requests` uses."""
+    """A response on a raw connection, with the attributes that `requests` uses.
+
+    A header's name may be written in capitals or not.
+    """
 
     status_code: int
-    headers: CaseInsensitiveDict[str]
+    headers: HTTPMessage
     content: bytes
 
     def json(self) -> Any:
@@ -68,8 +70,7 @@ def read_response(connection: socket.socket, method: str = "GET") -> Response:
     """Read the next response on a connection; HEAD's has no body."""
     parsed = http.client.HTTPResponse(connection, method=method)
     parsed.begin()
-    headers = CaseInsensitiveDict(parsed.getheaders())
-    return Response(parsed.status, headers, parsed.read())
+    return Response(parsed.status, parsed.headers, parsed.read())
 
 
 def send(port: int, data: bytes) -> Response:

@@ -1,1 +1,1 @@
-"""The forms in which a model file holds an estimator."""
+"""Convert estimators to the forms in which a model file holds them."""

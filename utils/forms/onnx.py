@@ -1,28 +1,31 @@
-"""A fitted classifier as ONNX: the only form in which an estimator goes into a model file."""
+"""Convert a fitted classifier to ONNX, the form of an estimator in a model file."""
 
 from typing import Any
 
-from utils.encode_decode import ModelFileError
+from utils.errors import ModelFileError
 
 # The newest operator set that skl2onnx 1.20 and onnxmltools 1.16 both write.
 OPSET = 15
 
 
 def to_onnx(estimator: Any, width: int) -> bytes:
-    """The ONNX model of a fitted scikit-learn or xgboost classifier that takes a matrix of `width` float32 columns.
+    """Return the ONNX model of a fitted scikit-learn or xgboost classifier.
 
-    Its outputs are the label (one per row) and the probabilities (rows x classes).
+    Its input is a matrix of `width` float32 columns. Its outputs are the label (one per row) and
+    the probabilities (rows x classes).
     Raises ModelFileError for an estimator that can't be converted, with the way out.
     """
     name = type(estimator).__name__
     convert = _from_xgboost if type(estimator).__module__.startswith("xgboost") else _from_sklearn
     try:
-        # A name of our own: the converters' default one is random, and two trainings would differ.
+        # The converters' default name is random, and two trainings would differ.
         graph = convert(estimator, name, width)
-    except Exception as error:  # the converters raise many kinds
+    # The converters raise many kinds.
+    except Exception as error:
         raise ModelFileError(
-            f"{name} can't be converted to ONNX ({error}); save it yourself in train.py and load it "
-            "in your own predict.py (README, 'A model that can't be converted')"
+            f"{name} can't be converted to ONNX ({error}); "
+            "save it yourself in train.py and load it in your own predict.py "
+            "(README, 'A model that can't be converted')"
         ) from error
     content: bytes = graph.SerializeToString(deterministic=True)
     return content

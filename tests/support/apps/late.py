@@ -12,20 +12,22 @@ import gunicorn.arbiter
 from runtime import serve
 
 DEAF_SECONDS = 1.0
-begin = serve.Daemon.begin
 
 
-def begin_late(self: serve.Daemon, worker: Any) -> None:
-    """Begin a worker's life, and let a second pass before it has signal handlers.
+class LateServer(serve.PredictServer):
+    """The predict server whose workers let a second pass before they have signal handlers.
 
-    The handlers that it inherits from its parent do nothing in a worker.
+    The handlers that a worker inherits from its parent do nothing in it.
     """
-    begin(self, worker)
-    time.sleep(DEAF_SECONDS)
+
+    def start_worker(self, worker: Any) -> None:
+        """Begin a worker's life late."""
+        super().start_worker(worker)
+        time.sleep(DEAF_SECONDS)
 
 
 if __name__ == "__main__":
-    serve.Daemon.begin = begin_late  # type: ignore[method-assign]
+    serve.PredictServer = LateServer  # type: ignore[misc]
     if sys.argv[1:] == ["stock"]:
         serve.Arbiter = gunicorn.arbiter.Arbiter  # type: ignore[misc]
     sys.exit(serve.main())

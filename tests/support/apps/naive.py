@@ -74,9 +74,10 @@ def behind_flask() -> Flask:
 
 def front() -> Any:
     """Return the predict server's ASGI application."""
-    from runtime.serve import prepare, read_settings
+    from runtime.serve import load_app
+    from runtime.settings import read_settings
 
-    return prepare(os.environ, read_settings(os.environ))
+    return load_app(os.environ, read_settings(os.environ))
 
 
 def become_gunicorn(application: str, *options: str) -> NoReturn:

@@ -1,0 +1,140 @@
+"""Kill a trainer, many times; print what each has left: the old model file, a new one, or neither.
+
+Usage: kill_trainers.py TIMES anytime|writing trainer|in-place, in a train container's directory.
+`writing` kills once the write has begun. The `in-place` trainer is the naive one: it opens the
+model file and writes. Imports once, and forks for each trainer.
+"""
+
+import json
+import os
+import pickle
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.message import Message
+from sklearn.ensemble import RandomForestClassifier
+
+from common_utils.train_utils import train_model
+from utils.encode_decode import ModelFileError, init_model
+
+FILE = Path("models/m.pkl")
+PAYLOAD = {"$ref": "data/t.csv", "model_name": "m"}
+# About the size of a random forest's model file.
+LARGE_BYTES = 5_000_000
+Train = Callable[[int], None]
+
+
+def train_forest(seed: int) -> None:
+    """Train a model that differs from seed to seed."""
+    forest = RandomForestClassifier(n_estimators=20, n_jobs=1, random_state=seed)
+    train_model(Message(payload=PAYLOAD), forest, "A test")
+
+
+def in_place_trainer() -> Train:
+    """Return what writes a large model file in place."""
+    contents = init_model("m")
+    contents["model"] *= LARGE_BYTES // len(contents["model"])
+
+    def write(_: int) -> None:
+        with open(FILE, "wb") as file:
+            pickle.dump(contents, file)
+
+    return write
+
+
+def is_read_by_us() -> bool:
+    """Return whether the model file is valid."""
+    try:
+        return bool(init_model("m")["modelName"] == "m")
+    except ModelFileError:
+        return False
+
+
+def is_unpickled() -> bool:
+    """Return whether the model file is a complete pickle."""
+    try:
+        return bool(pickle.loads(FILE.read_bytes())["modelName"] == "m")
+    except (EOFError, pickle.UnpicklingError):
+        return False
+
+
+def start(train: Train, seed: int) -> int:
+    """Start a trainer without output; return its process id."""
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        train(seed)
+        os._exit(0)
+    return child
+
+
+def has_ended(child: int) -> bool:
+    """Return whether a child has ended; leaves it to be waited for."""
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, child, options) is not None
+
+
+def wait_for_write(child: int, names: set[str], size: int) -> None:
+    """Return once models/ has another file, or the model file another size."""
+    while not has_ended(child):
+        if set(os.listdir("models")) - names or FILE.stat().st_size != size:
+            return
+
+
+def seconds_to_train(train: Train) -> float:
+    """Return how long a trainer takes that is not killed."""
+    started = time.monotonic()
+    os.waitpid(start(train, 0), 0)
+    return time.monotonic() - started
+
+
+def kill_one(train: Train, seed: int, seconds: float | None) -> bool:
+    """Kill a trainer after some seconds, or once it writes.
+
+    Returns whether it has left the old model file.
+    """
+    names = set(os.listdir("models"))
+    old = FILE.read_bytes()
+    child = start(train, seed)
+    if seconds is None:
+        wait_for_write(child, names, len(old))
+    else:
+        time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return FILE.read_bytes() == old
+
+
+def main() -> None:
+    """Kill all trainers, then let one finish."""
+    tries, moment, trainer = sys.argv[1:]
+    train = train_forest
+    is_complete = is_read_by_us
+    if trainer == "in-place":
+        train = in_place_trainer()
+        is_complete = is_unpickled
+
+    longest = seconds_to_train(train)
+    source = random.Random(0)
+    counts: Counter[str] = Counter()
+    for seed in range(1, int(tries) + 1):
+        seconds = source.uniform(0, longest) if moment == "anytime" else None
+        if kill_one(train, seed, seconds):
+            counts["old"] += 1
+        elif is_complete():
+            counts["new"] += 1
+        else:
+            counts["broken"] += 1
+        counts["leftovers"] += len(os.listdir("models")) > 1
+
+    train(0)
+    print(json.dumps({**counts, "files": os.listdir("models")}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""Load every model of a folder and answer its golden rows, within 4 GB; print what came of each.
+
+Usage: load_graphs.py FOLDER. Prints results by name, "taken" or the reason, and the peak in KB.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from limits import limit_memory, peak_memory_kb
+
+from utils.encode_decode import ModelFileError
+from utils.serving import ServedModel
+
+
+def load(name: str, folder: str) -> str:
+    """Return what comes of one model."""
+    try:
+        ServedModel(name, folder).refresh()
+    except ModelFileError as error:
+        return str(error)
+    return "taken"
+
+
+def main() -> None:
+    """Load all models, one after the other."""
+    limit_memory(4 << 30)
+    folder = sys.argv[1]
+    results = {path.stem: load(path.stem, folder) for path in Path(folder).glob("*.pkl")}
+    print(json.dumps([results, peak_memory_kb()]))
+
+
+if __name__ == "__main__":
+    main()
