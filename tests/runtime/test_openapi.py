@@ -19,7 +19,7 @@ from support.model_server import model_server
 from support.models import MODEL_DIRS, example
 from support.server import PATHS, ROUTES, Server
 
-# `wrong` answers differently from the schema of its hook.
+# `echo` has no hook, and `wrong` answers differently from the schema of its hook.
 FUNCTIONS = ("echo", "wrong")
 PAGES = ["/", "/openapi.json", "/health", "/ready", "/metrics"]
 KEY = "a-key-of-24-characters-1"
@@ -39,7 +39,7 @@ Document = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of every model, a function without a hook, and one whose schemas are wrong."""
+    """A server of every model, and of FUNCTIONS."""
     with model_server(tmp_path_factory.mktemp("openapi"), trained, *FUNCTIONS) as server:
         yield server.wait_until_ready()
 
@@ -203,7 +203,10 @@ def test_document_of_a_server_with_keys_names_the_security_scheme(
 def send_generated_requests(
     server: Server, document: Document, path: str, mode: GenerationMode
 ) -> int:
-    """Let schemathesis send requests to a route and check each response; return their number."""
+    """Let schemathesis send requests to a route, and return how many it sent.
+
+    It checks each response against the document.
+    """
     schema = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=server.url)
     requests = 0

@@ -1,4 +1,4 @@
-"""The Flask app, through Flask's own test client: routes, the list of routes, JSON errors."""
+"""The Flask app, through its test client: routes, the root page, JSON errors."""
 
 import json
 from typing import Any

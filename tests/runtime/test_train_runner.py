@@ -1,4 +1,4 @@
-"""The train runner, run as a container runs it, on small applications of the tests' own."""
+"""The train runner, run as a container runs it, on small applications."""
 
 import json
 import os
