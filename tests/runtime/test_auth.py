@@ -1,4 +1,4 @@
-"""API keys: key files, the responses with and without a key, bodies of unknown clients."""
+"""API keys: key files, requests with and without a key, bodies of rejected ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
