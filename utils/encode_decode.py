@@ -203,8 +203,8 @@ def _decode(body: bytes, path: Path) -> dict[str, Any]:
         raise ModelFileError(f"{path}: lacks some of {', '.join(KEYS)}. Train the model again.")
     if contents["format"] != FORMAT:
         raise ModelFileError(
-            f"{path}: has format {contents['format']!r}, this code reads {FORMAT}; "
-            "train the model again"
+            f"{path}: has format {contents['format']!r}, this code reads {FORMAT}. "
+            "Train the model again."
         )
     return contents
 

@@ -120,7 +120,7 @@ def test_two_pins_of_one_package_are_refused_naming_both_owners(clone: Path, pin
     requirements.write_text(f"{pin}\n")
     assert (
         refusal(clone, ONE, OTHER)
-        == f"generate: {ONE} wants {pinned} and {OTHER} wants {pin}; agree on one\n"
+        == f"generate: {ONE} requires {pinned} and {OTHER} requires {pin}. Use one version.\n"
     )
 
 

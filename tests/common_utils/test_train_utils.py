@@ -277,7 +277,7 @@ def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -
     found = refusal(make_pipeline(StandardScaler(), tree), train_rows=5000)
     assert found.startswith("model m: the ONNX model and the estimator disagree on ")
     assert (
-        " of 43842 held-out rows (scores differ by up to 1, allowed 1e-05); nothing was written. "
+        " of 43842 held-out rows (scores differ by up to 1, allowed 1e-05). Nothing was written. "
         in found
     )
     assert trained_on(tree, train_rows=5000)["metrics"]["largest_score_difference"] <= 1e-5

@@ -188,8 +188,8 @@ def test_a_server_that_is_never_ready_is_given_up_with_its_last_word(
     assert (done.returncode, done.stdout) == (1, "")
     url = f"http://127.0.0.1:{server.server_port}"
     assert done.stderr == (
-        f"test-endpoint: {url} is not ready after 0.5 s: {{'ready': False}}; "
-        "start it with make predict\n"
+        f"test-endpoint: {url} is not ready after 0.5 s: {{'ready': False}}. "
+        "Start it with make predict.\n"
     )
     assert server.posted == ("", b"")
 

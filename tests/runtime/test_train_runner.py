@@ -259,7 +259,7 @@ def test_runner_advises_how_to_make_a_folder_writable(tmp_path: Path) -> None:
     assert done.returncode == PERMISSION_ERROR
     assert done.stdout == ""
     assert done.stderr == (
-        f"train: models/a.pkl: Permission denied for user {uid}:{os.getgid()}; "
+        f"train: models/a.pkl: Permission denied for user {uid}:{os.getgid()}. "
         "Give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`.\n"
     )
 

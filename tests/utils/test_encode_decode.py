@@ -285,7 +285,10 @@ BODIES = {
         b"\x80\x05}]]s.",
         f"is not a pickle of plain data (unhashable type: 'list'). {AGAIN}",
     ),
-    "more behind": (pickle.dumps(CONTENTS, 5) + b"more", "refused: 4 bytes after the pickle's end"),
+    "more behind": (
+        pickle.dumps(CONTENTS, 5) + b"more",
+        "rejected: 4 bytes after the pickle's end",
+    ),
     "no dict": (pickle.dumps([], 5), MISSING),
     "a key missing": (pickle.dumps(CONTENTS, 5), MISSING),
     "another format": (

@@ -69,7 +69,7 @@ def test_golden_rows_are_rejected_if_one_score_differs(
 ) -> None:
     scores = np.array(contents["golden"]["scores"])
     scores[row, 0] += change
-    with pytest.raises(ModelFileError, match="answers its golden rows otherwise"):
+    with pytest.raises(ModelFileError, match="self-check failed"):
         with_golden(contents, scores=scores.tolist()).replay_golden()
 
 
@@ -78,7 +78,7 @@ def test_golden_rows_are_rejected_if_more_classes_are_recorded(
     contents: dict[str, Any], more: list[int]
 ) -> None:
     predictions = contents["golden"]["predictions"] + more
-    with pytest.raises(ModelFileError, match="answers its golden rows otherwise"):
+    with pytest.raises(ModelFileError, match="self-check failed"):
         with_golden(contents, predictions=predictions).replay_golden()
 
 
@@ -86,7 +86,7 @@ def test_a_model_without_golden_rows_is_rejected(contents: dict[str, Any]) -> No
     with pytest.raises(ModelFileError) as caught:
         with_golden(contents, instances=[]).replay_golden()
     assert str(caught.value) == (
-        f"model {NAME}: has no golden rows, so it cannot be checked. train it again"
+        f"model {NAME}: has no golden rows, so it cannot be checked. Train it again."
     )
 
 

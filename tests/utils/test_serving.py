@@ -14,7 +14,10 @@ from utils.model import Model
 from utils.serving import ServedModel, Unavailable, model_name, served
 
 NAME = setting(MODEL_DIRS[0], "MODEL_NAME")
-DIFFERS = f"model {NAME}: self-check failed: predictions for the golden rows differ from those at training"
+DIFFERS = (
+    f"model {NAME}: self-check failed: predictions for the golden rows differ from those at "
+    "training"
+)
 
 
 @pytest.fixture
@@ -116,10 +119,10 @@ def replace_by_directory(models: Path) -> None:
 
 BAD_FILES = {
     "damaged": (truncate, " is not a model file of this repository "),
-    "removed": (remove, ": no such file; train the model first"),
+    "removed": (remove, ": no such file. Train the model first"),
     "directory": (replace_by_directory, "regular file"),
-    "another prediction": (write_another_prediction, f"{DIFFERS} (scores differ by 0.00000); "),
-    "another score": (write_another_score, f"{DIFFERS} (scores differ by 0.00003); "),
+    "another prediction": (write_another_prediction, f"{DIFFERS} (largest difference 0.00000). "),
+    "another score": (write_another_score, f"{DIFFERS} (largest difference 0.00003). "),
     "an answer too few": (with_golden(predictions=[]), DIFFERS),
     "scores of another shape": (with_golden(scores=[[0.5, 0.5]] * 2), DIFFERS),
     "scores that are no numbers": (with_golden(scores="?"), DIFFERS),
