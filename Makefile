@@ -5,74 +5,74 @@ include common.mk
 .PHONY: demo train-all predict-all test-all builders tools clean
 .PHONY: test test-faults soak lint constraints quality size inspect sbom tune
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-train
-demo: ## train the three models, serve them, ask each one, stop: everything once
+demo: ## train the models, serve them, send test requests, stop
 	@./demo.sh
 
-train-all: ## build and run every model's train container
+train-all: ## build and run the train image of every model
 	@$(MAKE) --no-print-directory -C all $@
 
-predict-all: ## serve every model from one container, on PORT (5111)
+predict-all: ## serve all models from one container on PORT (5111)
 	@$(MAKE) --no-print-directory -C all $@
 
-test-all: ## test that server with every model's instances
+test-all: ## test that server with the instances of every model
 	@$(MAKE) --no-print-directory -C all $@
 
-builders: ## make the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)
+builders: ## build the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)
 	@engines/builders.sh
 
-tools: ## build s2i into tools/bin, where Go is
+tools: ## build s2i into tools/bin (needs Go)
 	@tools/s2i/build.sh
 
-test: ## make what the tests need and run them
+test: ## install the test dependencies and run the tests
 	@tests/run.sh
 
-test-faults: ##- try every fault as often as tests/faults/README.md says; an hour or so
+test-faults: ##- run the fault tests in full (tests/faults/README.md); an hour
 	@FAULTS=full tests/run.sh tests/faults tests/extras \
 		tests/engines/test_build_sh.py tests/engines/test_docker_engine.py
 
-soak: ##- serve for MINUTES (10) under load, swap models, kill workers; print what grew
+soak: ##- serve under load for MINUTES (10), replace models, kill workers
 	@MINUTES="$${MINUTES:-10}" tests/run.sh tests/faults/test_soak.py
 
-lint: ## shellcheck, shfmt, ruff, mypy, hadolint
+lint: ## check shell, Python and the Dockerfile
 	@tools/lint.sh
 
 quality: ## score the three models on UCI's own split
 	@tools/quality.sh
 
-size: ## what the predict images are made of; BUDGET_MB=130 fails above that
+size: ## list what the predict images contain; BUDGET_MB=130 sets a limit
 	@bench/size.sh
 
-inspect: ##- show what is in a model file or pickle, and if it is sound (MODEL=NAME, or a path)
+inspect: ##- show what a model file contains (MODEL=NAME or a path)
 	@extras/inspect/inspect.sh
 
-sbom: ##- list the packages in each image that was built, as CycloneDX JSON in .local/sbom
+sbom: ##- write an SBOM of each image to .local/sbom (CycloneDX JSON)
 	@extras/sbom/sbom.sh
 
-bench: ##- measure predicting, serving and peers (bench/README.md); minutes to an hour
+bench: ##- run all benchmarks (bench/README.md); up to an hour
 	@bench/run.sh
 
-bench-predict: ##- one prediction in process
+bench-predict: ##- measure one prediction in process; BASELINE=../other compares
 	@bench/run.sh predict
 
-bench-serve: ##- our servers under load from wrk
+bench-serve: ##- measure our servers under load; BASELINE=../other compares
 	@bench/run.sh serve
 
-bench-peers: ##- ours beside other model servers
+bench-peers: ##- compare with other model servers
 	@bench/run.sh beside
 
-bench-build: ##- building an image, beside what s2i itself needs
+bench-build: ##- measure building an image, compared with s2i itself
 	@bench/run.sh build
 
-bench-train: ##- training, beside a bare fit; SCALE=100 for a hundred times the rows too
+bench-train: ##- measure training, compared with a bare fit; SCALE=100: more rows
 	@bench/run.sh training
 
-bench-size: size ##- the same as make size
+bench-size: size ##- same as make size
 
-tune: ##- cross-validate the models' settings on UCI's training part; ten minutes
+tune: ##- cross-validate the models' settings on UCI's training part
 	@bench/run.sh tune
 
-constraints: ##- pin everything beneath the requirements files anew, with hashes
+constraints: ##- pin all packages of the requirements files, with hashes
 	@tools/constraints.sh
 
-clean: ##- remove .local (images of the local engine, environments, wheels) and models/*.pkl
+clean: ##- remove .local and models/*.pkl
 	@rm -rf .local models/*.pkl

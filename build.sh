@@ -24,10 +24,10 @@ check() { # check: ends unless this image can be built from this directory for t
   check_image_name "$image"
   [[ $model =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] ||
     die 2 "model directory '$model': expected a name here made of letters, digits and _"
-  [ -e "$file" ] || die 2 "$file: no such file; is $model a model directory?"
+  [ -e "$file" ] || die 2 "$file: no such file. Is $model a model directory?"
   [ "$role" = train ] || [ "$role" = predict ] || die 2 "expected train or predict, found '$role'"
   [ ! -e "$model/.s2i/bin" ] ||
-    die 78 "$model/.s2i/bin: would take the place of the builder's own scripts; remove it"
+    die 78 "$model/.s2i/bin: would replace the builder's own scripts. Remove it."
   python3 builders/runtime/environment.py check "$file" "$role"
 }
 

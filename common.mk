@@ -19,6 +19,6 @@ $(foreach variable,$(sort $(DEFINED) $(GIVEN)),$(eval $(call plain_text,$(variab
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-help-all: ## show the rarer targets too
+help-all: ## show all targets
 	@awk -F ':.*##-? ' '/^[a-z-]+:.*##-? / {printf "  make %-15s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)

@@ -5,25 +5,25 @@ RUN := ../engines/run.sh
 
 .NOTPARALLEL:
 .PHONY: build-train train build-predict predict test-endpoint stop logs predict-once
-build-train: ## build the container that trains
+build-train: ## build the train image
 	@../build.sh "$$CONTAINER_NAME-train" "$${PWD##*/}" train
 
-train: ## run it: data/ in, models/MODEL_NAME.pkl out
+train: ## run it: reads data/, writes models/MODEL_NAME.pkl
 	@$(RUN) train "$$CONTAINER_NAME-train"
 
-build-predict: ## build the container that answers
+build-predict: ## build the predict image
 	@../build.sh "$$CONTAINER_NAME-predict" "$${PWD##*/}" predict
 
-predict: ## run it on PORT (5111); DETACH=1 in the background
+predict: ## serve on PORT (5111); DETACH=1 serves in the background
 	@$(RUN) predict "$$CONTAINER_NAME-predict"
 
-test-endpoint: ## post test/test_instances.json to it and check the answer
+test-endpoint: ## post test/test_instances.json and check the answer
 	@python3 ../engines/check_endpoint.py .
 
-stop: ## stop what DETACH=1 started
+stop: ## stop the server in the background
 	@$(RUN) stop "$$CONTAINER_NAME-predict"
 
-logs: ## show what it has printed
+logs: ## show its log
 	@$(RUN) logs "$$CONTAINER_NAME-predict"
 
 predict-once: ##- answer PAYLOAD='{"instances": [...]}' once, without a server

@@ -51,7 +51,7 @@ def check_directories(directories: list[str]) -> None:
                 f"MODEL_DIRS: {directory!r} is not a model directory (it has no predict.py)"
             )
         if directories.count(directory) > 1:
-            raise ConfigurationError(f"MODEL_DIRS: {directory} is named twice; name it once")
+            raise ConfigurationError(f"MODEL_DIRS: {directory} is listed twice. List it once.")
 
 
 def check_unique(kind: str, owners: list[tuple[str, str]]) -> None:
@@ -63,7 +63,7 @@ def check_unique(kind: str, owners: list[tuple[str, str]]) -> None:
     for name, directory in owners:
         if name in first:
             raise ConfigurationError(
-                f"{kind} {name} is in both {first[name]} and {directory}; rename one of them"
+                f"{kind} {name} is in both {first[name]} and {directory}. Rename one of them."
             )
         first[name] = directory
 
@@ -117,7 +117,7 @@ def requirements_text(directories: list[str]) -> str:
             pin, owner = pins.setdefault(package_name(line), (line, directory))
             if pin != line:
                 raise ConfigurationError(
-                    f"{owner} wants {pin} and {directory} wants {line}; agree on one"
+                    f"{owner} requires {pin} and {directory} requires {line}. Use one version."
                 )
 
     lines = [f"{pin}\n" for pin, _ in sorted(pins.values())]

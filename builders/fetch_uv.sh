@@ -9,8 +9,8 @@ trap 'rm -rf "$unfinished"' EXIT
 
 echo "---> Fetching uv, which installs packages"
 "$PYTHON" -m venv "$unfinished" >/dev/null || {
-  echo "fetch_uv.sh: $PYTHON can't make a virtual environment;" \
-    "on Debian and Ubuntu: apt-get install python3-venv" >&2
+  echo "fetch_uv.sh: $PYTHON cannot create a virtual environment." \
+    "On Debian and Ubuntu: apt-get install python3-venv" >&2
   exit 69
 }
 "$unfinished/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \

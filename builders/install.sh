@@ -41,7 +41,7 @@ install() { # install FILE...: makes the environment, which gets its name once i
   export UV_CACHE_DIR=$CACHE/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=${UV_LINK_MODE:-copy}
   "$uv/bin/uv" venv --quiet --relocatable --python "$(command -v "$PYTHON")" "$unfinished"
 
-  echo "---> Installing what $# requirements files ask for"
+  echo "---> Installing the packages of $# requirements files"
   [ ! -s "$CONSTRAINTS" ] || notice "$@"
   for file; do
     options+=(--requirement "$file")

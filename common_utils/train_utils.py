@@ -210,7 +210,8 @@ def numeric(path: Path, column: pd.Series) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     bad = np.flatnonzero(~(np.abs(numbers.to_numpy()) <= FLOAT32_MAX))
     if len(bad):
-        found, line = column.tolist()[bad[0]], line_of(path, bad[0])
+        found = column.tolist()[bad[0]]
+        line = line_of(path, bad[0])
         raise TrainingError(
             f"{path}: column {column.name!r}, line {line}: expected a number, found {found!r}"
         )
@@ -385,12 +386,12 @@ def compare(
     differ = np.array(predictions) != labels
     if not difference <= TOLERANCE or (differ & ~ties).any():
         raise ModelFileError(
-            f"model {model.name}: its ONNX form answers otherwise than the estimator on "
+            f"model {model.name}: the ONNX model and the estimator disagree on "
             f"{int(differ.sum())} of {len(labels)} held-out rows "
-            f"(scores differ by up to {difference:.2g}, allowed {TOLERANCE}); nothing was written. "
+            f"(scores differ by up to {difference:.2g}, allowed {TOLERANCE}). Nothing was written. "
             "Scale or bin numbers only for linear models; bound a forest's depth; "
             "or load the estimator in your own predict.py "
-            "(README, 'A model that can't be converted')"
+            "(docs/model-files.md, 'A model that cannot be converted')"
         )
     # Threads add up in any order, so the last digits differ from training to training.
     rounded = float(f"{difference:.2g}")

@@ -27,14 +27,14 @@ source_digest() { # source_digest: prints a digest of every file that the builde
 
 require_foreign() { # require_foreign IMAGE: ends unless somebody else's builder is there and is one
   exists "$1" || docker pull "$1" ||
-    die 69 "builder image $1 can't be had; check TRAIN_BUILDER and PREDICT_BUILDER"
+    die 69 "Cannot pull builder image $1. Check TRAIN_BUILDER and PREDICT_BUILDER."
   [ -n "$(label "$1" io.openshift.s2i.scripts-url)" ] ||
     die 78 "$1 is not an s2i builder (it has no label io.openshift.s2i.scripts-url)"
 }
 
 build() { # build TARGET: builds one of the Dockerfile's two targets
   local image=s2i-$1-python output
-  say "Making builder image $image on $BASE_IMAGE"
+  say "Building builder image $image on $BASE_IMAGE"
   output=$(docker build --quiet --target "$1" --tag "$image" --label source="$digest" \
     --label base-image="$BASE_IMAGE" --label assemble-user="$ASSEMBLE_USER" \
     --build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg ASSEMBLE_USER="$ASSEMBLE_USER" \
@@ -59,8 +59,8 @@ esac
 : "${ASSEMBLE_USER:=0}"
 [[ $ASSEMBLE_USER =~ ^[0-9]+$ ]] ||
   die 2 "ASSEMBLE_USER=$ASSEMBLE_USER: expected a number, such as 0 or 1001"
-ways_out="name another with BASE_IMAGE=, or do without Docker: ENGINE=local"
+ways_out="Set BASE_IMAGE to another image, or use ENGINE=local."
 exists "$BASE_IMAGE" || docker pull "$BASE_IMAGE" ||
-  die 69 "base image $BASE_IMAGE can't be had: $ways_out"
+  die 69 "Cannot pull base image $BASE_IMAGE. $ways_out"
 build model
 build daemon

@@ -102,7 +102,7 @@ def wait_until_ready(server: str, seconds: float) -> None:
         time.sleep(0.1)
 
     problem = f"{server} is not ready after {seconds:g} s: {last}"
-    raise WrongAnswer(f"{problem}; start it with make predict")
+    raise WrongAnswer(f"{problem}. Start it with make predict.")
 
 
 def read_case(directory: Path) -> Case:

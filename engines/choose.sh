@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: the choice of the engine: docker where a Docker engine and s2i answer, else local.
+# Summary: the choice of the engine: docker where Docker and s2i are available, else local.
 # Usage:   . engines/choose.sh      (from a script that has changed to the repository's root)
 set -euo pipefail
 . engines/common.sh
@@ -10,12 +10,12 @@ engine_answers() { # engine_answers: whether a Docker engine answers; one that h
 
 docker_problem() { # docker_problem: prints why the docker engine can't be used; nothing if it can
   if ! command -v docker >/dev/null; then
-    echo "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
+    echo "docker is not on the PATH (https://docs.docker.com/engine/install/)"
   elif ! engine_answers; then
     echo "no Docker engine answers" \
-      "(docker version fails: start it, join its group, or set DOCKER_HOST)"
+      "(start it, join its group, or set DOCKER_HOST)"
   elif ! command -v s2i >/dev/null; then
-    echo "there is no s2i on the PATH (make tools builds it where Go is)"
+    echo "s2i is not on the PATH (if Go is installed, make tools builds it)"
   fi
 }
 
@@ -28,10 +28,10 @@ choose_engine() { # choose_engine: sets ENGINE to docker or local, and says whic
     docker | auto)
       problem=$(docker_problem)
       if [ -z "$problem" ]; then
-        say "Engine: docker (a Docker engine and s2i answer)"
+        say "Engine: docker (Docker and s2i are available)"
         ENGINE=docker
       elif [ "$ENGINE" = docker ]; then
-        die 69 "ENGINE=docker, but $problem; ENGINE=local needs neither"
+        die 69 "ENGINE=docker, but $problem. ENGINE=local needs neither."
       else
         say "Engine: local ($problem)"
         ENGINE=local

@@ -23,7 +23,7 @@ usage() { # usage: prints the calling script's opening comment and ends with 2
 check_image_name() { # check_image_name NAME
   local expected="expected lower-case letters and digits, with single . _ - between them"
   [[ $1 =~ ^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$ && ${#1} -le 128 ]] ||
-    die 2 "image name '$1': $expected; set CONTAINER_NAME"
+    die 2 "image name '$1': $expected. Set CONTAINER_NAME."
 }
 
 makefile_value() { # makefile_value DIRECTORY NAME: prints what a directory's Makefile sets NAME to
@@ -38,7 +38,7 @@ is_supported() { # is_supported PYTHON: whether the pinned packages have wheels 
 choose_python() { # choose_python: sets PYTHON to a Python that the pinned packages have wheels for
   local candidate found
   [[ $PWD != *:* ]] ||
-    die 78 "$PWD: Python can't search a folder with a colon in its path; rename it"
+    die 78 "$PWD: Python cannot import from a path with a colon. Rename the folder."
   for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
     if is_supported "$candidate"; then
       PYTHON=$(command -v "$candidate")
@@ -50,7 +50,7 @@ choose_python() { # choose_python: sets PYTHON to a Python that the pinned packa
     fi
   done
   found=$(python3 -V 2>&1 || echo missing)
-  die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $found); name one with PYTHON="
+  die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $found). Set PYTHON to one of them."
 }
 
 PATH=$PATH:$PWD/tools/bin

@@ -55,6 +55,6 @@ TMPDIR=$scratch s2i build --copy "$context" "$builder" "$unfinished" \
 # s2i can end with 0 and without an image.
 if [ "$exit_code" != 0 ] || ! docker image inspect "$unfinished" >/dev/null 2>&1; then
   remove_leftovers
-  die 1 "s2i ended with exit code $exit_code; its messages stand above, and $image is as it was"
+  die 1 "s2i failed (exit code $exit_code, output above). Image $image was not changed."
 fi
 move_tag

@@ -21,9 +21,9 @@ container_user() { # container_user: prints your id in group 0; never root's, bu
 run() { # run DOCKER_ARGUMENTS...
   local user arguments
   docker image inspect "$image" >/dev/null 2>&1 ||
-    die 69 "there is no image $image; make build-${image##*-} makes it"
+    die 69 "there is no image $image. Run make build-${image##*-}."
   [ "$(docker ps -q --filter "name=^$image\$")" = "" ] ||
-    die 69 "$image is running already; make stop ends it"
+    die 69 "$image is already running. make stop stops it."
   # A container that has ended, which DETACH=1 has left for its logs.
   docker rm "$image" >/dev/null 2>&1 || true
 
@@ -58,7 +58,7 @@ predict() {
 
 check_container() {
   docker container inspect "$image" >/dev/null 2>&1 ||
-    die 69 "$image is not running in the background; make predict DETACH=1 starts it"
+    die 69 "$image is not running in the background. make predict DETACH=1 starts it."
 }
 
 stop() {

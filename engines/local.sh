@@ -11,11 +11,11 @@ verb=$1
 name=$2
 image=$PWD/.local/images/$name
 running=$PWD/.local/run/$name
-not_running="$name is not running in the background; make predict DETACH=1 starts it"
+not_running="$name is not running in the background. make predict DETACH=1 starts it."
 export BUILDERS=$PWD/builders APP_ROOT=$image HOST=${HOST:-127.0.0.1} PORT=${PORT:-5111}
 
 check_built() { # check_built ROLE
-  [ -e "$image/.venv/bin/python" ] || die 69 "there is no local image $name; make build-$1 makes it"
+  [ -e "$image/.venv/bin/python" ] || die 69 "there is no local image $name. Run make build-$1."
 }
 
 run() { # run ROLE [PREFIX...]: starts what assemble made, as the image's command would
@@ -36,7 +36,7 @@ is_alive() { # is_alive PROCESS_ID
 detach() {
   local server
   server=$(process_id || true)
-  ! is_alive "$server" || die 69 "$name is running already; make stop ends it"
+  ! is_alive "$server" || die 69 "$name is already running. make stop stops it."
   mkdir -p "$(dirname "$running")"
   (run predict nohup) >"$running.log" 2>&1 </dev/null &
   echo $! >"$running.pid"
@@ -45,7 +45,7 @@ detach() {
 stop() {
   local server
   server=$(process_id) || die 69 "$not_running"
-  kill "$server" 2>/dev/null || say "$name had ended already"
+  kill "$server" 2>/dev/null || say "$name had already ended"
   while is_alive "$server"; do
     sleep 0.1
   done

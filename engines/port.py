@@ -41,8 +41,8 @@ def main(arguments: list[str]) -> int:
 
     problem = listen_problem(int(text))
     if problem:
-        way_out = "end the other program or choose another PORT"
-        print(f"PORT={text}: {problem}; {way_out}", file=sys.stderr)
+        way_out = "Stop the other program, or set another PORT."
+        print(f"PORT={text}: {problem}. {way_out}", file=sys.stderr)
         return 69
     return 0
 

@@ -1,4 +1,4 @@
-"""Trains adult_income_rf: a random forest that is bounded in depth, smaller and more accurate than an unbounded one."""
+"""Trains adult_income_rf: a random forest of bounded depth."""
 
 from sklearn.ensemble import RandomForestClassifier
 

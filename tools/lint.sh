@@ -29,4 +29,4 @@ fi
 "$BIN/python" tools/check_words.py "${files[@]}"
 "$BIN/mypy"
 "$BIN/hadolint" builders/Dockerfile
-say "Lint: ${#scripts[@]} scripts, all Python, the Dockerfile: sound"
+say "Lint: ${#scripts[@]} scripts, all Python, the Dockerfile: no findings"

@@ -107,21 +107,21 @@ def _read_regular_file(path: Path) -> bytes:
         # NONBLOCK: opening a pipe would block. NOFOLLOW: a link could lead out of models/.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise ModelFileError(f"{path}: no such file; train the model first (make train)") from None
+        raise ModelFileError(f"{path}: no such file. Train the model first (make train).") from None
     except OSError as error:
         raise ModelFileError(
-            f"{path}: can't be opened ({error.strerror}); expected a regular file"
+            f"{path}: can't be opened ({error.strerror}). Expected a regular file."
         ) from error
 
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
-        raise ModelFileError(f"{path}: is not a regular file; remove it and train the model again")
+        raise ModelFileError(f"{path}: is not a regular file. Remove it and train the model again.")
 
     with open(descriptor, "rb") as file:
         if status.st_size > MAX_BYTES:
             raise ModelFileError(
-                f"{path}: has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read"
+                f"{path}: has {status.st_size:,} bytes. At most {MAX_BYTES:,} are read."
             )
         # Not read(MAX_BYTES): it would allocate that much.
         return file.read(status.st_size)
@@ -135,15 +135,17 @@ def verified_body(content: bytes, path: Path) -> tuple[bytes, str]:
     content = verify(content, hmac_keys(), path)
     if len(content) <= TRAILER_BYTES or not content.endswith(MAGIC):
         raise ModelFileError(
-            f"{path}: is not a model file of this repository (its end is missing or another's); "
-            "train it with `make train`, or load a pickle of your own in your own predict.py"
+            f"{path}: is not a model file of this repository "
+            "(its end is missing or has another form). "
+            "Train it with `make train`, or load a pickle of your own in your own predict.py."
         )
 
     body = content[:-TRAILER_BYTES]
     digest = content[-TRAILER_BYTES : -len(MAGIC)]
     if hashlib.sha256(body).digest() != digest:
         raise ModelFileError(
-            f"{path}: its sha256 doesn't match its contents: damaged; train the model again"
+            f"{path}: its sha256 does not match its contents: the file is corrupt. "
+            "Train the model again."
         )
     return body, digest.hex()
 
@@ -153,11 +155,11 @@ def _check_opcodes(body: bytes, path: Path) -> None:
     try:
         end = _position_of_stop(body)
     except ValueError as error:
-        raise ModelFileError(f"{path}: refused: {error}; train the model again") from error
+        raise ModelFileError(f"{path}: rejected: {error}. Train the model again.") from error
 
     surplus = len(body) - 1 - end
     if surplus:
-        raise ModelFileError(f"{path}: refused: {surplus} bytes after the pickle's end")
+        raise ModelFileError(f"{path}: rejected: {surplus} bytes after the pickle's end")
 
 
 def _position_of_stop(body: bytes) -> int:
@@ -194,11 +196,11 @@ def _decode(body: bytes, path: Path) -> dict[str, Any]:
         contents = _PlainUnpickler(io.BytesIO(body)).load()
     except Exception as error:
         raise ModelFileError(
-            f"{path}: is not a pickle of plain data ({error}); train the model again"
+            f"{path}: is not a pickle of plain data ({error}). Train the model again."
         ) from error
 
     if not isinstance(contents, dict) or not all(key in contents for key in KEYS):
-        raise ModelFileError(f"{path}: lacks some of {', '.join(KEYS)}; train the model again")
+        raise ModelFileError(f"{path}: lacks some of {', '.join(KEYS)}. Train the model again.")
     if contents["format"] != FORMAT:
         raise ModelFileError(
             f"{path}: has format {contents['format']!r}, this code reads {FORMAT}; "

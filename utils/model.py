@@ -139,8 +139,7 @@ class Model:
         rows = self.golden["instances"]
         if not rows:
             raise ModelFileError(
-                f"model {self.name}: has no golden rows, so nothing shows that it works; "
-                "train it again"
+                f"model {self.name}: has no golden rows, so it cannot be checked. Train it again."
             )
 
         started = time.perf_counter()
@@ -161,11 +160,15 @@ class Model:
         same_classes = answer["predictions"] == recorded["predictions"]
         # Not "difference > TOLERANCE", which is false for NaN.
         if not same_classes or not difference <= TOLERANCE:
-            raise ModelFileError(
-                f"model {self.name}: answers its golden rows otherwise than when it was trained "
-                f"(scores differ by {difference:.5f}); "
-                "train it again with this image's library versions"
-            )
+            raise self_check_error(self.name, f"largest difference {difference:.5f}")
+
+
+def self_check_error(name: str, reason: object) -> ModelFileError:
+    """Return the error of a model whose answers for its golden rows are wrong."""
+    return ModelFileError(
+        f"model {name}: self-check failed: predictions for the golden rows differ from those at "
+        f"training ({reason}). Retrain with this image's library versions."
+    )
 
 
 def _start_session(model: bytes) -> onnxruntime.InferenceSession:

@@ -12,7 +12,7 @@ from typing import Any
 from utils.encode_decode import init_model, model_path
 from utils.errors import ModelFileError
 from utils.json_schema import schemas
-from utils.model import Model
+from utils.model import Model, self_check_error
 from utils.signing import hmac_keys
 
 Answer = dict[str, Any]
@@ -104,7 +104,7 @@ def _create_model(contents: dict[str, Any], ignore_unknown: bool) -> Model:
     # ONNX Runtime raises many kinds.
     except Exception as error:
         raise ModelFileError(
-            f"model {contents['modelName']}: can't be loaded: {error}; train it again"
+            f"model {contents['modelName']}: can't be loaded: {error}. Train it again."
         ) from error
 
 
@@ -121,10 +121,7 @@ def _quick_bytes(model: Model) -> int:
         raise
     # Rows that the encoder rejects, answers of another shape, a graph that fails.
     except Exception as error:
-        raise ModelFileError(
-            f"model {model.name}: answers its golden rows otherwise than when it was trained "
-            f"({error}); train it again with this image's library versions"
-        ) from error
+        raise self_check_error(model.name, error) from error
     return int(QUICK_SECONDS / row_seconds * row_bytes)
 
 

@@ -66,14 +66,14 @@ def verify(content: bytes, keys: list[bytes], path: Path) -> bytes:
     signed = content.endswith(HMAC_MAGIC)
     if not signed:
         if keys:
-            raise _not_authentic(path, "has no HMAC of a key")
+            raise _not_authentic(path, "No signature of a key")
         return content
 
     trailer_bytes = HASH_BYTES + len(HMAC_MAGIC)
     message = content[:-trailer_bytes]
     code = content[-trailer_bytes : -len(HMAC_MAGIC)]
     if keys and not _is_code_of_any(keys, message, code):
-        raise _not_authentic(path, "its HMAC is of none of the keys")
+        raise _not_authentic(path, "Signature matches no key")
     return message
 
 
@@ -84,5 +84,5 @@ def _is_code_of_any(keys: Iterable[bytes], message: bytes, code: bytes) -> bool:
 
 def _not_authentic(path: Path, problem: str) -> ModelFileError:
     return ModelFileError(
-        f"{path}: {problem} in MODEL_HMAC_KEY_FILE; train the model again with that file"
+        f"{path}: {problem} in MODEL_HMAC_KEY_FILE. Train the model again with that file."
     )

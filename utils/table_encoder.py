@@ -164,7 +164,7 @@ class TableEncoder:
             problem = "is missing"
         else:
             name = truncate(next(key for key in row if key not in self.names))
-            problem = f"is none of the model's ({', '.join(self.names)})"
+            problem = f"is not a column of this model ({', '.join(self.names)})"
         return InvalidInstances(f"row {i}: column {name!r} {problem}", f"instances[{i}].{name}")
 
     def _write_by_row(self, rows: list[Sequence[Any]], buffer: Buffer) -> None:

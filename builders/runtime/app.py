@@ -125,7 +125,7 @@ class App:
         request in flight, and none takes longer than 2 ms.
         """
         if self._batches >= self.settings.max_waiting:
-            message = f"{self._batches} batches are waiting already: try again in a second"
+            message = f"{self._batches} batches are already waiting. Try again in a second."
             return endpoint.reject(error_response(RequestError(503, "overloaded", message)))
 
         self._batches += 1

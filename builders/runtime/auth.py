@@ -10,7 +10,7 @@ from runtime.errors import RequestError, Response, error_response
 
 # A header can carry these characters; a shorter key can be guessed.
 KEY = re.compile(rb"[!-~]{16,}")
-FORM = "expected one key a line, each of 16 or more printable ASCII characters without spaces"
+FORM = "expected one key per line, each of 16 or more printable ASCII characters without spaces"
 
 
 def read_keys(path: str) -> tuple[bytes, ...]:

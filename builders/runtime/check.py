@@ -32,7 +32,7 @@ def check_entry(where: str, module: str, function: str) -> None:
     except ConfigurationError as error:
         if is_certain(error, module):
             raise
-        print(f"check: warning: {error}; the start will need it", file=sys.stderr)
+        print(f"check: warning: {error}. The server needs it at start-up.", file=sys.stderr)
 
 
 def is_certain(error: ConfigurationError, module: str) -> bool:

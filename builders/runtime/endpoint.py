@@ -73,7 +73,7 @@ class Endpoint:
         if problem is None or problem == self.problem:
             return
         fields = self._model_fields(info)
-        log_event("model refused", f"{self.path}: {problem}", logging.WARNING, **fields)
+        log_event("model rejected", f"{self.path}: {problem}", logging.WARNING, **fields)
 
     def _log_new_model(self, info: Mapping[str, str]) -> None:
         digest = info.get("digest")
@@ -110,15 +110,17 @@ class Endpoint:
     def _check_request(self, content_type: str | None) -> None:
         if not is_json(content_type):
             found = f"expected JSON, found content type {content_type!r}"
-            advice = "send -H 'Content-Type: application/json'"
-            raise RequestError(415, "unsupported_media_type", f"{found}: {advice}")
+            advice = "Send -H 'Content-Type: application/json'"
+            raise RequestError(415, "unsupported_media_type", f"{found}. {advice}.")
         if not self.ready:
-            reason = self.problem or "the model is not loaded yet; try again"
+            reason = self.problem or "the model is not loaded yet. Try again."
             raise RequestError(503, "not_ready", reason)
 
     def _check_rows(self, rows: int) -> None:
         if rows > self.max_rows:
-            message = f"found {rows:,} rows, expected at most {self.max_rows:,}: send fewer at once"
+            message = (
+                f"found {rows:,} rows, expected at most {self.max_rows:,}. Send fewer rows at once."
+            )
             raise RequestError(413, "too_many_rows", message, "instances")
 
 

@@ -56,20 +56,20 @@ def read(path: Path) -> dict[str, str]:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        problem = f"can't be read ({error.strerror}); every model needs one"
+        problem = f"can't be read ({error.strerror}). Every model needs this file."
         raise ConfigurationError(f"{path}: {problem}") from error
 
     variables: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         where = f"{path}, line {number}"
         if len(line) >= MAX_LINE_BYTES:
-            problem = f"{len(line)} bytes; s2i drops this line and all after it"
+            problem = f"{len(line)} bytes. s2i drops this line and all after it."
             raise ConfigurationError(f"{where}: {problem}")
         if line.startswith(b"#") or not line.strip():
             continue
         key, value = parse_line(line, where)
         if key in variables:
-            problem = f"{key} is set twice; s2i would take the last, keep one"
+            problem = f"{key} is set twice. s2i would use the last one. Keep one."
             raise ConfigurationError(f"{where}: {problem}")
         variables[key] = value
     return variables
@@ -87,12 +87,12 @@ def parse_line(line: bytes, where: str) -> tuple[str, str]:
 
     key, equals, value = (part.strip() for part in text.partition("="))
     if not equals or not KEY.fullmatch(key):
-        problem = f"expected KEY=value, found {text[:60]!r}; s2i would drop it"
+        problem = f"expected KEY=value, found {text[:60]!r}. s2i would drop this line."
         raise ConfigurationError(f"{where}: {problem}")
 
     suggestion = suggest_key(key)
     if suggestion:
-        raise ConfigurationError(f"{where}: {key} is not known, did you mean {suggestion}?")
+        raise ConfigurationError(f"{where}: {key} is not known. Did you mean {suggestion}?")
     if "\0" in value:
         raise ConfigurationError(f"{where}: {key} has a NUL character")
     return key, value
@@ -132,11 +132,11 @@ def check(variables: Mapping[str, str], role: str) -> list[Route]:
         check_pair(variables, module, function)
 
     if role == "train" and not variables.get("TRAIN_MODULE"):
-        problem = "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"
+        problem = "TRAIN_MODULE and TRAIN_FUNCTION are not set. A train image needs them."
         raise ConfigurationError(problem)
     routes = variables.get("ROUTES", "")
     if role == "predict" and not routes:
-        raise ConfigurationError(f"ROUTES is not set; {FORM}")
+        raise ConfigurationError(f"ROUTES is not set: {FORM}")
     return parse_routes(routes) if routes else []
 
 
@@ -146,7 +146,7 @@ def check_quotes(variables: Mapping[str, str]) -> None:
         value = variables.get(key, "")
         # PAYLOAD is JSON.
         if key != "PAYLOAD" and re.search("[\"'`]", value):
-            problem = "quotes are part of the value here; leave them out"
+            problem = "quotes are part of the value. Remove them."
             raise ConfigurationError(f"{key}={value}: {problem}")
 
 
@@ -156,7 +156,7 @@ def check_pair(variables: Mapping[str, str], module: str, function: str) -> None
     if not given:
         return
     if len(given) == 1:
-        problem = f"{given[0]} is set alone; {module} and {function} go together"
+        problem = f"{given[0]} is set alone. {module} and {function} belong together."
         raise ConfigurationError(problem)
     check_module(variables[module], f"{module}={variables[module]}")
     check_identifier(variables[function], f"{function}={variables[function]}", "a function's name")
@@ -172,7 +172,7 @@ def parse_routes(text: str) -> list[Route]:
         route = parse_route(entry)
         if route.path in [other.path for other in routes]:
             where = f"ROUTES: entry {entry.strip()!r}"
-            raise ConfigurationError(f"{where}: route {route.path} is there twice")
+            raise ConfigurationError(f"{where}: route {route.path} is used twice")
         routes.append(route)
     return routes
 
@@ -187,7 +187,7 @@ def parse_route(entry: str) -> Route:
     path = parts[0].strip("/")
     first_segment = path.split("/")[0]
     if first_segment in ("", *RESERVED):
-        problem = f"/{path} is reserved for the server; choose another route"
+        problem = f"/{path} is reserved for the server. Choose another route."
         raise ConfigurationError(f"{where}: {problem}")
     if not ROUTE.fullmatch(path):
         expected = "expected letters, digits and . _ ~ - in parts joined by /"
@@ -204,7 +204,7 @@ def check_module(name: str, where: str) -> None:
     for part in name.split("."):
         check_identifier(part, where, f"a module such as package.module in {name!r}")
     if name.split(".")[0] == OWN_PACKAGE:
-        problem = f"the name {OWN_PACKAGE!r} is the builder's own; rename your module"
+        problem = f"the name {OWN_PACKAGE!r} is used by the builder. Rename your module."
         raise ConfigurationError(f"{where}: {problem}")
 
 

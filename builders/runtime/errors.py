@@ -36,7 +36,7 @@ def error_response(error: BaseException, allow: bytes = b"") -> Response:
     """Return the response to `error`: its own status from 400 to 599, or 500."""
     public: BaseException = error
     if not _has_status_between(error, 400, 599):
-        message = "the predict function failed; see the server's log"
+        message = "the predict function failed. See the server's log."
         public = RequestError(500, "internal_error", message)
 
     details = ""

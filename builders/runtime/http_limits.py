@@ -51,8 +51,8 @@ class LimitedProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
 
 def header_too_large() -> bytes:
     """Return a complete 431 response."""
-    limit = f"the header has more than {MAX_HEADER_BYTES:,} bytes"
-    message = f"{limit}: send what is long in the body"
+    limit = f"the headers have more than {MAX_HEADER_BYTES:,} bytes"
+    message = f"{limit}. Send long values in the body."
     response = error_response(RequestError(431, "header_too_large", message))
     head = (
         f"HTTP/1.1 {response.status} Request Header Fields Too Large",
@@ -96,7 +96,7 @@ class BodyReader:
             if not cancelled_by_us:
                 raise
             task.uncancel()
-            message = f"the body wasn't there after {self.seconds:g} s"
+            message = f"the body was not complete after {self.seconds:g} s"
             raise RequestError(408, "too_slow", message) from None
         finally:
             del self._deadlines[task]
@@ -114,7 +114,7 @@ class BodyReader:
                 return body
 
     def _too_large(self) -> RequestError:
-        message = f"the body has more than {self.max_bytes:,} bytes: send fewer rows at once"
+        message = f"the body has more than {self.max_bytes:,} bytes. Send fewer rows at once."
         return RequestError(413, "too_large", message)
 
     def cancel_overdue(self) -> None:

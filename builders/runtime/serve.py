@@ -77,7 +77,7 @@ class PredictServer(BaseApplication):
         """Assign a worker its counters; log a warning if it replaces a crashed worker."""
         self.served_app.use_slot(worker.slot)
         if worker.age > self.settings.workers:
-            message = "a worker has died; this one takes its place"
+            message = "a worker crashed. This worker replaces it."
             log_event("worker replaced", message, logging.WARNING)
 
     def log_routes(self) -> None:
@@ -113,7 +113,7 @@ def port_problem(host: str, port: int) -> str:
             probe.bind((host, port))
         except OSError as error:
             variable = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
-            return f"{host}:{port}: {error.strerror}; set another {variable}"
+            return f"{host}:{port}: {error.strerror}. Set another {variable}."
     return ""
 
 

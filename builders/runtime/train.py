@@ -32,8 +32,8 @@ def choose_prefix(variables: Mapping[str, str]) -> str:
     if variables.get("TRAIN", "") not in ("", "0"):
         return "TRAIN"
     if not variables.get("PREDICT_MODULE"):
-        advice = "set TRAIN=1 to train, or name the predict function"
-        raise ConfigurationError(f"PREDICT_MODULE is not set; {advice}")
+        advice = "Set TRAIN=1 to train, or set PREDICT_MODULE and PREDICT_FUNCTION."
+        raise ConfigurationError(f"PREDICT_MODULE is not set. {advice}")
     return "PREDICT"
 
 
@@ -81,18 +81,20 @@ def report_permission(error: PermissionError) -> int:
     """Print who lacks a permission and what to do; return the exit code."""
     problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     user = f"{os.getuid()}:{os.getgid()}"
-    advice = "give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`"
-    print(f"train: {problem} for user {user}; {advice}", file=sys.stderr)
+    advice = "Give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`."
+    print(f"train: {problem} for user {user}. {advice}", file=sys.stderr)
     return PERMISSION
 
 
 def report_error(error: Exception) -> int:
     """Print one sentence if the cause is known, a traceback if not; return the exit code."""
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        print(f"train: {error}; make room, or mount another folder there", file=sys.stderr)
+        print(f"train: {error}. Free some space, or mount another folder there.", file=sys.stderr)
         return DISK
     if isinstance(error, MemoryError):
-        print(f"train: out of memory ({error}); give it more, or fewer rows", file=sys.stderr)
+        print(
+            f"train: out of memory ({error}). Provide more memory, or fewer rows.", file=sys.stderr
+        )
         return OUT_OF_MEMORY
     if isinstance(error, ConfigurationError):
         return report_configuration(error)

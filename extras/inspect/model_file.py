@@ -38,7 +38,7 @@ def read(path: Path) -> bytes:
 
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ModelFileError(f"{path}: has {size:,} bytes; at most {MAX_BYTES:,} are read")
+        raise ModelFileError(f"{path}: has {size:,} bytes. At most {MAX_BYTES:,} are read.")
 
     return path.read_bytes()
 
@@ -185,10 +185,10 @@ def main(arguments: list[str]) -> int:
         for label, value in file_lines(path):
             print(f"{label:<12}{printable(value)}")
     except (ModelFileError, OSError) as error:
-        print(f"not sound: {printable(error)}")
+        print(f"not valid: {printable(error)}")
         return 1
 
-    print(f"sound: {path}")
+    print(f"valid: {path}")
     return 0
 
 

@@ -89,7 +89,7 @@ def test_a_shared_route_is_refused_naming_both_owners(clone: Path) -> None:
     name = setting(ONE, "MODEL_NAME")
     other = copy_of(clone, ONE, {f"predict_{name}": "predict_another"})
     assert refusal(clone, ONE, other) == (
-        f"generate: route {name}/predict is in both {ONE} and {other}; rename one of them\n"
+        f"generate: route {name}/predict is in both {ONE} and {other}. Rename one of them.\n"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_shared_function_is_refused_naming_both_owners(clone: Path) -> None:
     name = setting(ONE, "MODEL_NAME")
     other = copy_of(clone, ONE, {f"{name}/predict:": "another/predict:"})
     assert refusal(clone, ONE, other) == (
-        f"generate: function predict_{name} is in both {ONE} and {other}; rename one of them\n"
+        f"generate: function predict_{name} is in both {ONE} and {other}. Rename one of them.\n"
     )
 
 
@@ -148,7 +148,7 @@ def test_what_is_no_model_directory_is_named(clone: Path, name: str) -> None:
 
 def test_a_model_named_twice_is_refused(clone: Path) -> None:
     assert refusal(clone, ONE, OTHER, ONE) == (
-        f"generate: MODEL_DIRS: {ONE} is named twice; name it once\n"
+        f"generate: MODEL_DIRS: {ONE} is listed twice. List it once.\n"
     )
 
 

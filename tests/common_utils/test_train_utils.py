@@ -275,7 +275,7 @@ def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -
     )
     tree = DecisionTreeClassifier(random_state=0)
     found = refusal(make_pipeline(StandardScaler(), tree), train_rows=5000)
-    assert found.startswith("model m: its ONNX form answers otherwise than the estimator on ")
+    assert found.startswith("model m: the ONNX model and the estimator disagree on ")
     assert (
         " of 43842 held-out rows (scores differ by up to 1, allowed 1e-05); nothing was written. "
         in found

@@ -67,7 +67,7 @@ def test_a_wrong_number_of_arguments_prints_the_opening_comment(arguments: list[
 
 
 NAME_RULE = (
-    "expected lower-case letters and digits, with single . _ - between them; set CONTAINER_NAME"
+    "expected lower-case letters and digits, with single . _ - between them. Set CONTAINER_NAME."
 )
 BAD_NAMES = [
     "",
@@ -109,7 +109,7 @@ def test_a_bad_model_directory_is_named(directory: str) -> None:
 def test_a_directory_without_an_environment_file_is_named(directory: str) -> None:
     done = run("./build.sh", "house", directory, "train")
     expected = (
-        f"build.sh: {directory}/.s2i/environment: no such file; is {directory} a model directory?\n"
+        f"build.sh: {directory}/.s2i/environment: no such file. Is {directory} a model directory?\n"
     )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
 
@@ -124,16 +124,14 @@ def test_a_role_that_is_none_is_named(role: str) -> None:
 def test_scripts_that_would_replace_the_builders_are_refused(clone: Path) -> None:
     (add_model(clone) / ".s2i/bin").mkdir()
     done = build(clone, IMAGE, "house", "predict")
-    expected = (
-        "build.sh: house/.s2i/bin: would take the place of the builder's own scripts; remove it\n"
-    )
+    expected = "build.sh: house/.s2i/bin: would replace the builder's own scripts. Remove it.\n"
     assert (done.returncode, done.stdout, done.stderr) == (78, "", expected)
 
 
 def test_a_bad_environment_file_is_refused_before_anything_is_built(clone: Path) -> None:
     add_model(clone, **{".s2i/environment": "ROUTES\n"})
     done = build(clone, IMAGE, "house", "predict")
-    problem = "expected KEY=value, found 'ROUTES'; s2i would drop it"
+    problem = "expected KEY=value, found 'ROUTES'. s2i would drop this line."
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == f"environment: house/.s2i/environment, line 1: {problem}\n"
     assert not (clone / ".local/images").exists()
@@ -151,11 +149,9 @@ def test_a_role_that_the_environment_file_does_not_serve_is_refused(clone: Path)
 # Engines
 
 
-NO_DOCKER = "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
-NO_ENGINE = (
-    "no Docker engine answers (docker version fails: start it, join its group, or set DOCKER_HOST)"
-)
-NO_S2I = "there is no s2i on the PATH (make tools builds it where Go is)"
+NO_DOCKER = "docker is not on the PATH (https://docs.docker.com/engine/install/)"
+NO_ENGINE = "no Docker engine answers (start it, join its group, or set DOCKER_HOST)"
+NO_S2I = "s2i is not on the PATH (if Go is installed, make tools builds it)"
 MISSING = {
     "no docker": ({}, NO_DOCKER),
     "no engine": ({"docker": "echo 'Cannot connect' >&2; exit 1", "s2i": ""}, NO_ENGINE),
@@ -170,7 +166,7 @@ def test_a_forced_engine_that_is_not_there_fails_in_seconds(clone: Path, case: s
     path = without_programs(clone.parent / "bin", programs)
     env = {"PATH": path, "ENGINE": "docker"}
     done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
-    expected = f"build.sh: ENGINE=docker, but {problem}; ENGINE=local needs neither\n"
+    expected = f"build.sh: ENGINE=docker, but {problem}. ENGINE=local needs neither.\n"
     assert (done.returncode, done.stdout, done.stderr) == (69, "", expected)
     assert not (clone / ".local/images").exists()
 
@@ -182,7 +178,7 @@ def test_a_docker_host_where_nothing_answers_is_no_engine(clone: Path) -> None:
     done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
     assert (done.returncode, done.stderr) == (
         69,
-        f"build.sh: ENGINE=docker, but {NO_ENGINE}; ENGINE=local needs neither\n",
+        f"build.sh: ENGINE=docker, but {NO_ENGINE}. ENGINE=local needs neither.\n",
     )
 
 
@@ -416,8 +412,7 @@ def test_a_module_with_the_builders_own_name_is_refused(clone: Path, name: str) 
     done = assemble(clone, source, clone.parent / "app")
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == (
-        "assemble: the source has a module 'runtime', which is the builder's own name; "
-        "rename yours\n"
+        "assemble: the source has a module 'runtime', which is a name of the builder. Rename it.\n"
     )
 
 

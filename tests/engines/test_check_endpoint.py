@@ -201,7 +201,7 @@ def test_no_server_at_all_is_reported(model: Path) -> None:
     assert done.stderr.startswith(
         f"test-endpoint: http://127.0.0.1:{port} is not ready after 0.5 s: "
     )
-    assert done.stderr.endswith("refused>; start it with make predict\n")
+    assert done.stderr.endswith("refused>. Start it with make predict.\n")
 
 
 def test_it_waits_for_a_server_that_becomes_ready(server: Server, model: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_port_in_use_is_named_before_anything_starts(docker_clone: Path) -> No
         refused = make_docker(docker_clone, MODEL, "predict", PORT=port)
     problem = f"PORT={port}: Address already in use"
     assert refused.returncode == 2
-    assert f"{problem}; end the other program or choose another PORT\n" in refused.stderr
+    assert f"{problem}. Stop the other program, or set another PORT.\n" in refused.stderr
     assert containers(image_of(docker_clone, MODEL, "predict")) == ""
 
 
@@ -179,7 +179,7 @@ def test_a_server_that_runs_already_is_named(docker_clone: Path) -> None:
     second = make_docker(docker_clone, MODEL, "predict", DETACH=1, PORT=free_port())
     output_of(make_docker(docker_clone, MODEL, "stop"))
     assert second.returncode == 2
-    assert f"docker.sh: {image} is running already; make stop ends it\n" in second.stderr
+    assert f"docker.sh: {image} is already running. make stop stops it.\n" in second.stderr
 
 
 @pytest.mark.parametrize("target", ["stop", "logs"])
@@ -295,7 +295,7 @@ def test_a_signed_model_answers_with_its_key_and_not_with_another(
         docker_clone, MODEL, "predict-once", PAYLOAD=payload, MODEL_HMAC_KEY_FILE=other
     )
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE" in refused.stderr
+    assert "Signature matches no key in MODEL_HMAC_KEY_FILE" in refused.stderr
 
 
 @pytest.mark.parametrize("variable", ["MODElNAME", "MODEL_NAME"])
@@ -374,7 +374,7 @@ def test_a_models_folder_that_may_not_be_written_is_named(
     assert "models" in file
     assert reason == (
         "for user 12345:0; "
-        "give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`"
+        "Give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`."
     )
     assert list(folder.iterdir()) == []
 
@@ -592,6 +592,6 @@ def test_without_root_a_model_builds_and_a_setup_that_needs_root_fails(
     assert failed.returncode == 2
     assert (
         "assemble: setup.sh failed as user 1001; "
-        "what needs root needs a builder made with ASSEMBLE_USER=0\n"
+        "If it needs root, use a builder made with ASSEMBLE_USER=0.\n"
     ) in failed.stderr
     assert inspect(image)["Id"] == before

@@ -212,7 +212,7 @@ def test_a_taken_port_is_named_before_anything_starts(project: Path, detach: str
         done = make_local(project, MODEL, "predict", PORT=str(port), DETACH=detach)
     assert (done.returncode, done.stdout) == (2, "")
     problem = f"PORT={port}: Address already in use"
-    assert f"{problem}; end the other program or choose another PORT\n" in done.stderr
+    assert f"{problem}. Stop the other program, or set another PORT.\n" in done.stderr
 
 
 def test_a_server_that_runs_already_is_not_lost(project: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_server_that_runs_already_is_not_lost(project: Path) -> None:
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGTERM)
     assert done.returncode == 2
-    assert f"{IMAGE}-predict is running already; make stop ends it" in done.stderr
+    assert f"{IMAGE}-predict is already running. make stop stops it." in done.stderr
     assert stopped
 
 
@@ -269,7 +269,7 @@ def test_an_images_name_may_have_a_folder(project: Path) -> None:
 def test_setup_sh_runs_only_when_it_is_asked_for(clone: Path) -> None:
     (clone / MODEL / "setup.sh").write_text('touch "ran as $ROLE"\n')
     ran = clone / f".local/images/{IMAGE}-predict" / "ran as predict"
-    skipped = "---> Skipping setup.sh: it installs on this machine; SETUP=1 runs it\n"
+    skipped = "---> Skipping setup.sh, which would install on this machine. SETUP=1 runs it.\n"
     assert skipped in made(clone, MODEL, "build-predict")
     assert not ran.exists()
 

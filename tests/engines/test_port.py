@@ -25,7 +25,7 @@ def test_a_port_in_use_is_reported_with_the_next_step(host: str) -> None:
         done = port(str(number))
     assert done.returncode == 69
     assert done.stderr == (
-        f"PORT={number}: Address already in use; end the other program or choose another PORT\n"
+        f"PORT={number}: Address already in use. Stop the other program, or set another PORT.\n"
     )
 
 

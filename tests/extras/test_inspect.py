@@ -140,7 +140,7 @@ def test_trained_model_is_sound(trained: Path, directory: str, inspect: Inspect)
     path = model_file(trained, directory)
     code, output = inspect(path)
     assert code == 0
-    assert output.endswith(f"sound: {path}\n")
+    assert output.endswith(f"valid: {path}\n")
 
     contents = init_model(path.stem, path.parent)
     expected = (
@@ -181,7 +181,7 @@ def test_damaged_model_is_not_sound(
     path.write_bytes(path.read_bytes().replace(b"age", b"ag3"))
     code, output = inspect(path)
     assert code == 1
-    assert "its sha256 doesn't match its contents: damaged" in output
+    assert "its sha256 does not match its contents: the file is corrupt" in output
 
 
 def test_inspect_shows_the_state_of_a_signature(
@@ -197,8 +197,8 @@ def test_inspect_shows_the_state_of_a_signature(
     monkeypatch.setenv("MODEL_HMAC_KEY_FILE", str(tmp_path / "b"))
     assert inspect(path) == (
         1,
-        f"not sound: {path}: its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE; "
-        "train the model again with that file\n",
+        f"not valid: {path}: Signature matches no key in MODEL_HMAC_KEY_FILE. "
+        "Train the model again with that file.\n",
     )
 
     monkeypatch.delenv("MODEL_HMAC_KEY_FILE")
@@ -290,7 +290,7 @@ def test_make_inspect_without_model_prints_usage(clone: Path) -> None:
 def test_make_inspect_ends_with_its_verdict(clone: Path) -> None:
     (clone / "plain").write_bytes(pickle.dumps(KEYS))
     done = make(clone, ".", "inspect", MODEL=clone / "plain")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"sound: {clone}/plain")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"valid: {clone}/plain")
 
     (clone / "call").write_bytes(calls("true")["global"])
     done = make(clone, ".", "inspect", MODEL=clone / "call")
@@ -298,4 +298,4 @@ def test_make_inspect_ends_with_its_verdict(clone: Path) -> None:
     assert "loading it would import 1 names and may call them" in done.stdout
 
     done = make(clone, ".", "inspect", MODEL="none")
-    assert "not sound: models/none.pkl: no such file" in done.stdout
+    assert "not valid: models/none.pkl: no such file" in done.stdout

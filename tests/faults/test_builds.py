@@ -26,7 +26,7 @@ NO_BUILDER = (
 )
 BAD_TAG = (
     "build.sh: image name 'Bad Tag': expected lower-case letters and digits, "
-    "with single . _ - between them; set CONTAINER_NAME\n"
+    "with single . _ - between them. Set CONTAINER_NAME.\n"
 )
 NO_MODULE = "importing finance_income_prediction.nothing failed: ModuleNotFoundError("
 KILLED = "s2i ended with exit code 137; its messages stand above, and {} is as it was\n"
@@ -61,8 +61,8 @@ def routes_to(function: str) -> dict[str, str]:
 
 NOWHERE = {"DOCKER_HOST": "tcp://127.0.0.1:9"}
 FAULTS = {
-    "no docker": Fault("there is no docker on the PATH", 69, only="s2i"),
-    "no s2i": Fault("there is no s2i on the PATH", 69, only="docker"),
+    "no docker": Fault("docker is not on the PATH", 69, only="s2i"),
+    "no s2i": Fault("s2i is not on the PATH", 69, only="docker"),
     "no engine": Fault("no Docker engine answers", 69, variables=NOWHERE),
     "no builder": Fault(NO_BUILDER, 69, variables={"PREDICT_BUILDER": "no-such"}),
     "a bad tag": Fault(BAD_TAG, 2, image="Bad Tag"),

@@ -50,7 +50,7 @@ ODD = [
 NAMES = [*COMMANDS, *ODD]
 TRIED = NAMES[:: times(1, 15)]
 NAIVE_MAKEFILE = "train:\n\tcd $(CURDIR) && cp data.csv model.pkl\n"
-COLON = "Python can't search a folder with a colon in its path; rename it\n"
+COLON = "Python cannot import from a path with a colon. Rename the folder.\n"
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def is_refused_for_its_hmac(directory: Path) -> bool:
     try:
         init_model("m", directory)
     except ModelFileError as error:
-        assert "in MODEL_HMAC_KEY_FILE; train the model again with that file" in str(error)
+        assert "in MODEL_HMAC_KEY_FILE. Train the model again with that file." in str(error)
         return True
     return False
 
@@ -273,7 +273,7 @@ def test_make_predict_once_verifies(signed: Path) -> None:
     other.write_text(f"{OTHER}\n")
     done = predict_once(signed, other)
     assert done.returncode != 0
-    assert "its HMAC is of none of the keys in MODEL_HMAC_KEY_FILE" in done.stderr
+    assert "Signature matches no key in MODEL_HMAC_KEY_FILE" in done.stderr
 
 
 def predict(clone: Path, keys: Path) -> Completed:

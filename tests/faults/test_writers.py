@@ -31,12 +31,13 @@ VARIABLES = {
 }
 NO_SPACE = (
     "train: [Errno 28] No space left on device: 'models/m.pkl'; "
-    "make room, or mount another folder there\n"
+    "Free some space, or mount another folder there.\n"
 )
 READ_ONLY = (
-    "train: [Errno 30] Read-only file system: 'models'; make room, or mount another folder there\n"
+    "train: [Errno 30] Read-only file system: 'models'. "
+    "Free some space, or mount another folder there.\n"
 )
-OUT_OF_MEMORY = r"train: out of memory \([^\n]*\n?\); give it more, or fewer rows\n"
+OUT_OF_MEMORY = r"train: out of memory \([^\n]*\n?\). Provide more memory, or fewer rows.\n"
 needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 
 

@@ -15,7 +15,7 @@ UNKNOWN = "another-key-0123456789"
 MODEL = MODEL_DIRS[0]
 PATH = PATHS[MODEL]
 BODY = example_body(MODEL)
-FORM = "expected one key a line, each of 16 or more printable ASCII characters without spaces"
+FORM = "expected one key per line, each of 16 or more printable ASCII characters without spaces"
 
 
 def bearer(key: str) -> dict[str, str]:

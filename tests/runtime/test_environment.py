@@ -52,7 +52,7 @@ def write_environment(directory: Path, content: bytes) -> Path:
 
 def malformed(line: str) -> str:
     """Return the message about a first line that is not KEY=value."""
-    return f", line 1: expected KEY=value, found {line!r}; s2i would drop it"
+    return f", line 1: expected KEY=value, found {line!r}. s2i would drop this line."
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,15 @@ UNREADABLE = [
     ("a NUL in a value", b"A=\0\n", ", line 1: A has a NUL character"),
     ("no UTF-8", b"A=\xff\n", ", line 1: is not UTF-8 text"),
     ("UTF-16", "A=1\n".encode("utf-16"), ", line 1: is not UTF-8 text"),
-    ("a key twice", b"A=1\n\nA=2\n", ", line 3: A is set twice; s2i would take the last, keep one"),
+    (
+        "a key twice",
+        b"A=1\n\nA=2\n",
+        ", line 3: A is set twice. s2i would use the last one. Keep one.",
+    ),
     (
         "a line of 64 KiB",
         b"A=1\nB=" + b"x" * (MAX_LINE_BYTES - 2) + b"\n",
-        ", line 2: 65536 bytes; s2i drops this line and all after it",
+        ", line 2: 65536 bytes. s2i drops this line and all after it.",
     ),
 ]
 MISSPELT = [
@@ -148,7 +152,7 @@ def test_reader_rejects_a_misspelt_key(tmp_path: Path, key: str, meant: str) -> 
     with pytest.raises(ConfigurationError) as error:
         read(path)
 
-    assert str(error.value) == f"{path}, line 1: {key} is not known, did you mean {meant}?"
+    assert str(error.value) == f"{path}, line 1: {key} is not known. Did you mean {meant}?"
 
 
 @pytest.mark.parametrize(
@@ -160,8 +164,9 @@ def test_reader_accepts_known_keys_and_keys_unlike_them(tmp_path: Path, key: str
     assert read(path) == {key: "1"}
 
 
-QUOTES = "quotes are part of the value here; leave them out"
-NO_TRAIN = "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"
+USED_BY_BUILDER = "the name 'runtime' is used by the builder. Rename your module."
+QUOTES = "quotes are part of the value. Remove them."
+NO_TRAIN = "TRAIN_MODULE and TRAIN_FUNCTION are not set. A train image needs them."
 INVALID = [
     ("train", b"", NO_TRAIN),
     (
@@ -177,17 +182,17 @@ INVALID = [
     (
         "train",
         b"TRAIN_MODULE=m\n",
-        "TRAIN_MODULE is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together",
+        "TRAIN_MODULE is set alone. TRAIN_MODULE and TRAIN_FUNCTION belong together.",
     ),
     (
         "train",
         b"TRAIN_FUNCTION=f\n",
-        "TRAIN_FUNCTION is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together",
+        "TRAIN_FUNCTION is set alone. TRAIN_MODULE and TRAIN_FUNCTION belong together.",
     ),
     (
         "train",
         TRAIN + b"PREDICT_MODULE=m\n",
-        "PREDICT_MODULE is set alone; PREDICT_MODULE and PREDICT_FUNCTION go together",
+        "PREDICT_MODULE is set alone. PREDICT_MODULE and PREDICT_FUNCTION belong together.",
     ),
     ("train", b"TRAIN_MODULE='m'\nTRAIN_FUNCTION=f\n", f"TRAIN_MODULE='m': {QUOTES}"),
     ("train", b'TRAIN_MODULE=m\nTRAIN_FUNCTION="f"\n', f'TRAIN_FUNCTION="f": {QUOTES}'),
@@ -216,10 +221,10 @@ INVALID = [
     (
         "train",
         b"TRAIN_MODULE=runtime.train\nTRAIN_FUNCTION=f\n",
-        "TRAIN_MODULE=runtime.train: the name 'runtime' is the builder's own; rename your module",
+        f"TRAIN_MODULE=runtime.train: {USED_BY_BUILDER}",
     ),
-    ("predict", TRAIN, f"ROUTES is not set; {FORM}"),
-    ("predict", b"ROUTES=\n", f"ROUTES is not set; {FORM}"),
+    ("predict", TRAIN, f"ROUTES is not set: {FORM}"),
+    ("predict", b"ROUTES=\n", f"ROUTES is not set: {FORM}"),
     ("predict", b"ROUTES='p:m:f'\n", f"ROUTES='p:m:f': {QUOTES}"),
     ("predict", b"MODElNAME='x'\nROUTES=p:m:f\n", f"MODElNAME='x': {QUOTES}"),
     ("predict", b"ROUTES=p\n", f"ROUTES: entry 'p': {FORM}"),
@@ -232,8 +237,8 @@ INVALID = [
     ("predict", b"ROUTES=p:m:f,\n", f"ROUTES: entry '': {FORM}"),
     ("predict", b"ROUTES=p:m:f,,q:m:f\n", f"ROUTES: entry '': {FORM}"),
     ("predict", b"ROUTES=p:m:f q:m:f\n", f"ROUTES: entry 'p:m:f q:m:f': {FORM}"),
-    ("predict", b"ROUTES=p:m:f,q:m:f,p:n:g\n", "ROUTES: entry 'p:n:g': route p is there twice"),
-    ("predict", b"ROUTES=p:m:f,/p:m:f\n", "ROUTES: entry '/p:m:f': route p is there twice"),
+    ("predict", b"ROUTES=p:m:f,q:m:f,p:n:g\n", "ROUTES: entry 'p:n:g': route p is used twice"),
+    ("predict", b"ROUTES=p:m:f,/p:m:f\n", "ROUTES: entry '/p:m:f': route p is used twice"),
     ("predict", b"ROUTES=p q:m:f\n", f"ROUTES: entry 'p q:m:f': route 'p q': {PARTS}"),
     ("predict", b"ROUTES=../p:m:f\n", f"ROUTES: entry '../p:m:f': route '../p': {PARTS}"),
     ("predict", b"ROUTES=p/../q:m:f\n", f"ROUTES: entry 'p/../q:m:f': route 'p/../q': {PARTS}"),
@@ -273,7 +278,7 @@ INVALID = [
     (
         "predict",
         b"ROUTES=p:runtime:f\n",
-        "ROUTES: entry 'p:runtime:f': the name 'runtime' is the builder's own; rename your module",
+        f"ROUTES: entry 'p:runtime:f': {USED_BY_BUILDER}",
     ),
 ]
 RESERVED = """
@@ -301,7 +306,7 @@ def test_parser_rejects_a_route_that_the_server_needs(route: str) -> None:
         parse_routes(entry)
 
     path = f"/{route.strip('/')}"
-    reserved = f"{path} is reserved for the server; choose another route"
+    reserved = f"{path} is reserved for the server. Choose another route."
     assert str(error.value) == f"ROUTES: entry {entry!r}: {reserved}"
 
 
@@ -353,7 +358,7 @@ def test_reader_rejects_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError) as error:
             read(path)
 
-        assert str(error.value) == f"{path}: can't be read ({reason}); every model needs one"
+        assert str(error.value) == f"{path}: can't be read ({reason}). Every model needs this file."
 
 
 def assert_rejected(

@@ -99,7 +99,7 @@ def test_every_event_of_a_server_is_one_json_line(directory: Path) -> None:
         assert swapped["digest"] == file_digest(content)
 
         replace_model_file(model_file(directory), b"corrupt")
-        wait_for_event(server, "model refused")
+        wait_for_event(server, "model rejected")
 
         server.connect(b"garbage\r\n\r\n").close()
         line = wait_for_event(server, "uvicorn.error")
@@ -115,7 +115,7 @@ def test_every_event_of_a_server_is_one_json_line(directory: Path) -> None:
         events = [event for event in log_events(server) if event not in LIBRARIES]
         ready = ["ready"] * (1 + len(FUNCTIONS))
         assert events[:2] == ["model loaded", "start"]
-        assert events[2:9] == [*ready, "model swapped", "model refused"]
+        assert events[2:9] == [*ready, "model swapped", "model rejected"]
         assert events[-1] == "stop"
 
 

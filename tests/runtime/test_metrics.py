@@ -22,7 +22,7 @@ GOOD = b'{"payload": 1}'
 
 
 def cells_by_name(offsets: Mapping[str, int], sizes: Mapping[str, int]) -> list[int]:
-    """Return the cells that all names use, in order; a cell that two names use is there twice."""
+    """Return the cells that all names use, in order; a cell that two names use is used twice."""
     cells = [range(offset, offset + sizes[name]) for name, offset in offsets.items()]
     return sorted(cell for used in cells for cell in used)
 

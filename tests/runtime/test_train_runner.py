@@ -164,11 +164,12 @@ def test_runner_rejects_payload_that_is_not_json(tmp_path: Path, payload: str, r
         ({"TRAIN_FUNCTION": "none"}, "TRAIN_MODULE: app has no function none"),
         (
             {"TRAIN_MODULE": ""},
-            "TRAIN_FUNCTION is set alone; TRAIN_MODULE and TRAIN_FUNCTION go together",
+            "TRAIN_FUNCTION is set alone. TRAIN_MODULE and TRAIN_FUNCTION belong together.",
         ),
         (
             {"TRAIN": "", "PREDICT_MODULE": "", "PREDICT_FUNCTION": ""},
-            "PREDICT_MODULE is not set; set TRAIN=1 to train, or name the predict function",
+            "PREDICT_MODULE is not set. "
+            "Set TRAIN=1 to train, or set PREDICT_MODULE and PREDICT_FUNCTION.",
         ),
         (
             {"TRAIN": "", "PREDICT_MODULE": "none"},
@@ -259,7 +260,7 @@ def test_runner_advises_how_to_make_a_folder_writable(tmp_path: Path) -> None:
     assert done.stdout == ""
     assert done.stderr == (
         f"train: models/a.pkl: Permission denied for user {uid}:{os.getgid()}; "
-        "give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`\n"
+        "Give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`.\n"
     )
 
     models.chmod(0o777)

@@ -32,12 +32,12 @@ CONTENTS: dict[str, Any] = {
     "schema": {"classes": [0, 1]},
     "golden": {"instances": [[1, "a", None, True, 2**200, -1]], "scores": [[0.25, 0.75]]},
 }
-AGAIN = "train the model again"
+AGAIN = "Train the model again."
 NOT_OURS = (
-    "is not a model file of this repository (its end is missing or another's); "
-    "train it with `make train`, or load a pickle of your own in your own predict.py"
+    "is not a model file of this repository (its end is missing or has another form). "
+    "Train it with `make train`, or load a pickle of your own in your own predict.py."
 )
-DAMAGED = f"its sha256 doesn't match its contents: damaged; {AGAIN}"
+DAMAGED = f"its sha256 does not match its contents: the file is corrupt. {AGAIN}"
 # A child's program. It is killed, as by kill -9, when a file of its reaches 5,000 bytes.
 KILLED_WRITER = """
 import resource, signal, sys
@@ -105,7 +105,8 @@ def test_pickle_load_reads_the_body_and_ignores_the_trailer(tmp_path: Path) -> N
 
 
 def test_equal_contents_give_equal_bytes_whether_or_not_objects_are_shared(tmp_path: Path) -> None:
-    text, other = "a category", "".join(["a ", "category"])
+    text = "a category"
+    other = "".join(["a ", "category"])
     shared = {**CONTENTS, "metrics": [text, text]}
     apart = {"metrics": [text, other], **dict(reversed(CONTENTS.items()))}
     assert shared == apart
@@ -160,14 +161,14 @@ def make_too_large(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda path: None, "no such file; train the model first (make train)"),
-        (Path.mkdir, "is not a regular file; remove it and train the model again"),
-        (os.mkfifo, "is not a regular file; remove it and train the model again"),
+        (lambda path: None, "no such file. Train the model first (make train)."),
+        (Path.mkdir, "is not a regular file. Remove it and train the model again."),
+        (os.mkfifo, "is not a regular file. Remove it and train the model again."),
         (
             lambda path: path.symlink_to("elsewhere/m.pkl"),
-            "can't be opened (Too many levels of symbolic links); expected a regular file",
+            "can't be opened (Too many levels of symbolic links). Expected a regular file.",
         ),
-        (make_too_large, f"has {MAX_BYTES + 1:,} bytes; at most {MAX_BYTES:,} are read"),
+        (make_too_large, f"has {MAX_BYTES + 1:,} bytes. At most {MAX_BYTES:,} are read."),
     ],
     ids=["missing", "directory", "fifo", "symlink", "too large"],
 )
@@ -231,65 +232,65 @@ def huge(opcode: bytes, form: str, number: int) -> bytes:
     return b"\x80\x05}" + opcode + struct.pack(form, number) + b"."
 
 
-MISSING = f"lacks some of format, model, scaler, modelName, schema, golden; {AGAIN}"
+MISSING = f"lacks some of format, model, scaler, modelName, schema, golden. {AGAIN}"
 BODIES = {
     "os.system": (
         call_by_reduce("true", 5),
-        f"refused: opcode STACK_GLOBAL at byte 28 is not plain data; {AGAIN}",
+        f"rejected: opcode STACK_GLOBAL at byte 28 is not plain data. {AGAIN}",
     ),
     "os.system, protocol 0": (
         call_by_reduce("true", 0),
-        f"refused: opcode GLOBAL at byte 0 is not plain data; {AGAIN}",
+        f"rejected: opcode GLOBAL at byte 0 is not plain data. {AGAIN}",
     ),
     "tuple": (
         pickle.dumps((1, 2), 5),
-        f"refused: opcode TUPLE2 at byte 15 is not plain data; {AGAIN}",
+        f"rejected: opcode TUPLE2 at byte 15 is not plain data. {AGAIN}",
     ),
     "huge int": (
         pickle.dumps(2**5000, 5),
-        f"refused: opcode LONG4 at byte 11 is not plain data; {AGAIN}",
+        f"rejected: opcode LONG4 at byte 11 is not plain data. {AGAIN}",
     ),
     "long_binput": (
         huge(b"r", "<I", 1 << 29),
-        f"refused: opcode LONG_BINPUT at byte 3 is not plain data; {AGAIN}",
+        f"rejected: opcode LONG_BINPUT at byte 3 is not plain data. {AGAIN}",
     ),
     "binput": (
         huge(b"q", "<B", 255),
-        f"refused: opcode BINPUT at byte 3 is not plain data; {AGAIN}",
+        f"rejected: opcode BINPUT at byte 3 is not plain data. {AGAIN}",
     ),
-    "put": (b"\x80\x05}p99999999\n.", f"refused: opcode PUT at byte 3 is not plain data; {AGAIN}"),
-    "binget": (huge(b"h", "<B", 0), f"refused: memo 0 at byte 3 was never set to a text; {AGAIN}"),
+    "put": (b"\x80\x05}p99999999\n.", f"rejected: opcode PUT at byte 3 is not plain data. {AGAIN}"),
+    "binget": (huge(b"h", "<B", 0), f"rejected: memo 0 at byte 3 was never set to a text. {AGAIN}"),
     "long_binget": (
         huge(b"\x94j", "<I", 1),
-        f"refused: memo 1 at byte 4 was never set to a text; {AGAIN}",
+        f"rejected: memo 1 at byte 4 was never set to a text. {AGAIN}",
     ),
     "bytes": (
         huge(b"B", "<I", 2**31),
-        f"refused: expected 2147483648 bytes in a bytes4, but only 1 remain; {AGAIN}",
+        f"rejected: expected 2147483648 bytes in a bytes4, but only 1 remain. {AGAIN}",
     ),
     "bytes8": (
         huge(b"\x8e", "<Q", 2**62),
-        f"refused: expected {2**62} bytes in a bytes8, but only 1 remain; {AGAIN}",
+        f"rejected: expected {2**62} bytes in a bytes8, but only 1 remain. {AGAIN}",
     ),
     "frame": (
         huge(b"\x95", "<Q", 2**62),
-        f"is not a pickle of plain data (pickle data was truncated); {AGAIN}",
+        f"is not a pickle of plain data (pickle data was truncated). {AGAIN}",
     ),
-    "no stop": (b"\x80\x05}", f"refused: pickle exhausted before seeing STOP; {AGAIN}"),
+    "no stop": (b"\x80\x05}", f"rejected: pickle exhausted before seeing STOP. {AGAIN}"),
     "empty stack": (
         b"\x80\x05.",
-        f"is not a pickle of plain data (unpickling stack underflow); {AGAIN}",
+        f"is not a pickle of plain data (unpickling stack underflow). {AGAIN}",
     ),
     "list as key": (
         b"\x80\x05}]]s.",
-        f"is not a pickle of plain data (unhashable type: 'list'); {AGAIN}",
+        f"is not a pickle of plain data (unhashable type: 'list'). {AGAIN}",
     ),
     "more behind": (pickle.dumps(CONTENTS, 5) + b"more", "refused: 4 bytes after the pickle's end"),
     "no dict": (pickle.dumps([], 5), MISSING),
     "a key missing": (pickle.dumps(CONTENTS, 5), MISSING),
     "another format": (
         pickle.dumps({"format": 2, **CONTENTS}),
-        f"has format 2, this code reads 1; {AGAIN}",
+        f"has format 2, this code reads 1. {AGAIN}",
     ),
 }
 

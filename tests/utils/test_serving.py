@@ -14,7 +14,7 @@ from utils.model import Model
 from utils.serving import ServedModel, Unavailable, model_name, served
 
 NAME = setting(MODEL_DIRS[0], "MODEL_NAME")
-DIFFERS = f"model {NAME}: answers its golden rows otherwise than when it was trained"
+DIFFERS = f"model {NAME}: self-check failed: predictions for the golden rows differ from those at training"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def problem(model: ServedModel) -> str:
 
 def test_a_missing_model_is_unavailable_until_it_appears(trained: Path, tmp_path: Path) -> None:
     model = ServedModel(NAME, str(tmp_path))
-    message = f"{tmp_path / NAME}.pkl: no such file; train the model first (make train)"
+    message = f"{tmp_path / NAME}.pkl: no such file. Train the model first (make train)."
     assert problem(model) == message
     assert problem(model) == message
     assert not model.ready

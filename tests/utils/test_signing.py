@@ -25,7 +25,7 @@ def problem(content: bytes, keys: list[bytes]) -> str:
     with pytest.raises(ModelFileError) as caught:
         verify(content, keys, PATH)
     message = str(caught.value)
-    advice = " in MODEL_HMAC_KEY_FILE; train the model again with that file"
+    advice = " in MODEL_HMAC_KEY_FILE. Train the model again with that file."
     assert message.startswith(f"{PATH}: ") and message.endswith(advice)
     return message.removeprefix(f"{PATH}: ").removesuffix(advice)
 
@@ -92,7 +92,7 @@ def test_any_key_verifies_what_the_first_one_signed() -> None:
     assert signed != sign(CONTENT, [OLD, NEW])
     for keys in ([NEW], [NEW, OLD], [OLD, NEW]):
         assert verify(signed, keys, PATH) == CONTENT
-    assert problem(signed, [OLD]) == "its HMAC is of none of the keys"
+    assert problem(signed, [OLD]) == "Signature matches no key"
 
 
 def test_every_flipped_byte_is_found() -> None:
@@ -104,17 +104,17 @@ def test_every_flipped_byte_is_found() -> None:
         problems.append(problem(bytes(flipped), [NEW]))
 
     in_magic = len(HMAC_MAGIC)
-    assert set(problems[:-in_magic]) == {"its HMAC is of none of the keys"}
-    assert set(problems[-in_magic:]) == {"has no HMAC of a key"}
+    assert set(problems[:-in_magic]) == {"Signature matches no key"}
+    assert set(problems[-in_magic:]) == {"No signature of a key"}
     assert verify(signed, [NEW], PATH) == CONTENT
 
 
 def test_content_without_hmac_is_rejected_only_with_keys() -> None:
     assert sign(CONTENT, []) == CONTENT
-    assert problem(CONTENT, [NEW]) == "has no HMAC of a key"
+    assert problem(CONTENT, [NEW]) == "No signature of a key"
     assert verify(CONTENT, [], PATH) == CONTENT
 
 
 def test_hmac_is_skipped_without_keys() -> None:
     assert verify(sign(CONTENT, [OTHER]), [], PATH) == CONTENT
-    assert problem(sign(CONTENT, [OTHER]), [NEW, OLD]) == "its HMAC is of none of the keys"
+    assert problem(sign(CONTENT, [OTHER]), [NEW, OLD]) == "Signature matches no key"

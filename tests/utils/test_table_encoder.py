@@ -190,7 +190,7 @@ BAD_ROWS = {
     "misspelt column": ({"age": 40, "Job": "b", "h": 9}, "column 'job' is missing", ".job"),
     "unknown column": (
         {"age": 40, "job": "b", "h": 9, "zip": 1},
-        "column 'zip' is none of the model's (age, job, h)",
+        "column 'zip' is not a column of this model (age, job, h)",
         ".zip",
     ),
     "text for a number": (["40", "b", 9], f"{NUMBER} '40'", ".age"),

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 command -v go >/dev/null || {
-  echo "tools: there is no go on the PATH; get it, or s2i itself:" \
+  echo "tools: go is not on the PATH. Install Go, or install s2i:" \
     "https://github.com/openshift/source-to-image#installation" >&2
   exit 69
 }

@@ -23,9 +23,9 @@ def to_onnx(estimator: Any, width: int) -> bytes:
     # The converters raise many kinds.
     except Exception as error:
         raise ModelFileError(
-            f"{name} can't be converted to ONNX ({error}); "
-            "save it yourself in train.py and load it in your own predict.py "
-            "(README, 'A model that can't be converted')"
+            f"{name} cannot be converted to ONNX ({error}). "
+            "Save it yourself in train.py and load it in your own predict.py "
+            "(docs/model-files.md, 'A model that cannot be converted')"
         ) from error
     content: bytes = graph.SerializeToString(deterministic=True)
     return content

@@ -1,4 +1,4 @@
-"""Tells what lies in models/, with Debian's program tree, and which classes its pickle knows, opened on demand."""
+"""Lists models/ with Debian's `tree`, and the classes in a pickle that is opened on demand."""
 
 import json
 import pickle
