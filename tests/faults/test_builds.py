@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from support.clones import with_other_hash
 from support.commands import ROOT, Completed, run, without_programs
-from support.docker import inspect, s2i_build, tags
+from support.docker import WHEELS, inspect, s2i_build, tags
 from support.figures import Figure, times
 
 pytestmark = pytest.mark.docker
@@ -157,7 +157,8 @@ def test_a_build_that_fails_names_the_cause_and_leaves_the_old_image(
         if not is_named or after != before:
             problems[name] = (done.returncode, done.stderr[-500:], after)
 
-    control = s2i_build(ROOT / "bench/apps/constant", "s2i-model-python", "Bad Tag").returncode
+    application = ROOT / "bench/apps/constant"
+    control = s2i_build(application, "s2i-model-python", "Bad Tag", *WHEELS).returncode
     figure(
         f"{len(FAULTS)} builds that fail, with Docker",
         f"{len(FAULTS) - len(problems)} non-zero and named, the tag unmoved, nothing left over",
