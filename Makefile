@@ -1,8 +1,10 @@
-# The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the combined image.
+# The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the
+# combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools test test-faults soak lint quality size inspect sbom tune
-.PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-train constraints clean
+.PHONY: demo train-all predict-all test-all builders tools clean
+.PHONY: test test-faults soak lint constraints quality size inspect sbom tune
+.PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-train
 demo: ## train the three models, serve them, ask each one, stop: everything once
 	@./demo.sh
 
@@ -25,9 +27,10 @@ test: ## make what the tests need and run them
 	@tests/run.sh
 
 test-faults: ##- try every fault as often as tests/faults/README.md says; an hour or so
-	@FAULTS=full tests/run.sh tests/faults tests/engines/test_build_sh.py tests/engines/test_docker_engine.py tests/extras
+	@FAULTS=full tests/run.sh tests/faults tests/extras \
+		tests/engines/test_build_sh.py tests/engines/test_docker_engine.py
 
-soak: ##- serve for MINUTES (10) under load, while models are swapped and workers killed; print what grew
+soak: ##- serve for MINUTES (10) under load, swap models, kill workers; print what grew
 	@MINUTES="$${MINUTES:-10}" tests/run.sh tests/faults/test_soak.py
 
 lint: ## shellcheck, shfmt, ruff, mypy, hadolint
@@ -39,7 +42,7 @@ quality: ## score the three models on UCI's own split
 size: ## what the predict images are made of; BUDGET_MB=130 fails above that
 	@bench/size.sh
 
-inspect: ##- show what is in a model file or pickle, and if it is sound (MODEL=adult_income_rf, or a path)
+inspect: ##- show what is in a model file or pickle, and if it is sound (MODEL=NAME, or a path)
 	@extras/inspect/inspect.sh
 
 sbom: ##- list the packages in each image that was built, as CycloneDX JSON in .local/sbom

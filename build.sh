@@ -2,58 +2,69 @@
 # Summary: builds one image from one model directory, with s2i and Docker, or for the local engine.
 # Usage:   ./build.sh IMAGE MODEL_DIR train|predict
 #
-# IMAGE is the image's name (adult-income-lr-train), MODEL_DIR a directory here (logisticRegression, or all).
-# ENGINE=docker|local|auto chooses the engine; TRAIN_BUILDER and PREDICT_BUILDER name other builder images.
-# The image's tag moves only once the build has succeeded; the context is thrown away in any case.
+# IMAGE is the image's name (adult-income-lr-train), MODEL_DIR a directory here (logisticRegression,
+# or all). ENGINE=docker|local|auto chooses the engine; TRAIN_BUILDER and PREDICT_BUILDER name other
+# builder images. The image's tag moves only once the build has succeeded; the context is thrown
+# away in any case.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . engines/choose.sh
+[ $# = 3 ] || usage
 
-PACKAGE=finance_income_prediction # what the ROUTES call the models, wherever the clone lies
-export TRAIN_BUILDER=${TRAIN_BUILDER:-s2i-model-python} PREDICT_BUILDER=${PREDICT_BUILDER:-s2i-daemon-python}
+image=$1
+model=$2
+role=$3
+# What the ROUTES call the models, wherever the clone lies.
+PACKAGE=finance_income_prediction
+export TRAIN_BUILDER=${TRAIN_BUILDER:-s2i-model-python}
+export PREDICT_BUILDER=${PREDICT_BUILDER:-s2i-daemon-python}
+
+check() { # check: ends unless this image can be built from this directory for this role
+  local file=$model/.s2i/environment
+  check_image_name "$image"
+  [[ $model =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] ||
+    die 2 "model directory '$model': expected a name here made of letters, digits and _"
+  [ -e "$file" ] || die 2 "$file: no such file; is $model a model directory?"
+  [ "$role" = train ] || [ "$role" = predict ] || die 2 "expected train or predict, found '$role'"
+  [ ! -e "$model/.s2i/bin" ] ||
+    die 78 "$model/.s2i/bin: would take the place of the builder's own scripts; remove it"
+  python3 builders/runtime/environment.py check "$file" "$role"
+}
 
 # What goes into an image. Change it to put in more, or less.
-stage() { # stage CONTEXT MODEL_DIR
-  local context=$1 model=$2 app=$1/$PACKAGE name
+stage() { # stage CONTEXT: fills an empty folder with the application and what all models share
+  local context=$1
+  local app=$context/$PACKAGE
+  local name names commit
   mkdir "$app"
   cp -R utils common_utils constraints.txt "$context"
+
   if [ "$model" = all ]; then
-    # shellcheck disable=SC2046,SC2086 # a list of names, one word each
-    python3 all/generate.py "$app" ${MODEL_DIRS-$(sed -n 's/^MODEL_DIRS *:= *//p' all/Makefile)}
+    names=${MODEL_DIRS-$(makefile_value all MODEL_DIRS)}
+    # shellcheck disable=SC2086 # a list of names, one word each
+    python3 all/generate.py "$app" $names
   else
     cp -R "$model/." "$app"
   fi
+
   for name in .s2i setup.sh requirements.txt requirements_train.txt requirements_predict.txt; do
     [ ! -e "$app/$name" ] || mv "$app/$name" "$context/$name"
   done
-  find "$context" \( -name __pycache__ -o -name test -o -name Makefile -o -name README.md \) -prune -exec rm -rf {} +
-  printf '\nGIT_COMMIT=%s\n' "$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)" \
-    >>"$context/.s2i/environment"
+  find "$context" \( -name __pycache__ -o -name test -o -name Makefile -o -name README.md \) \
+    -prune -exec rm -rf {} +
+
+  commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
+  printf '\nGIT_COMMIT=%s\n' "$commit" >>"$context/.s2i/environment"
 }
 
-with_docker() { # with_docker IMAGE CONTEXT ROLE
-  local image=$1 context=$2 role=$3 unfinished=$1:unfinished-$$-$RANDOM builder=$PREDICT_BUILDER code=0
-  [ "$role" = predict ] || builder=$TRAIN_BUILDER
-  engines/builders.sh "$builder"
-  mkdir "$scratch/settings" && python3 engines/pip_settings.py "$scratch/settings"
-  TMPDIR=$scratch s2i build --copy "$context" "$builder" "$unfinished" --application-name "$image" --pull-policy never \
-    --volume "$scratch/settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i || code=$?
-  engines/keep.sh "$unfinished" "$image" "$code" "$scratch/settings"
-}
-
-[ $# = 3 ] || usage
-check_image_name "$1"
-[[ $2 =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || die 2 "model directory '$2': expected a name here made of letters, digits and _"
-[ -e "$2/.s2i/environment" ] || die 2 "$2/.s2i/environment: no such file; is $2 a model directory?"
-[ "$3" = train ] || [ "$3" = predict ] || die 2 "expected train or predict, found '$3'"
-[ ! -e "$2/.s2i/bin" ] || die 78 "$2/.s2i/bin: would take the place of the builder's own scripts; remove it"
-python3 builders/runtime/environment.py check "$2/.s2i/environment" "$3"
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-mkdir "$scratch/context"
-stage "$scratch/context" "$2"
+check
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+stage "$context"
 choose_engine
-say "Building $1 from $2"
-[ "$ENGINE" = local ] || with_docker "$1" "$scratch/context" "$3"
-[ "$ENGINE" = docker ] || engines/local-build.sh "$1" "$scratch/context" "$3"
-say "Built $1"
+say "Building $image from $model"
+case $ENGINE in
+  docker) engines/docker-build.sh "$image" "$context" "$role" ;;
+  local) engines/local-build.sh "$image" "$context" "$role" ;;
+esac
+say "Built $image"

@@ -1,23 +1,29 @@
 #!/usr/bin/env bash
-# Summary: the whole template once: trains the models, serves all from one server, asks each one, stops.
+# Summary: the whole template once: trains the models, serves all from one server, asks each, stops.
 # Usage:   ./demo.sh       (make demo; ENGINE and PORT as everywhere)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . engines/choose.sh
 [ $# = 0 ] || usage
 
+make_all() { # make_all TARGET: makes a target of all/
+  make --no-print-directory -C all "$1"
+}
+
 choose_engine
 export PORT=${PORT:-5111} DETACH=1
 python3 engines/port.py "$PORT"
-make --no-print-directory -C all train-all
+make_all train-all
 say "Models"
 python3 engines/model_table.py models/*.pkl
-make --no-print-directory -C all predict-all
-trap 'make --no-print-directory -C all stop' EXIT
-make --no-print-directory -C all test-all || {
-  make --no-print-directory -C all logs >&2
+
+make_all predict-all
+trap 'make_all stop' EXIT
+if ! make_all test-all; then
+  make_all logs >&2
   exit 1
-}
+fi
 say "Try it yourself: make predict-all in one shell, and in another"
-echo "     curl -H 'Content-Type: application/json' -d @logisticRegression/test/test_instances.json \\"
+echo "     curl -H 'Content-Type: application/json'" \
+  "-d @logisticRegression/test/test_instances.json \\"
 echo "       http://127.0.0.1:$PORT/adult_income_lr/predict"

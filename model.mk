@@ -1,4 +1,5 @@
-# What a model directory can do. Its Makefile sets MODEL_NAME, DATASET_NAME and CONTAINER_NAME and includes this.
+# What a model directory can do. Its Makefile sets MODEL_NAME, DATASET_NAME and CONTAINER_NAME and
+# includes this.
 include ../common.mk
 RUN := ../engines/run.sh
 

@@ -1,10 +1,13 @@
-"""Makes the combined application out of several model directories. Standard library only, Python 3.9.
+"""Makes the combined application out of several model directories.
 
-Usage: python3 all/generate.py OUTPUT MODEL_DIR...       (make generate in all/; build.sh, into its context)
+Usage: python3 all/generate.py OUTPUT MODEL_DIR...       `make -C all generate`; build.sh
        python3 all/generate.py --check MODEL_DIR...      writes nothing
 
-Writes OUTPUT/.s2i/environment, predict.py, requirements.txt and setup.sh, and copies each model below OUTPUT unless
-OUTPUT is all/ itself. A route or a function that two models share, and two pins of one package, are refused.
+Writes OUTPUT/.s2i/environment, predict.py, requirements.txt and setup.sh, and copies each model
+below OUTPUT unless OUTPUT is all/ itself. A route or a function that two models share, and two pins
+of one package, are refused.
+
+Standard library only, Python 3.9: it runs on the host.
 """
 
 from __future__ import annotations
@@ -21,132 +24,175 @@ from runtime.environment import ConfigurationError, Route, check_file  # noqa: E
 
 BANNER = "# Generated from the model directories by `make -C all generate`; don't edit.\n"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
+COMMENT = re.compile(r"(^|\s)#.*")
+# A model's directory and one of its routes.
+Owned = tuple[str, Route]
 
 
-def routes_of(directory: str) -> list[Route]:
-    """The routes of one model directory; raises ConfigurationError, which names its file."""
-    return check_file(ROOT / directory / ".s2i" / "environment", "predict")
+def owned_routes(directories: list[str]) -> list[Owned]:
+    """Return every model's routes.
 
-
-def refuse_shared(owners: list[tuple[str, str]], what: str) -> None:
-    """Raises ConfigurationError if two (name, directory) pairs have one name, naming both directories."""
-    first: dict[str, str] = {}
-    for name, directory in owners:
-        if name in first:
-            raise ConfigurationError(
-                f"{what} {name} is in both {first[name]} and {directory}; rename one of them"
-            )
-        first[name] = directory
-
-
-def environment(routes: list[tuple[str, Route]]) -> str:
-    """The text of .s2i/environment: every model's routes, all to functions of the generated predict.py."""
-    package = {route.module.split(".")[0] for _, route in routes}
-    if len(package) != 1:
-        raise ConfigurationError(
-            f"the models' ROUTES name several packages: {', '.join(sorted(package))}"
-        )
-    module = f"{package.pop()}.predict"
-    return f"{BANNER}ROUTES={','.join(f'{route.path}:{module}:{route.function}' for _, route in routes)}\n"
-
-
-def predict(routes: list[tuple[str, Route]]) -> str:
-    """The text of predict.py: an import of each model's function."""
-    lines = [
-        BANNER,
-        '"""All models\' predict functions in one module, for the routes of the combined image."""\n\n',
-    ]
-    for directory, route in sorted(routes):
-        module = route.module.split(".", 1)[-1]
-        lines.append(f"from .{directory}.{module} import {route.function}\n")
-    names = "".join(
-        f'    "{route.function}",\n'
-        for _, route in sorted(routes, key=lambda pair: pair[1].function)
-    )
-    return "".join(lines) + f"\n__all__ = [\n{names}]\n"
-
-
-def requirements(directories: list[str]) -> str:
-    """The text of requirements.txt: every model's requirements once; two pins of one package are refused."""
-    first: dict[str, tuple[str, str]] = {}
+    Raises ConfigurationError if one of the models' environment files is invalid.
+    """
+    owned = []
     for directory in directories:
-        for line in requirement_lines(ROOT / directory):
-            found = REQUIREMENT.match(line)
-            name = re.sub(r"[-_.]+", "-", found.group(1)).lower() if found else line
-            pin, owner = first.setdefault(name, (line, directory))
-            if pin != line:
-                raise ConfigurationError(
-                    f"{owner} wants {pin} and {directory} wants {line}; agree on one"
-                )
-    return BANNER + "".join(f"{pin}\n" for pin, _ in sorted(first.values()))
+        file = ROOT / directory / ".s2i" / "environment"
+        for route in check_file(file, "predict"):
+            owned.append((directory, route))
+    return owned
 
 
-def requirement_lines(directory: Path) -> list[str]:
-    """What a model's predict image installs, without comments and blank lines."""
-    for name in ("requirements_predict.txt", "requirements.txt"):
-        if (directory / name).exists():
-            lines = (directory / name).read_text().splitlines()
-            bare = (re.sub(r"(^|\s)#.*", "", line).strip() for line in lines)
-            return [line for line in bare if line]
-    return []
-
-
-def setup(directories: list[str], package: str) -> str:
-    """The text of setup.sh: each model's own, in order."""
-    lines = [
-        f"bash {package}/{name}/setup.sh\n"
-        for name in directories
-        if (ROOT / name / "setup.sh").exists()
-    ]
-    return f"#!/usr/bin/env bash\n{BANNER}set -euo pipefail\n{''.join(lines)}"
-
-
-def generated(directories: list[str]) -> dict[str, str]:
-    """The four files' names and texts; raises ConfigurationError if the models clash."""
-    there = [path.parent.name for path in ROOT.glob("*/predict.py") if path.parent.name != "all"]
+def check_directories(directories: list[str]) -> None:
+    """Raise ConfigurationError unless each name is a different model directory."""
+    models = {file.parent.name for file in ROOT.glob("*/predict.py")} - {"all"}
     for directory in directories:
-        if directory not in there:
+        if directory not in models:
             raise ConfigurationError(
                 f"MODEL_DIRS: {directory!r} is not a model directory (it has no predict.py)"
             )
         if directories.count(directory) > 1:
             raise ConfigurationError(f"MODEL_DIRS: {directory} is named twice; name it once")
-    routes = [(directory, route) for directory in directories for route in routes_of(directory)]
-    refuse_shared([(route.path, directory) for directory, route in routes], "route")
-    refuse_shared([(route.function, directory) for directory, route in routes], "function")
-    package = routes[0][1].module.split(".")[0]
+
+
+def check_unique(kind: str, owners: list[tuple[str, str]]) -> None:
+    """Raise ConfigurationError if two (name, directory) pairs have the same name.
+
+    `kind` says what the names are, a route or a function.
+    """
+    first: dict[str, str] = {}
+    for name, directory in owners:
+        if name in first:
+            raise ConfigurationError(
+                f"{kind} {name} is in both {first[name]} and {directory}; rename one of them"
+            )
+        first[name] = directory
+
+
+def package_of(owned: list[Owned]) -> str:
+    """Return the package of all models' functions.
+
+    Raises ConfigurationError if they have several.
+    """
+    packages = sorted({route.module.split(".")[0] for _, route in owned})
+    if len(packages) > 1:
+        names = ", ".join(packages)
+        raise ConfigurationError(f"the models' ROUTES name several packages: {names}")
+    return packages[0]
+
+
+def environment_text(owned: list[Owned], package: str) -> str:
+    """Return the text of .s2i/environment: every model's routes.
+
+    They lead to functions of the generated predict.py.
+    """
+    entries = [f"{route.path}:{package}.predict:{route.function}" for _, route in owned]
+    return f"{BANNER}ROUTES={','.join(entries)}\n"
+
+
+def predict_text(owned: list[Owned]) -> str:
+    """Return the text of predict.py: an import of each model's function."""
+    lines = [
+        BANNER,
+        '"""All models\' predict functions, for the routes of the combined image."""\n\n',
+    ]
+    for directory, route in sorted(owned):
+        module = route.module.split(".", 1)[-1]
+        lines.append(f"from .{directory}.{module} import {route.function}\n")
+
+    lines.append("\n__all__ = [\n")
+    for function in sorted(route.function for _, route in owned):
+        lines.append(f'    "{function}",\n')
+    lines.append("]\n")
+    return "".join(lines)
+
+
+def requirements_text(directories: list[str]) -> str:
+    """Return the text of requirements.txt: every model's requirements once.
+
+    Raises ConfigurationError for two pins of one package.
+    """
+    pins: dict[str, tuple[str, str]] = {}
+    for directory in directories:
+        for line in requirement_lines(ROOT / directory):
+            pin, owner = pins.setdefault(package_name(line), (line, directory))
+            if pin != line:
+                raise ConfigurationError(
+                    f"{owner} wants {pin} and {directory} wants {line}; agree on one"
+                )
+
+    lines = [f"{pin}\n" for pin, _ in sorted(pins.values())]
+    return BANNER + "".join(lines)
+
+
+def package_name(line: str) -> str:
+    """Return the normalised name of the package that a requirement is for."""
+    found = REQUIREMENT.match(line)
+    if not found:
+        return line
+    return re.sub(r"[-_.]+", "-", found.group(1)).lower()
+
+
+def requirement_lines(directory: Path) -> list[str]:
+    """Return what a model's predict image installs, without comments and blank lines."""
+    for name in ("requirements_predict.txt", "requirements.txt"):
+        file = directory / name
+        if file.exists():
+            lines = [COMMENT.sub("", line).strip() for line in file.read_text().splitlines()]
+            return [line for line in lines if line]
+    return []
+
+
+def setup_text(directories: list[str], package: str) -> str:
+    """Return the text of setup.sh: it runs each model's own, in order."""
+    lines = ["#!/usr/bin/env bash\n", BANNER, "set -euo pipefail\n"]
+    for directory in directories:
+        if (ROOT / directory / "setup.sh").exists():
+            lines.append(f"bash {package}/{directory}/setup.sh\n")
+    return "".join(lines)
+
+
+def generate(directories: list[str]) -> dict[str, str]:
+    """Return the four files' names and texts.
+
+    Raises ConfigurationError if the models clash.
+    """
+    check_directories(directories)
+    owned = owned_routes(directories)
+    check_unique("route", [(route.path, directory) for directory, route in owned])
+    check_unique("function", [(route.function, directory) for directory, route in owned])
+    package = package_of(owned)
     return {
-        ".s2i/environment": environment(routes),
-        "predict.py": predict(routes),
-        "requirements.txt": requirements(directories),
-        "setup.sh": setup(directories, package),
+        ".s2i/environment": environment_text(owned, package),
+        "predict.py": predict_text(owned),
+        "requirements.txt": requirements_text(directories),
+        "setup.sh": setup_text(directories, package),
     }
 
 
 def write(output: Path, directories: list[str]) -> None:
-    """Writes the four files below `output`, and the models beside them if that is not all/ itself."""
-    texts = generated(directories)
+    """Write the four files; copy the models too if `output` is not all/ itself."""
+    texts = generate(directories)
     (output / ".s2i").mkdir(exist_ok=True)
     for name, text in texts.items():
         (output / name).write_text(text)
-    if output.resolve() != ROOT / "all":
-        for directory in directories:
-            shutil.copytree(
-                ROOT / directory,
-                output / directory,
-                ignore=shutil.ignore_patterns("__pycache__", ".s2i"),
-            )
     os.chmod(output / "setup.sh", 0o755)
+
+    if output.resolve() == ROOT / "all":
+        return
+    ignore = shutil.ignore_patterns("__pycache__", ".s2i")
+    for directory in directories:
+        shutil.copytree(ROOT / directory, output / directory, ignore=ignore)
 
 
 def main(arguments: list[str]) -> int:
-    """Generates and returns the exit code."""
+    """Generate or check, and return the exit code."""
     if len(arguments) < 2:
         print(__doc__, file=sys.stderr)
         return 2
+
     try:
         if arguments[0] == "--check":
-            generated(arguments[1:])
+            generate(arguments[1:])
         else:
             write(Path(arguments[0]), arguments[1:])
     except ConfigurationError as error:

@@ -1,5 +1,5 @@
 # Generated from the model directories by `make -C all generate`; don't edit.
-"""All models' predict functions in one module, for the routes of the combined image."""
+"""All models' predict functions, for the routes of the combined image."""
 
 from .logisticRegression.predict import predict_adult_income_lr
 from .randomForest.predict import predict_adult_income_rf

@@ -1,26 +1,31 @@
-"""bench-peers: one model in our server, in each peer as its users write it, and in each peer with our predict function.
+"""bench-peers: one model in our server, and in each peer as its users write it and with ours.
 
-Each peer gets the request of its own documentation (bench/peers/NAME/request.py) and must answer a hundred rows
-rightly before it is loaded. PEERS names some only, MODEL another model.
+Each peer gets the request of its own documentation (bench/peers/NAME/request.py) and must answer a
+hundred rows correctly before it is loaded. PEERS names some only, MODEL another model.
 """
 
 import importlib
+import itertools
 import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
-from candidates import MODELS, Candidate, loaded, local, running
+from candidates import Candidate, build_image, local_image, measure_loads, running
 from load import Load, post
-from measure import ROOT, Ratio, median_of, plot, ratio, report, verdict
+from measure import ROOT, Ratio, median_of, models, plot, ratio, report, verdict
 
 from bench.peers.check import expected
 from bench.peers.table import rows
 
+# Rows and connections. The judged ones have goals.
 CASES = [(1, 1), (1, 16), (1, 64), (1, 256), (100, 4), (1000, 1)]
+JUDGED = [(1, 16), (100, 4), (1000, 1)]
 MODES = ("users", "ours")
+# This one is our own server with our own function: a control that must come out as 1.
+CONTROL = ("pipeline", "ours")
 # Times as many answers per second as the peer: by mode and rows, on 16, 4 and 1 connections.
 GOALS = {("users", 1): 60.0, ("users", 100): 15.0, ("users", 1000): 1.0, ("ours", 1): 3.0}
 DOCUMENT_GOALS = {("users", 1): 150.0, ("users", 100): 40.0, ("users", 1000): 1.0}
@@ -28,13 +33,14 @@ MODEL = os.environ.get("MODEL") or "adult_income_xgb"
 
 
 def names() -> list[str]:
-    """The peers to compare with."""
-    found = sorted(path.parent.name for path in (ROOT / "bench" / "peers").glob("*/request.py"))
-    return os.environ.get("PEERS", "").split() or found
+    """Return the peers to compare with."""
+    chosen = os.environ.get("PEERS", "").split()
+    every = [path.parent.name for path in (ROOT / "bench" / "peers").glob("*/request.py")]
+    return chosen or sorted(every)
 
 
 def install(name: str) -> None:
-    """Makes the peer's environment."""
+    """Create the peer's environment."""
     local_folder = ROOT / ".local"
     folders = {
         "CACHE": str(local_folder / "cache"),
@@ -46,14 +52,14 @@ def install(name: str) -> None:
 
 
 def peer(name: str, mode: str) -> Candidate:
-    """A peer's server."""
+    """Return a peer's server."""
     module = importlib.import_module(f"bench.peers.{name}.request")
     command = [f"bench/peers/{name}/start.sh", "{port}", mode, MODEL, "{workers}"]
     return Candidate(module.body, command, {})
 
 
 def check(name: str, mode: str, candidate: Candidate, wanted: list[Any]) -> None:
-    """Raises ValueError unless the peer answers a hundred rows as computed without a server."""
+    """Raise ValueError unless the peer answers a hundred rows as computed without a server."""
     module = importlib.import_module(f"bench.peers.{name}.request")
     assert candidate.server is not None
     path, headers, body = candidate.request(rows(100))
@@ -62,81 +68,85 @@ def check(name: str, mode: str, candidate: Candidate, wanted: list[Any]) -> None
         raise ValueError(f"{name}, {mode}: expected {wanted}, found {found}")
 
 
-def line(
-    name: str, mode: str, case: tuple[int, int], own: list[Load], theirs: list[Load]
-) -> tuple[Any, Ratio]:
-    """One line of the table, and how many times their throughput ours is."""
-    times = ratio([one.throughput for one in own], [one.throughput for one in theirs])
+def goal_of(name: str, mode: str, case: tuple[int, int]) -> float | None:
+    """Return how many times the peer's throughput ours should be; None if that isn't judged."""
+    if case not in JUDGED or (name, mode) == CONTROL:
+        return None
     goals = DOCUMENT_GOALS if name == "document" else GOALS
-    judged = case in ((1, 16), (100, 4), (1000, 1)) and (name, mode) != (
-        "pipeline",
-        "ours",
-    )  # which is ours itself
-    goal = goals.get((mode, case[0])) if judged else None
+    return goals.get((mode, case[0]))
+
+
+def throughput_ratio(own: Sequence[Load], theirs: Sequence[Load]) -> Ratio:
+    """Return how many times the peer's throughput ours is."""
+    return ratio([one.throughput for one in own], [one.throughput for one in theirs])
+
+
+def line(
+    name: str, mode: str, case: tuple[int, int], own: Sequence[Load], theirs: Sequence[Load]
+) -> dict[str, Any]:
+    """Return one line of the table."""
+    times = throughput_ratio(own, theirs)
     errors = sum(one.errors for one in (*own, *theirs))
-    shown = (
-        "void" if errors or times.most == math.inf else str(times)
-    )  # no answer in time is no figure
+    # The ratio is infinite where the peer gave no answer in time.
+    void = errors > 0 or times.most == math.inf
+    goal = goal_of(name, mode, case)
+    judgement = ""
+    if goal and not void:
+        judgement = f"at least {goal:g}: {verdict(times.median, goal, False)}"
+    row_count, connections = case
     return {
         "peer": name,
         "predict": "its users'" if mode == "users" else "ours",
-        "rows": case[0],
-        "connections": case[1],
-        "ours, times its throughput": shown,
+        "rows": row_count,
+        "connections": connections,
+        "ours, times its throughput": "void" if void else str(times),
         "its p50 ms": f"{median_of(one.p50 for one in theirs):.2f}",
         "our p50 ms": f"{median_of(one.p50 for one in own):.2f}",
         "errors": errors,
-        "goal": f"at least {goal:g}: {verdict(times.median, goal, False)}"
-        if goal and shown != "void"
-        else "",
-    }, times
+        "goal": judgement,
+    }
 
 
-def compare(name: str, mode: str, ratios: dict[str, Ratio]) -> tuple[list[Any], Mapping[str, Any]]:
-    """Ours beside one peer in one mode: the lines of the table and the measured values."""
+def measure(name: str, mode: str) -> tuple[dict[tuple[int, int], Any], dict[str, float]]:
+    """Return the loads of ours and of one peer by case, and the seconds to each first answer."""
     wanted = expected(name, mode, MODEL)
-    servers = {"ours": local(f"bench-{MODEL}", f"/{MODEL}/predict"), name: peer(name, mode)}
-    lines, measured = [], {}
+    servers = {"ours": local_image(f"bench-{MODEL}", f"/{MODEL}/predict"), name: peer(name, mode)}
     with running(servers) as seconds:
         check(name, mode, servers[name], wanted)
-        for case in CASES:
-            loads = loaded(servers, *case)
-            entry, times = line(name, mode, case, loads["ours"], loads[name])
-            lines.append(entry)
-            measured[f"{name} {mode} {case}"] = loads
-            if case == (1, 16):
-                ratios[f"{name}, {'its users predict' if mode == 'users' else 'our predict'}"] = (
-                    times
-                )
-        measured[f"{name} {mode} start"] = seconds
-    return lines, measured
+        loads = {case: measure_loads(servers, *case) for case in CASES}
+    return loads, seconds
 
 
 def main() -> int:
-    """Compares with every peer; returns 1 if one could not be measured."""
-    run = {**os.environ, "ENGINE": "local"}
-    subprocess.run(
-        ["./build.sh", f"bench-{MODEL}", MODELS[MODEL], "predict"], cwd=ROOT, env=run, check=True
-    )
-    lines: list[Any] = []
+    """Compare with every peer; return 1 if one could not be measured."""
+    build_image(f"bench-{MODEL}", models()[MODEL])
+    lines = []
     measured: dict[str, Any] = {}
-    ratios: dict[str, Ratio] = {}
-    failed = 0
+    ratios = {}
+    failures = 0
     for name in names():
         install(name)
-        for mode in MODES:
-            try:
-                more, values = compare(name, mode, ratios)
-            except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
-                failed += 1
-                print(f"peers: {name}, {mode}: not measured: {error}", file=sys.stderr)
-                continue
-            lines += more
-            measured.update(values)
+
+    for name, mode in itertools.product(names(), MODES):
+        try:
+            loads_by_case, seconds = measure(name, mode)
+        except (OSError, ValueError, RuntimeError, subprocess.SubprocessError) as error:
+            failures += 1
+            print(f"peers: {name}, {mode}: not measured: {error}", file=sys.stderr)
+            continue
+
+        for case, loads in loads_by_case.items():
+            lines.append(line(name, mode, case, loads["ours"], loads[name]))
+            measured[f"{name} {mode} {case}"] = loads
+        measured[f"{name} {mode} start"] = seconds
+        title = "its users predict" if mode == "users" else "our predict"
+        one_row = loads_by_case[1, 16]
+        ratios[f"{name}, {title}"] = throughput_ratio(one_row["ours"], one_row[name])
+
     if lines:
         report("peers", f"Beside peers, {MODEL}, 2 workers each", lines, measured)
         plot("peers", "Our throughput, times the peer's: one row, 16 connections", ratios)
-    return 1 if failed else 0
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -1,67 +1,72 @@
-"""bench-build: building a predict image, beside the least that the same engine could do with the same source.
+"""bench-build: building a predict image, compared with the least that the same engine could do.
 
-Two builds: again after a one-line edit of predict.py, and the first one, with wheels in the cache but no image and no
-environment. The floor under docker is `s2i build` of the same source on the same builder, its assemble doing nothing;
-under the local engine a copy of the source and an empty environment. A build that fails voids its row.
+Two builds: again after a one-line edit of predict.py, and the first one, with wheels in the cache
+but no image and no environment. The floor uses the same source. Under docker it is `s2i build` on
+the same builder with an assemble that does nothing; under the local engine it is a copy of the
+source and an empty environment. A build that fails voids its row.
 """
 
 import math
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT, Ratio, alternate, median_of, report, verdict
+from measure import ROOT, Ratio, alternate, median_of, report, spread, verdict
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 MODEL = "logisticRegression"
-IMAGE, FLOOR = f"bench-build-{os.getpid()}", f"bench-floor-{os.getpid()}"
+IMAGE = f"bench-build-{os.getpid()}"
+FLOOR = f"bench-floor-{os.getpid()}"
 # Seconds over the floor.
 GOALS = {"again": 2.0, "first": 5.0}
+TITLES = {"again": "after an edit", "first": "the first one"}
 
 
 def seconds(*command: str | Path, cwd: Path = ROOT, **variables: str) -> float:
-    """How long a command takes; NaN, and what it said on stderr, if it fails."""
+    """Return how long a command takes; if it fails, NaN, and its stderr is printed."""
+    environment = {**os.environ, **variables}
     started = time.perf_counter()
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **variables}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     spent = time.perf_counter() - started
+
     if done.returncode:
-        print(
-            f"build: {command[0]}: exit code {done.returncode}: {done.stderr.strip()[-500:]}",
-            file=sys.stderr,
-        )
-    return math.nan if done.returncode else spent
+        output = done.stderr.strip()[-500:]
+        print(f"build: {command[0]}: exit code {done.returncode}: {output}", file=sys.stderr)
+        return math.nan
+    return spent
 
 
 def copy(parent: Path) -> Path:
-    """A copy of the repository, whose wheels are the checkout's own and whose environments are new."""
+    """Return a copy of the repository, with the checkout's wheels and without environments."""
     clone = parent / "clone"
-    listed = subprocess.run(
+    files = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    for name in listed.splitlines():
+    ).stdout.splitlines()
+    for name in files:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, clone / name)
+
     (clone / ".local/environments").mkdir(parents=True)
-    for shared in filter(lambda name: (ROOT / name).exists(), (".local/cache", "tools/bin")):
-        (clone / shared).symlink_to(ROOT / shared)
+    for shared in (".local/cache", "tools/bin"):
+        if (ROOT / shared).exists():
+            (clone / shared).symlink_to(ROOT / shared)
     return clone
 
 
 def source(clone: Path) -> Path:
-    """What goes into an image of MODEL, with an assemble that does nothing."""
+    """Return a folder of what goes into MODEL's image, with an assemble that does nothing."""
     context = clone.parent / "source"
     for name in ("utils", "common_utils", MODEL):
         shutil.copytree(clone / name, context / name)
     shutil.copy2(clone / "constraints.txt", context)
+
     assemble = context / ".s2i/bin/assemble"
     assemble.parent.mkdir(parents=True)
     assemble.write_text("#!/bin/sh\n")
@@ -70,88 +75,110 @@ def source(clone: Path) -> Path:
 
 
 def remove(*images: str) -> None:
-    """Removes images of this benchmark, if they are there."""
+    """Remove images of this benchmark, if there are any."""
     subprocess.run(["docker", "rmi", "--force", *images], capture_output=True)
 
 
 def docker_floor(context: Path) -> float:
-    """s2i's own time for a source."""
+    """Return s2i's own time for a source."""
     remove(FLOOR)
     s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
-    return seconds(
-        s2i, "build", "--copy", context, "s2i-daemon-python", FLOOR, "--pull-policy", "never"
-    )
+    builder = "s2i-daemon-python"
+    return seconds(s2i, "build", "--copy", context, builder, FLOOR, "--pull-policy", "never")
 
 
 def local_floor(context: Path) -> float:
-    """The time of an empty environment and a copy of a source."""
+    """Return the time of an empty environment and a copy of a source."""
     scratch = context.parent / "floor"
     shutil.rmtree(scratch, ignore_errors=True)
     uv = next((ROOT / ".local/cache").glob("uv-*/bin/uv"))
-    made = seconds(uv, "venv", "--quiet", "--python", sys.executable, scratch / "venv")
-    return made + seconds("cp", "-R", context, scratch / "source")
+    environment = seconds(uv, "venv", "--quiet", "--python", sys.executable, scratch / "venv")
+    return environment + seconds("cp", "-R", context, scratch / "source")
 
 
 def again(engine: str, clone: Path) -> float:
-    """A build after an edit of one line."""
+    """Return the time of a build after an edit of one line."""
     with open(clone / MODEL / "predict.py", "a") as file:
         file.write("# another line\n")
     return seconds("./build.sh", IMAGE, MODEL, "predict", cwd=clone, ENGINE=engine)
 
 
 def first(engine: str, clone: Path) -> float:
-    """A build without an image or an environment; the wheels are there."""
+    """Return the time of a build without an image or an environment, with wheels in the cache."""
     if engine == "docker":
         remove(IMAGE)
-    for made in (*clone.glob(".local/images/*"), *clone.glob(".local/environments/*")):
-        shutil.rmtree(made)
+    for kind in ("images", "environments"):
+        for folder in (clone / ".local").glob(f"{kind}/*"):
+            shutil.rmtree(folder)
     return again(engine, clone)
 
 
 def over(values: Sequence[float], floor: Sequence[float]) -> Ratio:
-    """Seconds over the floor, round by round."""
-    more = [value - least for value, least in zip(values, floor, strict=True)]
-    return Ratio(statistics.median(more), min(more), max(more))
+    """Return the seconds over the floor, round by round."""
+    return spread([value - least for value, least in zip(values, floor, strict=True)])
 
 
 def line(engine: str, build: str, values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """One line of the table; a failed build, or a failed floor, voids it."""
-    void = any(map(math.isnan, (*values[build], *values["floor"])))
-    more, goal = over(values[build], values["floor"]), GOALS[build]
-    return {
+    """Return one line of the table; a failed build, or a failed floor, voids it."""
+    goal = GOALS[build]
+    entry = {
         "engine": engine,
-        "build": "after an edit" if build == "again" else "the first one",
-        "s": "void" if void else f"{median_of(values[build]):.2f}",
-        "floor, s": "void" if void else f"{median_of(values['floor']):.2f}",
-        "over the floor, s": "void" if void else str(more),
-        "goal": f"at most {goal:g}: {'no' if void else verdict(more.median, goal, True)}",
+        "build": TITLES[build],
+        "s": "void",
+        "floor, s": "void",
+        "over the floor, s": "void",
+        "goal": f"at most {goal:g}: no",
     }
+    if any(map(math.isnan, (*values[build], *values["floor"]))):
+        return entry
+
+    over_floor = over(values[build], values["floor"])
+    entry["s"] = f"{median_of(values[build]):.2f}"
+    entry["floor, s"] = f"{median_of(values['floor']):.2f}"
+    entry["over the floor, s"] = str(over_floor)
+    entry["goal"] = f"at most {goal:g}: {verdict(over_floor.median, goal, True)}"
+    return entry
 
 
 def measure(
     engine: str, clone: Path, context: Path
 ) -> tuple[list[Any], Mapping[str, Sequence[float]]]:
-    """The table's lines of one engine, and the seconds by build and round."""
+    """Return the table's lines of one engine, and the seconds by build and round."""
     floor = docker_floor if engine == "docker" else local_floor
-    first(engine, clone)  # which fetches wheels and makes the builder, if need be
+
+    # This fetches the wheels and makes the builder, if need be.
+    first(engine, clone)
+
     candidates = {
-        "floor": lambda: floor(context),
-        "again": lambda: again(engine, clone),
-        "first": lambda: first(engine, clone),
+        "floor": partial(floor, context),
+        "again": partial(again, engine, clone),
+        "first": partial(first, engine, clone),
     }
     values = alternate(candidates, ROUNDS)
     return [line(engine, build, values) for build in GOALS], values
 
 
+def engines() -> list[str]:
+    """Return the engines that this machine has."""
+    command = ["bash", "-c", ". engines/choose.sh; docker_problem"]
+    problem = subprocess.check_output(command, cwd=ROOT, text=True).strip()
+    if problem:
+        print(f"build: only the local engine is measured: {problem}", file=sys.stderr)
+        return ["local"]
+    return ["docker", "local"]
+
+
 def main(engines: Sequence[str]) -> int:
-    """Measures each engine; returns 1 if a row is void."""
-    lines, measured = [], {}
+    """Measure each engine; return 1 if a row is void."""
+    lines = []
+    measured = {}
     with tempfile.TemporaryDirectory() as scratch:
         clone = copy(Path(scratch))
         context = source(clone)
         for engine in engines:
-            more, measured[engine] = measure(engine, clone, context)
-            lines += more
+            engine_lines, measured[engine] = measure(engine, clone, context)
+            lines += engine_lines
+
     if "docker" in engines:
         remove(IMAGE, FLOOR)
     report("build", f"Building {MODEL}'s predict image", lines, measured)
@@ -159,9 +186,4 @@ def main(engines: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    problem = subprocess.check_output(
-        ["bash", "-c", ". engines/choose.sh; docker_problem"], cwd=ROOT, text=True
-    )
-    if problem:
-        print(f"build: only the local engine is measured: {problem.strip()}", file=sys.stderr)
-    sys.exit(main(["local"] if problem else ["docker", "local"]))
+    sys.exit(main(engines()))

@@ -4,26 +4,24 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from load import Load, Server, load
-from measure import ROOT, rows_of_data
+from measure import ROOT, alternate, clean_environment, rows_of_data
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-SECONDS_EACH = int(os.environ.get("SECONDS_EACH", "2"))  # wrk takes whole ones
+# wrk takes whole seconds.
+SECONDS_EACH = int(os.environ.get("SECONDS_EACH", "2"))
 WORKERS = "2"
 FIRST_PORT = 5200
 # Rows to a request: path, headers, body.
 Request = Callable[[list[Any]], tuple[str, dict[str, str], bytes]]
-MODELS = {
-    "adult_income_lr": "logisticRegression",
-    "adult_income_xgb": "xgBoost",
-    "adult_income_rf": "randomForest",
-}
 
 
 class Candidate:
@@ -36,18 +34,21 @@ class Candidate:
         variables: Mapping[str, str],
         cwd: Path = ROOT,
     ):
-        self.request, self.command, self.variables, self.cwd = request, command, variables, cwd
+        self.request = request
+        self.command = command
+        self.variables = variables
+        self.cwd = cwd
         self.server: Server | None = None
 
     def start(self, port: int, scratch: Path, workers: str) -> float:
-        """Starts it and returns the seconds to its first answer."""
+        """Start the server and return the seconds to its first answer."""
         variables = {**self.variables, "PORT": str(port), "WORKERS": workers}
         command = [part.format(port=port, workers=workers) for part in self.command]
         self.server = Server(command, port, variables, self.cwd, scratch / f"{port}.log")
         return self.server.wait(*self.request(rows_of_data(1)))
 
     def measure(self, rows: int, connections: int) -> Load:
-        """One turn under load, with different rows in turn."""
+        """Measure one turn under load, with different rows in turn."""
         assert self.server is not None
         count = max(4, 256 // rows)
         table = rows_of_data(count * rows)
@@ -57,42 +58,62 @@ class Candidate:
         return load(self.server.url + path, headers, bodies, connections, SECONDS_EACH)
 
 
-def documents(path: str) -> Request:
-    """The request of the document's clients to a route."""
+def build_image(image: str, directory: str, root: Path = ROOT) -> None:
+    """Build a predict image for the local engine, with the build.sh of the checkout `root`."""
+    command = ["./build.sh", image, directory, "predict"]
+    run_local(command, root)
+
+
+def run_local(command: Sequence[str], root: Path = ROOT) -> None:
+    """Run a command at the root of a checkout, with the local engine."""
+    variables = {**clean_environment(), "ENGINE": "local"}
+    subprocess.run(command, cwd=root, env=variables, check=True)
+
+
+def document_request(path: str) -> Request:
+    """Return the request of the document's clients to a route."""
     headers = {"Content-Type": "application/json"}
-    return lambda rows: (path, headers, json.dumps({"payload": {"instances": rows}}).encode())
+
+    def request(rows: list[Any]) -> tuple[str, dict[str, str], bytes]:
+        return path, headers, json.dumps({"payload": {"instances": rows}}).encode()
+
+    return request
 
 
-def local(image: str, path: str) -> Candidate:
-    """An image of the local engine."""
+def local_image(image: str, path: str, root: Path = ROOT) -> Candidate:
+    """Return an image of the local engine, in the checkout `root`."""
     command = ["engines/local.sh", "predict", image]
-    return Candidate(documents(path), command, {"UNKNOWN": "ignore"})
+    return Candidate(document_request(path), command, {"UNKNOWN": "ignore"}, root)
+
+
+def start(servers: Mapping[str, Candidate], scratch: Path, workers: str) -> dict[str, float]:
+    """Start the servers, ten ports apart, and return the seconds to each one's first answer."""
+    seconds = {}
+    for number, (name, candidate) in enumerate(servers.items()):
+        seconds[name] = candidate.start(FIRST_PORT + 10 * number, scratch, workers)
+    return seconds
 
 
 @contextlib.contextmanager
 def running(servers: Mapping[str, Candidate], workers: str = WORKERS) -> Iterator[dict[str, float]]:
-    """Starts the servers, ten ports apart; gives the seconds to each one's first answer; stops them."""
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(143)
-    )  # or the servers would outlive a benchmark that is ended
+    """Run the servers during a with statement; yields the seconds to each one's first answer."""
+    # Without this, the servers outlive a benchmark that is terminated.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            numbered = enumerate(servers.items())
-            yield {
-                name: one.start(FIRST_PORT + 10 * i, Path(scratch), workers)
-                for i, (name, one) in numbered
-            }
+            yield start(servers, Path(scratch), workers)
         finally:
             for candidate in servers.values():
                 if candidate.server is not None:
                     candidate.server.stop()
 
 
-def loaded(servers: Mapping[str, Candidate], rows: int, connections: int) -> dict[str, list[Load]]:
-    """Each server's loads by round, the order turned by one each time."""
-    values: dict[str, list[Load]] = {name: [] for name in servers}
-    names = list(servers)
-    for number in range(ROUNDS):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            values[name].append(servers[name].measure(rows, connections))
-    return values
+def measure_loads(
+    servers: Mapping[str, Candidate], rows: int, connections: int
+) -> dict[str, list[Load]]:
+    """Return each server's loads by round."""
+    calls = {
+        name: partial(candidate.measure, rows, connections) for name, candidate in servers.items()
+    }
+    return alternate(calls, ROUNDS)

@@ -1,4 +1,4 @@
-"""Servers under load from wrk: starts them, sends varied rows, reads throughput, latency and errors."""
+"""Servers under load from wrk: start them, send varied rows, read throughput, latency, errors."""
 
 import os
 import re
@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from measure import clean_environment
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # wrk sends the bodies of a file in turn: equal rows would run from the processor's caches.
@@ -31,10 +33,11 @@ function request()
   return requests[turn]
 end
 """
+UNITS_IN_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class Load(NamedTuple):
-    """What wrk measured: answers per second, latencies in ms, and answers that were errors or never came."""
+    """What wrk measured: answers per second, latencies in ms, errors and missing answers."""
 
     throughput: float
     p50: float
@@ -50,16 +53,12 @@ class Server:
     ):
         self.url = f"http://127.0.0.1:{port}"
         self.log = log
-        # Slow kernels that some machines force on numpy for safety's sake must not slow one candidate only.
-        clean = {
-            name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")
-        }
         self.started = time.perf_counter()
         with open(log, "wb") as file:
             self.process = subprocess.Popen(
                 list(command),
                 cwd=cwd,
-                env={**clean, **variables},
+                env={**clean_environment(), **variables},
                 stdout=file,
                 stderr=file,
                 start_new_session=True,
@@ -68,7 +67,10 @@ class Server:
     def wait(
         self, path: str, headers: Mapping[str, str], body: bytes, seconds: float = 90
     ) -> float:
-        """Seconds from exec to the first answer 200; raises RuntimeError with the log's end if there is none."""
+        """Return the seconds from exec to the first answer 200.
+
+        Raises RuntimeError with the end of the server's log if there is none.
+        """
         last: object = None
         while time.perf_counter() < self.started + seconds and self.process.poll() is None:
             try:
@@ -79,12 +81,12 @@ class Server:
             except OSError as error:
                 last = error
             time.sleep(0.01)
-        raise RuntimeError(
-            f"{self.url}{path}: no answer 200, last {last}; log: {self.log.read_text()[-2000:]}"
-        )
+
+        log = self.log.read_text()[-2000:]
+        raise RuntimeError(f"{self.url}{path}: no answer 200, last {last}; log: {log}")
 
     def stop(self) -> None:
-        """Ends the whole process group."""
+        """End the complete process group."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid, number)
@@ -93,22 +95,39 @@ class Server:
                 continue
 
     def memory_mb(self) -> float:
-        """Proportional set size of all processes of the group, in MB."""
-        total = 0
-        for status in Path("/proc").glob("[0-9]*/stat"):
+        """Return the proportional set size of all processes of the group, in MB."""
+        kilobytes = 0
+        for process in Path("/proc").glob("[0-9]*"):
             try:
-                if int(status.read_text().rpartition(")")[2].split()[2]) == self.process.pid:
-                    rollup = (status.parent / "smaps_rollup").read_text()
-                    total += int(re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[1])  # type: ignore[index]
-            except (OSError, TypeError):
+                if process_group(process) == self.process.pid:
+                    kilobytes += proportional_kb(process)
+            except (OSError, LookupError):
+                # The process has ended.
                 continue
-        return total / 1000
+        return kilobytes / 1000
+
+
+def process_group(process: Path) -> int:
+    """Return the group of a process; `process` is its folder in /proc."""
+    # The program's name, in parentheses, may hold spaces. The group is the third field behind it.
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[2])
+
+
+def proportional_kb(process: Path) -> int:
+    """Return the proportional set size of a process; `process` is its folder in /proc."""
+    rollup = (process / "smaps_rollup").read_text()
+    match = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
+    if match is None:
+        raise LookupError(f"{process}/smaps_rollup: no Pss")
+    return int(match[1])
 
 
 def post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-    """Status and body of one answer."""
+    """Return the status and the body of one answer."""
+    request = urllib.request.Request(url, body, dict(headers))
     try:
-        with OPENER.open(urllib.request.Request(url, body, dict(headers)), timeout=60) as response:
+        with OPENER.open(request, timeout=60) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -117,41 +136,41 @@ def post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]
 def load(
     url: str, headers: Mapping[str, str], bodies: Sequence[bytes], connections: int, seconds: float
 ) -> Load:
-    """Sends `bodies` in turn over `connections` kept-alive connections for `seconds`."""
+    """Send `bodies` in turn over `connections` kept-alive connections for `seconds`."""
     with tempfile.TemporaryDirectory() as scratch:
-        script, lines, wanted = (Path(scratch) / name for name in ("load.lua", "bodies", "headers"))
+        script = Path(scratch) / "load.lua"
         script.write_text(SCRIPT)
-        lines.write_bytes(b"\n".join(bodies) + b"\n")
-        wanted.write_text("".join(f"{name}: {value}\n" for name, value in headers.items()))
-        options = [
-            "-t1",
-            f"-c{connections}",
-            f"-d{seconds:g}s",
-            "--timeout",
-            "30s",
-            "--latency",
-            "-s",
-            str(script),
-        ]
-        command = ["wrk", *options, url, "--", str(wanted), str(lines)]
+        body_lines = Path(scratch) / "bodies"
+        body_lines.write_bytes(b"\n".join(bodies) + b"\n")
+        header_lines = Path(scratch) / "headers"
+        header_lines.write_text("".join(f"{name}: {value}\n" for name, value in headers.items()))
+
+        options = f"-t1 -c{connections} -d{seconds:g}s --timeout 30s --latency -s".split()
+        command = ["wrk", *options, str(script), url, "--", str(header_lines), str(body_lines)]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds + 90, check=True
         )
-    return parsed(done.stdout)
+    return parse_output(done.stdout)
 
 
-def parsed(text: str) -> Load:
-    """The figures in what wrk prints; raises ValueError if they aren't there."""
-    found = {
-        name: re.search(rf"^\s+{name}%\s+([\d.]+)(us|ms|s|m)", text, re.MULTILINE)
-        for name in ("50", "99")
-    }
+def parse_output(text: str) -> Load:
+    """Return the figures in wrk's output; raises ValueError if it has none."""
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", text, re.MULTILINE)
-    if rate is None or None in found.values():
+    if rate is None:
         raise ValueError(f"wrk printed no figures: {text}")
-    unit = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
-    p50, p99 = (float(match[1]) * unit[match[2]] for match in found.values() if match)
-    errors = sum(int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", text))
+
+    errors = 0
+    for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", text):
+        errors += int(number)
     for line in re.findall(r"Socket errors: (.*)", text):
         errors += sum(int(number) for number in re.findall(r"\d+", line))
-    return Load(float(rate[1]), p50, p99, errors)
+
+    return Load(float(rate[1]), parse_latency(text, 50), parse_latency(text, 99), errors)
+
+
+def parse_latency(text: str, percent: int) -> float:
+    """Return a percentile of the latencies in ms; raises ValueError if wrk's output has none."""
+    match = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)", text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"wrk printed no figures: {text}")
+    return float(match[1]) * UNITS_IN_MS[match[2]]

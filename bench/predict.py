@@ -1,22 +1,34 @@
-"""bench-predict: one prediction in process, from the bytes of a request to the bytes of its reply, without a server.
+"""bench-predict: one prediction in process, from a request's bytes to its reply's; no server.
 
-Beside it, on one thread each: the least that could be done (decode + encode by columns + the estimator's own predictor
-on a ready float32 matrix), and the usual way (a scikit-learn pipeline on a DataFrame).
+It is compared, on one thread each, with the least that could be done (decode + encode by columns +
+the estimator's own predictor on a ready float32 matrix), and with a scikit-learn pipeline on a
+DataFrame. With BASELINE it is also compared with the code of another checkout (bench/baseline.py).
 """
 
 import gc
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from measure import ROOT, alternate, median_of, plot, ratio, report, verdict
+from baseline import EndpointProcess, baseline_root, predict_line
+from measure import (
+    ROOT,
+    TABLE,
+    alternate,
+    median_of,
+    milliseconds,
+    models,
+    plot,
+    ratio,
+    report,
+    verdict,
+)
+from runtime.endpoint import Endpoint, decode
 from train_once import asked_for
-
-os.environ["UNKNOWN"] = "ignore"  # one held-out row has a country that training never saw
-from runtime.endpoint import Endpoint, decode  # noqa: E402
 
 from common_utils.train_utils import (
     LABEL,
@@ -26,26 +38,16 @@ from common_utils.train_utils import (
     read_table,
     rows_of,
     split,
-)  # noqa: E402
-from utils.serving import served  # noqa: E402
+)
+from utils.serving import served
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 SIZES = (1, 100, 1_000, 14_653)
 GOAL = 1.5
 
 
-def models() -> list[tuple[str, str]]:
-    """Directory and MODEL_NAME of every model, from its Makefile."""
-    found = []
-    for train in sorted(ROOT.glob("*/train.py")):
-        lines = (train.parent / "Makefile").read_text().splitlines()
-        names = dict(line.split(" := ") for line in lines if " := " in line)
-        found.append((train.parent.name, names["MODEL_NAME"]))
-    return found
-
-
-def fitted(directory: str, train: pd.DataFrame) -> Any:
-    """The pipeline that a model's train.py asks for, fitted here, its estimator on one thread."""
+def fit_pipeline(directory: str, train: pd.DataFrame) -> Any:
+    """Return the fitted pipeline of a model's train.py, its estimator on one thread."""
     pipeline = make_pipeline(*asked_for(directory), train)
     fit(pipeline, train)
     if hasattr(pipeline["estimator"], "n_jobs"):
@@ -53,8 +55,8 @@ def fitted(directory: str, train: pd.DataFrame) -> Any:
     return pipeline
 
 
-def native(estimator: Any, matrix: Any) -> Callable[[], Any]:
-    """The estimator's own fastest predictor on a ready matrix."""
+def own_predictor(estimator: Any, matrix: Any) -> Callable[[], Any]:
+    """Return the estimator's own fastest prediction on a ready matrix, as a function."""
     if hasattr(estimator, "get_booster"):
         booster = estimator.get_booster()
         booster.set_param({"nthread": 1})
@@ -62,78 +64,108 @@ def native(estimator: Any, matrix: Any) -> Callable[[], Any]:
     return lambda: estimator.predict_proba(matrix)
 
 
-def milliseconds(call: Callable[[], Any]) -> Callable[[], float]:
-    """A candidate for alternate(): the mean time of enough calls to last a tenth of a second."""
-
-    def measure() -> float:
-        calls, started = 0, time.perf_counter()
-        while (spent := time.perf_counter() - started) < 0.1:
-            call()
-            calls += 1
-        return spent / calls * 1000
-
-    return measure
+def request_body(rows: Sequence[Any]) -> bytes:
+    """Return the body of a request."""
+    return json.dumps({"payload": {"instances": rows}}).encode()
 
 
-def compared(
-    name: str, endpoint: Endpoint, pipeline: Any, rows: list[Any], columns: list[str]
-) -> tuple[Any, Any]:
-    """One line of the table and the measured values."""
-    body = json.dumps({"payload": {"instances": rows}}).encode()
+def measure(
+    endpoint: Endpoint, pipeline: Any, rows: list[Any], columns: list[str]
+) -> dict[str, list[float]]:
+    """Return the ms of ours, of the least and of the usual way, by round."""
+    body = request_body(rows)
     encoder = endpoint.hook.model.encoder
-    predictor = native(pipeline["estimator"], encoder.encode(rows))
+    predictor = own_predictor(pipeline["estimator"], encoder.encode(rows))
+
+    def ours() -> None:
+        endpoint.answer(body)
 
     def least() -> None:
         encoder.encode(decode(body).payload["instances"])
         predictor()
 
     def usual() -> None:
-        pipeline.predict_proba(
-            pd.DataFrame(json.loads(body)["payload"]["instances"], columns=columns)
-        )
+        instances = json.loads(body)["payload"]["instances"]
+        pipeline.predict_proba(pd.DataFrame(instances, columns=columns))
 
     assert endpoint.answer(body).status == 200
-    candidates = {"ours": lambda: endpoint.answer(body), "least": least, "usual": usual}
-    values = alternate({key: milliseconds(call) for key, call in candidates.items()}, ROUNDS)
-    return line(name, len(rows), values), values
+    calls = {"ours": ours, "least": least, "usual": usual}
+    candidates = {name: partial(milliseconds, call) for name, call in calls.items()}
+    return alternate(candidates, ROUNDS)
 
 
 def line(name: str, rows: int, values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """One line of the table."""
-    over_least, over_usual = (
-        ratio(values["ours"], values["least"]),
-        ratio(values["usual"], values["ours"]),
-    )
+    """Return one line of the table."""
+    over_least = ratio(values["ours"], values["least"])
+    over_usual = ratio(values["usual"], values["ours"])
+    reached = verdict(over_least.median, GOAL, True) if rows >= 1000 else ""
     return {
         "model": name,
         "rows": rows,
         "ours, ms": f"{median_of(values['ours']):.3f}",
         "of decode + encode + own predictor": str(over_least),
-        f"at most {GOAL}": verdict(over_least.median, GOAL, True) if rows >= 1000 else "",
+        f"at most {GOAL}": reached,
         "faster than a pipeline, times": str(over_usual),
     }
 
 
-def main() -> None:
-    """Measures every model at every size."""
-    os.chdir(ROOT)
-    train, held_out = split(read_table(data_file("data/adult_income-prepped.csv")), None)
-    rows, columns = rows_of(held_out), [name for name in train if name != LABEL]
-    lines, measured = [], {}
-    gc.freeze()  # as the server does: else collections look at all of scikit-learn and pandas at every large batch
-    for directory, name in models():
-        pipeline = fitted(directory, train)
+def compare_with_least_and_usual(
+    train: pd.DataFrame, rows: Sequence[Any], columns: list[str]
+) -> None:
+    """Measure every model at every size and report."""
+    lines = []
+    measured = {}
+    for name, directory in models().items():
+        pipeline = fit_pipeline(directory, train)
         endpoint = Endpoint(name, served(name)(lambda msg, model: model.answer(msg)))
         endpoint.refresh()
         for size in SIZES:
-            entry, values = compared(name, endpoint, pipeline, rows[:size], columns)
-            lines.append(entry)
+            values = measure(endpoint, pipeline, list(rows[:size]), columns)
+            lines.append(line(name, size, values))
             measured[f"{name}, {size} rows"] = values
+
     report("predict", "One prediction in process", lines, measured)
     faster = {key: ratio(values["usual"], values["ours"]) for key, values in measured.items()}
-    plot(
-        "predict", "Times faster than the scikit-learn pipeline on a DataFrame, in process", faster
-    )
+    title = "Times faster than the scikit-learn pipeline on a DataFrame, in process"
+    plot("predict", title, faster)
+
+
+def compare_with_baseline(baseline: Path, rows: Sequence[Any], sizes: Sequence[int]) -> None:
+    """Measure every model at every size with the code of both checkouts, and report."""
+    lines = []
+    measured = {}
+    for name in models():
+        with EndpointProcess(ROOT, name) as ours, EndpointProcess(baseline, name) as theirs:
+            for size in sizes:
+                body = request_body(rows[:size])
+                candidates = {
+                    "ours": partial(ours.measure, body),
+                    "baseline": partial(theirs.measure, body),
+                }
+                values = alternate(candidates, ROUNDS)
+                lines.append(predict_line(name, size, values["ours"], values["baseline"]))
+                measured[f"{name}, {size} rows"] = values
+
+    report("predict-baseline", "One prediction in process, of the baseline's", lines, measured)
+
+
+def main() -> None:
+    """Measure every model at every size."""
+    os.chdir(ROOT)
+    # One held-out row has a country that training never saw.
+    os.environ["UNKNOWN"] = "ignore"
+    train, held_out = split(read_table(data_file(TABLE)), None)
+    rows = rows_of(held_out)
+    columns = [name for name in train if name != LABEL]
+
+    # The server does the same. Without it, every large batch makes the garbage collector visit all
+    # of scikit-learn and pandas.
+    gc.freeze()
+    compare_with_least_and_usual(train, rows, columns)
+
+    baseline = baseline_root()
+    if baseline:
+        compare_with_baseline(baseline, rows, SIZES)
 
 
 if __name__ == "__main__":

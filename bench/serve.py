@@ -1,141 +1,198 @@
-"""bench-serve: our servers under load, beside the floor (the same front with a constant answer) and a raw ASGI one.
+"""bench-serve: our servers under load, next to the floor and a raw ASGI application.
 
-All servers run at once, two workers each, and are loaded in turn, so that a noisy minute hits them all. Any error
-voids a row. Then: memory with two and three workers, and the time from exec to the first answer.
+The floor is the same front with a constant answer. All servers run at once, two workers each, and
+are loaded in turn, so that a noisy minute hits them all. Any error voids a row. Then: memory with
+two and three workers, and the time from exec to the first answer. With BASELINE, another checkout's
+servers (bench/baseline.py) take turns with ours.
 """
 
-import os
-import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from candidates import MODELS, WORKERS, Candidate, documents, loaded, local, running
+from baseline import baseline_root, serve_line
+from candidates import (
+    WORKERS,
+    Candidate,
+    build_image,
+    document_request,
+    local_image,
+    measure_loads,
+    run_local,
+    running,
+)
 from load import Load
-from measure import ROOT, Ratio, median_of, plot, ratio, report, verdict
+from measure import ROOT, Ratio, median_of, models, plot, ratio, report, verdict
 
+MODELS = models()
 CASES = [(1, 1), (1, 16), (1, 64), (1, 256), (100, 1), (100, 16), (1000, 1), (1000, 16)]
 # Throughput of the floor's that a model keeps, one row on 16 connections.
 KEPT = {"adult_income_lr": 0.8, "adult_income_xgb": 0.7, "adult_income_rf": 0.6}
-STALL_MS = 38  # what a delayed TCP acknowledgement costs
+# What a delayed TCP acknowledgement costs.
+STALL_MS = 38
 MEMORY_MB = {"adult_income_rf": 165, "all": 220}
+THIRD_WORKER_MB = 45
+FIRST_ANSWER_SECONDS = 1.0
+RAW_ASGI = (
+    ".venv/bin/python -m uvicorn raw:app --port {port} --workers {workers} --loop uvloop "
+    "--http httptools --no-access-log --log-level warning"
+)
+# What a server of BASELINE is called among the candidates.
+BASELINE_PREFIX = "baseline "
 
 
 def build() -> None:
-    """Builds every image that is started here."""
-    run = {**os.environ, "ENGINE": "local"}
+    """Build every image that is started here."""
     for name, directory in {**MODELS, "all": "all"}.items():
-        subprocess.run(
-            ["./build.sh", f"bench-{name}", directory, "predict"], cwd=ROOT, env=run, check=True
-        )
-    command = ["engines/local-build.sh", "bench-constant", "bench/apps/constant", "predict"]
-    subprocess.run(command, cwd=ROOT, env=run, check=True)
+        build_image(f"bench-{name}", directory)
+    run_local(["engines/local-build.sh", "bench-constant", "bench/apps/constant", "predict"])
+
+
+def build_baseline(root: Path) -> None:
+    """Build every model's image in the checkout `root`; each one serves this checkout's models."""
+    for name, directory in MODELS.items():
+        build_image(f"bench-{name}", directory, root)
+        models_link = root / ".local" / "images" / f"bench-{name}" / "models"
+        models_link.unlink()
+        models_link.symlink_to(ROOT / "models")
+
+
+def model_candidates(root: Path = ROOT, prefix: str = "") -> dict[str, Candidate]:
+    """Return every model's server in the checkout `root`, their names after `prefix`."""
+    return {
+        f"{prefix}{name}": local_image(f"bench-{name}", f"/{name}/predict", root) for name in MODELS
+    }
 
 
 def candidates() -> dict[str, Candidate]:
-    """Everything that is loaded in turn."""
-    raw = [
-        ".venv/bin/python",
-        "-m",
-        "uvicorn",
-        "raw:app",
-        "--port",
-        "{port}",
-        "--workers",
-        "{workers}",
-    ]
-    raw += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    """Return every server of this checkout that is loaded in turn."""
+    constant_folder = ROOT / ".local" / "images" / "bench-constant"
+    raw = Candidate(document_request("/"), RAW_ASGI.split(), {}, constant_folder)
     return {
-        "floor": local("bench-constant", "/constant/predict"),
-        "raw ASGI": Candidate(
-            documents("/"), raw, {}, ROOT / ".local" / "images" / "bench-constant"
-        ),
-        **{name: local(f"bench-{name}", f"/{name}/predict") for name in MODELS},
+        "floor": local_image("bench-constant", "/constant/predict"),
+        "raw ASGI": raw,
+        **model_candidates(),
     }
 
 
 def goal(name: str, case: tuple[int, int], kept: Ratio, slower: Ratio) -> str:
-    """What a server is to reach in a case, and whether it does."""
+    """Return a server's goal in a case, and whether it is reached."""
     if case == (1, 1) and name in MODELS:
         return f"p50 at most 1.3: {verdict(slower.median, 1.3, True)}"
-    if case == (1, 16) and name in MODELS:
+    if case == (1, 16) and name in KEPT:
         return f"throughput at least {KEPT[name]}: {verdict(kept.median, KEPT[name], False)}"
     if case == (1, 16) and name == "raw ASGI":
         return f"floor at least 0.7 of it: {verdict(1 / kept.median, 0.7, False)}"
     return ""
 
 
+def throughput_ratio(own: Sequence[Load], base: Sequence[Load]) -> Ratio:
+    """Return the ratio of the answers per second."""
+    return ratio([one.throughput for one in own], [one.throughput for one in base])
+
+
 def line(
     name: str, case: tuple[int, int], own: Sequence[Load], floor: Sequence[Load]
 ) -> dict[str, Any]:
-    """One line of the table."""
-    kept = ratio([one.throughput for one in own], [one.throughput for one in floor])
+    """Return one line of the table."""
+    kept = throughput_ratio(own, floor)
     slower = ratio([one.p50 for one in own], [one.p50 for one in floor])
-    errors, p50 = sum(one.errors for one in own), median_of(one.p50 for one in own)
+    throughput = median_of(one.throughput for one in own)
+    p50 = median_of(one.p50 for one in own)
+    p99 = median_of(one.p99 for one in own)
+    errors = sum(one.errors for one in own)
+    stalls = case == (1, 1) and p50 > STALL_MS
+    rows, connections = case
     return {
         "server": name,
-        "rows": case[0],
-        "connections": case[1],
-        "answers/s": "void" if errors else f"{median_of(one.throughput for one in own):.0f}",
+        "rows": rows,
+        "connections": connections,
+        "answers/s": "void" if errors else f"{throughput:.0f}",
         "of the floor": str(kept),
         "p50 ms": f"{p50:.2f}",
         "p50 of the floor": str(slower),
-        "p99 ms": f"{median_of(one.p99 for one in own):.2f}",
+        "p99 ms": f"{p99:.2f}",
         "errors": errors,
-        "stalls": "yes" if case == (1, 1) and p50 > STALL_MS else "no",
+        "stalls": "yes" if stalls else "no",
         "goal": goal(name, case, kept, slower),
     }
 
 
 def compare(servers: Mapping[str, Candidate]) -> None:
-    """Loads every server in every case and reports."""
-    lines, measured, shown = [], {}, {}
+    """Load every server in every case and report."""
+    lines = []
+    baseline_lines = []
+    measured = {}
+    ratios = {}
     for case in CASES:
-        loads = loaded(servers, *case)
+        loads = measure_loads(servers, *case)
         for name, own in loads.items():
-            lines.append(line(name, case, own, loads["floor"]))
             measured[f"{name} {case}"] = own
+            if name.startswith(BASELINE_PREFIX):
+                model = name.removeprefix(BASELINE_PREFIX)
+                baseline_lines.append(serve_line(model, case, loads[model], own))
+                continue
+            lines.append(line(name, case, own, loads["floor"]))
             if case == (1, 16):
-                shown[name] = ratio(
-                    [one.throughput for one in own], [one.throughput for one in loads["floor"]]
-                )
+                ratios[name] = throughput_ratio(own, loads["floor"])
+
     report("serve", "Serving, 2 workers", lines, measured)
-    plot("serve", "Throughput of the floor's, one row, 16 connections", shown)
+    plot("serve", "Throughput of the floor's, one row, 16 connections", ratios)
+    if baseline_lines:
+        report("serve-baseline", "Serving, of the baseline's", baseline_lines, measured)
 
 
-def alone(candidate: Candidate, workers: str) -> tuple[float, float]:
-    """Seconds to the first answer, and memory in MB after some load, of one server that runs alone."""
+def measure_alone(candidate: Candidate, workers: str) -> tuple[float, float]:
+    """Return seconds to the first answer, and MB after some load, of a server that runs alone."""
     with running({"alone": candidate}, workers) as seconds:
         candidate.measure(1, 16)
         assert candidate.server is not None
         return seconds["alone"], candidate.server.memory_mb()
 
 
+def start_line(name: str, runs: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """Return one line of the table; `runs` are seconds and MB of two, three and two workers."""
+    seconds = min(run[0] for run in runs)
+    memory = runs[2][1]
+    more = runs[1][1] - memory
+    more_verdict = verdict(more, THIRD_WORKER_MB, True)
+    start_verdict = verdict(seconds, FIRST_ANSWER_SECONDS, True)
+    limit = MEMORY_MB.get(name)
+    memory_goal = f"at most {limit}: {verdict(memory, limit, True)}" if limit else ""
+    return {
+        "server": name,
+        "PSS of 2 workers, MB": f"{memory:.0f}",
+        "goal": memory_goal,
+        "a third worker adds, MB": f"{more:.0f} (at most {THIRD_WORKER_MB}: {more_verdict})",
+        "first answer after, s": f"{seconds:.2f} (at most {FIRST_ANSWER_SECONDS}: {start_verdict})",
+    }
+
+
 def memory_and_start() -> None:
-    """Memory of two and of three workers, and the time to the first answer."""
-    servers = {name: local(f"bench-{name}", f"/{name}/predict") for name in MODELS}
-    servers["all"] = local("bench-all", "/adult_income_xgb/predict")
-    lines, measured = [], {}
+    """Report memory of two and of three workers, and the time to the first answer."""
+    servers = {**model_candidates(), "all": local_image("bench-all", "/adult_income_xgb/predict")}
+    lines = []
+    measured = {}
     for name, candidate in servers.items():
-        runs = [alone(candidate, workers) for workers in (WORKERS, "3", WORKERS)]
-        seconds, memory = min(run[0] for run in runs), runs[2][1]
-        more = runs[1][1] - memory
-        limit = MEMORY_MB.get(name)
-        lines.append(
-            {
-                "server": name,
-                "PSS of 2 workers, MB": f"{memory:.0f}",
-                "goal": f"at most {limit}: {verdict(memory, limit, True)}" if limit else "",
-                "a third worker adds, MB": f"{more:.0f} (at most 45: {verdict(more, 45, True)})",
-                "first answer after, s": f"{seconds:.2f} (at most 1.0: {verdict(seconds, 1.0, True)})",
-            }
-        )
+        runs = [measure_alone(candidate, workers) for workers in (WORKERS, "3", WORKERS)]
+        lines.append(start_line(name, runs))
         measured[name] = runs
     report("start", "Memory and first answer", lines, measured)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Build, load and report."""
     build()
-    chosen = candidates()
-    with running(chosen):
-        compare(chosen)
+    servers = candidates()
+    baseline = baseline_root()
+    if baseline:
+        build_baseline(baseline)
+        servers.update(model_candidates(baseline, BASELINE_PREFIX))
+
+    with running(servers):
+        compare(servers)
     memory_and_start()
+
+
+if __name__ == "__main__":
+    main()

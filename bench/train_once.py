@@ -1,9 +1,11 @@
-"""One training in a process of its own: prints seconds, cores and peak memory as JSON. bench/training.py calls it.
+"""One training in a process of its own; bench/training.py starts it.
 
-Usage: python bench/train_once.py ours|least|document MODEL_DIR      in a folder with data/table.csv and models/
+Usage: python bench/train_once.py ours|least|document MODEL_DIR
 
-ours: the train function through the train runner. least: pandas reads the CSV, the estimator fits a ready matrix.
-document: as a data scientist would, pandas.get_dummies, StandardScaler, default settings, a pickle.
+Runs in a folder with data/table.csv and models/. Prints seconds, cores and peak memory as JSON.
+ours: the train function through the train runner. least: pandas reads the CSV, the estimator fits a
+ready matrix. document: as a data scientist would, pandas.get_dummies, StandardScaler, default
+settings, a pickle.
 """
 
 import contextlib
@@ -20,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+# The imports below are part of the start that is measured.
 started = time.perf_counter()
 import pandas as pd  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
@@ -33,49 +36,59 @@ Times = dict[str, float]
 
 @contextlib.contextmanager
 def timed(times: Times, name: str) -> Iterator[None]:
-    """Adds the seconds spent inside to times[name]."""
+    """Add the seconds spent inside to times[name]."""
     begun = time.perf_counter()
     yield
     times[name] = times.get(name, 0) + time.perf_counter() - begun
 
 
 def asked_for(directory: str) -> tuple[Any, str]:
-    """The unfitted estimator of a model's train.py and how it wants its numbers."""
+    """Return the unfitted estimator of a model's train.py, and the form of its numbers."""
     module = importlib.import_module(f"{directory}.train")
     asked: list[Any] = []
-    module.train_model = lambda msg, estimator, description, numbers="raw": asked.extend(
-        (estimator, numbers)
-    )
+
+    def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw") -> None:
+        asked.extend((estimator, numbers))
+
+    module.train_model = train_model
     module.train(None)
-    return asked[0], asked[1]
+    estimator, numbers = asked
+    return estimator, numbers
+
+
+def time_calls(module: Any, name: str, times: Times) -> None:
+    """Make a module's function add its seconds to times[name]."""
+    function: Callable[..., Any] = getattr(module, name)
+
+    def timed_function(*arguments: Any) -> Any:
+        with timed(times, name):
+            return function(*arguments)
+
+    setattr(module, name, timed_function)
 
 
 def ours(directory: str, times: Times) -> None:
-    """The train function, as an image runs it; its export and its comparison are timed apart too."""
+    """Run the train function as an image does; time its export and comparison separately too."""
     from runtime.train import main
 
-    def apart(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            with timed(times, name):
-                return function(*arguments)
-
-        return call
-
     for name in ("to_onnx", "compare"):
-        setattr(train_utils, name, apart(name, getattr(train_utils, name)))
+        time_calls(train_utils, name, times)
     os.environ.update(TRAIN="1", TRAIN_MODULE=f"{directory}.train", TRAIN_FUNCTION="train")
     os.environ["PAYLOAD"] = json.dumps({"$ref": TABLE, "model_name": "bench"})
+
     with timed(times, "train"), contextlib.redirect_stdout(io.StringIO()):
-        if main():
-            raise RuntimeError(f"{directory}: its train function failed")
+        exit_code = main()
+    if exit_code:
+        raise RuntimeError(f"{directory}: its train function failed")
 
 
 def least(directory: str, times: Times) -> None:
-    """The CSV's read, and the estimator's fit on the matrix that ours fits; what lies between isn't counted."""
+    """Read the CSV and fit the estimator on the matrix that ours fits; time nothing in between."""
     estimator, numbers = asked_for(directory)
     texts = {name: str for name, kind in train_utils.COLUMNS.items() if kind == "category"}
     with timed(times, "train"):
         pd.read_csv(TABLE, dtype=texts, keep_default_na=False, low_memory=False)
+
     train, _ = train_utils.split(train_utils.read_table(Path(TABLE)), None)
     encoder = train_utils.make_pipeline(estimator, numbers, train)["encoder"]
     matrix = train_utils.fit_quietly(encoder, train).transform(train)
@@ -85,7 +98,7 @@ def least(directory: str, times: Times) -> None:
 
 
 def document(directory: str, times: Times) -> None:
-    """The document's way from the CSV to a pickle and its accuracy, the library's default settings."""
+    """Go the document's way from the CSV to a pickle, with the library's default settings."""
     estimator = type(asked_for(directory)[0])()
     with timed(times, "train"):
         table = pd.read_csv(TABLE)
@@ -99,17 +112,22 @@ def document(directory: str, times: Times) -> None:
         Path("models/document.pkl").write_bytes(pickle.dumps(estimator))
 
 
+def peak_mb() -> float:
+    """Return the largest memory that this process had."""
+    status = Path("/proc/self/status")
+    match = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+    if match:
+        return int(match[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main(kind: str, directory: str) -> None:
-    """Trains and prints the times, the cores used while training, and the peak memory in MB."""
+    """Train, and print the times, the cores used while training, and the peak memory in MB."""
     times: Times = {"start": time.perf_counter() - started}
     before = time.process_time()
     {"ours": ours, "least": least, "document": document}[kind](directory, times)
     times["cores"] = (time.process_time() - before) / times["train"]
-    status = Path("/proc/self/status")
-    kilobytes = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-    times["peak MB"] = (
-        int(kilobytes[1]) if kilobytes else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    ) / 1024
+    times["peak MB"] = peak_mb()
     print(json.dumps(times))
 
 

@@ -1,6 +1,7 @@
-"""bench-train: training each model, beside the estimator's bare fit and beside the document's way, then with more data.
+"""bench-train: training each model, compared with a bare fit and the document's way; larger tables.
 
-Every training is a process of its own (bench/train_once.py). SCALE=100 adds a table of a hundred times as many rows.
+Every training is a process of its own (bench/train_once.py). SCALE=100 adds a table of a hundred
+times as many rows.
 """
 
 import json
@@ -9,30 +10,42 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import ROOT, alternate, median_of, plot, ratio, report, verdict
+from measure import (
+    ROOT,
+    TABLE,
+    alternate,
+    clean_environment,
+    median_of,
+    models,
+    plot,
+    ratio,
+    report,
+    verdict,
+)
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 SCALE = int(os.environ.get("SCALE") or "10")
+SCALES = (1, 10, 100)
 KINDS = ("ours", "least", "document")
 GOAL = 1.15
 Times = Mapping[str, float]
 
 
-def models() -> list[str]:
-    """The model directories."""
-    return sorted(path.parent.name for path in ROOT.glob("*/train.py"))
-
-
 def make_table(folder: Path, times: int) -> Path:
-    """A folder with models/ and the data in data/table.csv, its rows `times` as many, with noise in their numbers."""
-    for made in ("data", "models"):
-        (folder / made).mkdir(parents=True)
-    table = pd.read_csv(ROOT / "data/adult_income-prepped.csv", keep_default_na=False)
+    """Return a folder with models/ and the data in data/table.csv, with `times` as many rows.
+
+    The numbers of the additional rows have noise.
+    """
+    for name in ("data", "models"):
+        (folder / name).mkdir(parents=True)
+
+    table = pd.read_csv(ROOT / TABLE, keep_default_na=False)
     noise = np.random.default_rng(0)
     for number in range(times):
         if number:
@@ -43,95 +56,104 @@ def make_table(folder: Path, times: int) -> Path:
 
 
 def once(kind: str, directory: str, folder: Path) -> Times:
-    """The figures of one training; raises RuntimeError with the end of what it said if it fails."""
-    path = {"PYTHONPATH": f"{ROOT}:{ROOT / 'builders'}"}
-    # Slow kernels that some machines force on numpy for safety's sake must not slow one candidate only.
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENBLAS_")}
+    """Return the figures of one training; raises RuntimeError with its stderr's end if it fails."""
+    path = f"{ROOT}:{ROOT / 'builders'}"
+    environment = {**clean_environment(), "PYTHONPATH": path}
     command = [sys.executable, "-W", "ignore", str(ROOT / "bench/train_once.py"), kind, directory]
-    done = subprocess.run(
-        command, cwd=folder, env={**clean, **path}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(
-            f"{directory}, {kind}: exit code {done.returncode}: {done.stderr.strip()[-300:]}"
-        )
+        output = done.stderr.strip()[-300:]
+        raise RuntimeError(f"{directory}, {kind}: exit code {done.returncode}: {output}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def line(directory: str, runs: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
-    """One line of the table."""
+    """Return one line of the table."""
     seconds = {kind: [run["train"] for run in runs[kind]] for kind in KINDS}
-    more, faster = (
-        ratio(seconds["ours"], seconds["least"]),
-        ratio(seconds["document"], seconds["ours"]),
-    )
-    middle = {name: median_of(run[name] for run in runs["ours"]) for name in runs["ours"][0]}
+    of_least = ratio(seconds["ours"], seconds["least"])
+    of_document = ratio(seconds["document"], seconds["ours"])
+    medians = {name: median_of(run[name] for run in runs["ours"]) for name in runs["ours"][0]}
     return {
         "model": directory,
-        "ours, s": f"{middle['train']:.2f}",
-        "export, s": f"{middle['to_onnx']:.2f}",
-        "comparison, s": f"{middle['compare']:.2f}",
-        "start, s": f"{middle['start']:.2f}",
-        "cores": f"{middle['cores']:.1f}",
-        "of read + fit": str(more),
-        f"at most {GOAL}": verdict(more.median, GOAL, True),
-        "times the document's speed": str(faster),
-        "at least 1": verdict(faster.median, 1, False),
+        "ours, s": f"{medians['train']:.2f}",
+        "export, s": f"{medians['to_onnx']:.2f}",
+        "comparison, s": f"{medians['compare']:.2f}",
+        "start, s": f"{medians['start']:.2f}",
+        "cores": f"{medians['cores']:.1f}",
+        "of read + fit": str(of_least),
+        f"at most {GOAL}": verdict(of_least.median, GOAL, True),
+        "times the document's speed": str(of_document),
+        "at least 1": verdict(of_document.median, 1, False),
     }
 
 
 def compare(folder: Path) -> None:
-    """Every model in turn, side by side with the least and with the document's way."""
-    lines, measured, shown = [], {}, {}
-    for directory in models():
-        runs: dict[str, list[Times]] = {kind: [] for kind in KINDS}
-
-        def run(
-            kind: str, directory: str = directory, runs: dict[str, list[Times]] = runs
-        ) -> float:
-            runs[kind].append(once(kind, directory, folder))
-            return runs[kind][-1]["train"]
-
-        seconds = alternate({kind: lambda kind=kind, run=run: run(kind) for kind in KINDS}, ROUNDS)
+    """Train every model by turns in each of the three ways, and report."""
+    lines = []
+    measured = {}
+    ratios = {}
+    for directory in models().values():
+        candidates = {kind: partial(once, kind, directory, folder) for kind in KINDS}
+        runs = alternate(candidates, ROUNDS)
         lines.append(line(directory, runs))
         measured[directory] = runs
-        shown[directory] = ratio(seconds["ours"], seconds["least"])
+        own_seconds = [run["train"] for run in runs["ours"]]
+        least_seconds = [run["train"] for run in runs["least"]]
+        ratios[directory] = ratio(own_seconds, least_seconds)
+
     report("train", f"Training, {ROUNDS} rounds", lines, measured)
-    plot("train", "Our training, times the CSV's read and the estimator's fit", shown)
+    plot("train", "Our training, times the CSV's read and the estimator's fit", ratios)
+
+
+def growth_line(
+    directory: str, scale: int, own: Times, least: Times, smallest: Times
+) -> dict[str, Any]:
+    """Return one line of the table; `smallest` are the figures of the smallest table."""
+    return {
+        "model": directory,
+        "times the rows": scale,
+        "s": f"{own['train']:.1f}",
+        "of linear growth": f"{own['train'] / smallest['train'] / scale:.2f}",
+        "of read + fit": f"{own['train'] / least['train']:.2f}",
+        "peak, MB": f"{own['peak MB']:.0f}",
+        "peak of read + fit, MB": f"{least['peak MB']:.0f}",
+    }
 
 
 def grow(scratch: Path, scales: Sequence[int]) -> int:
-    """Each model on larger and larger tables, until one doesn't end; returns how many failed."""
-    lines, measured, failed = [], {}, 0
-    for directory in models():
+    """Train each model on larger and larger tables until one fails; return how many failed."""
+    lines = []
+    measured: dict[str, dict[str, Times]] = {}
+    failures = 0
+    for directory in models().values():
+        runs: dict[str, Times] = {}
         for scale in scales:
+            folder = scratch / str(scale)
             try:
-                own, base = (
-                    once(kind, directory, scratch / str(scale)) for kind in ("ours", "least")
-                )
+                own = once("ours", directory, folder)
+                least = once("least", directory, folder)
             except RuntimeError as error:
                 print(f"train: {scale} times the rows: {error}", file=sys.stderr)
-                failed += 1
+                failures += 1
                 break
-            first = measured.setdefault(directory, {"1": own})["1"]
-            measured[directory][str(scale)] = own
-            lines.append({
-                "model": directory,
-                "times the rows": scale,
-                "s": f"{own['train']:.1f}",
-                "of linear growth": f"{own['train'] / first['train'] / scale:.2f}",
-                "of read + fit": f"{own['train'] / base['train']:.2f}",
-                "peak, MB": f"{own['peak MB']:.0f}",
-                "peak of read + fit, MB": f"{base['peak MB']:.0f}",
-            })  # fmt: skip
+            runs[str(scale)] = own
+            lines.append(growth_line(directory, scale, own, least, runs["1"]))
+        measured[directory] = runs
+
     report("train-growth", "Training on more rows, once each", lines, measured)
-    return failed
+    return failures
+
+
+def main() -> int:
+    """Measure every model; return 1 if a training on more rows failed."""
+    scales = [scale for scale in SCALES if scale <= SCALE]
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        for scale in scales:
+            make_table(scratch / str(scale), scale)
+        compare(scratch / "1")
+        return min(1, grow(scratch, scales))
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as name:
-        sizes = [scale for scale in (1, 10, 100) if scale <= SCALE]
-        for size in sizes:
-            make_table(Path(name) / str(size), size)
-        compare(Path(name) / "1")
-        sys.exit(min(1, grow(Path(name), sizes)))
+    sys.exit(main())

@@ -1,8 +1,9 @@
-"""tune: cross-validates settings of each model, the committed ones among them, on UCI's training part only.
+"""tune: cross-validates settings of each model, the committed ones among them.
 
-Five folds of adult.data's rows; adult.test's, which `make quality` scores on, are not looked at. The setting with the
-least mean log loss is chosen, unless the committed one is within two standard errors of it, fold by fold, or the gain
-is too small to be worth a larger model.
+It uses UCI's training part only: five folds of adult.data's rows. The rows of adult.test, on which
+`make quality` scores, are not used. The setting with the least mean log loss is chosen, unless the
+committed one is within two standard errors of it, fold by fold, or the gain is too small to be
+worth a larger model.
 """
 
 import os
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
-from measure import ROOT, report
+from measure import ROOT, TABLE, report
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold
@@ -19,10 +20,13 @@ from train_once import asked_for
 
 from common_utils.train_utils import LABEL, data_file, fit, make_pipeline, read_table
 
-TRAINING_ROWS = 32561  # adult.data's; adult.test's 16,281 follow them in the CSV
+# adult.data's. The 16,281 rows of adult.test follow them in the CSV.
+TRAINING_ROWS = 32561
 FOLDS = 5
-WORTH = 0.005  # of the log loss
-# What is tried: changes of the committed settings, and them unchanged.
+# The part of the log loss that a change must gain.
+WORTH = 0.005
+COMMITTED = "as committed"
+# Changes of the committed settings. An empty one leaves them unchanged.
 CHANGES: dict[str, list[dict[str, Any]]] = {
     "logisticRegression": [{}, {"C": 1}, {"C": 5}, {"C": 60}, {"C": 200}],
     "randomForest": [
@@ -62,71 +66,88 @@ class Scores(NamedTuple):
     log_loss: list[float]
 
 
-def scored(
+def score_fold(
     estimator: Any, numbers: str, table: Any, inside: Any, outside: Any
 ) -> tuple[float, float]:
-    """Accuracy and log loss on one fold of a model that was fitted on the others."""
-    train, test = table.iloc[inside], table.iloc[outside]
+    """Return accuracy and log loss on one fold of a model that is fitted on the others."""
+    train = table.iloc[inside]
+    test = table.iloc[outside]
     pipeline = make_pipeline(clone(estimator), numbers, train)
     fit(pipeline, train)
-    scores = pipeline.predict_proba(test.drop(columns=LABEL))
-    labels = pipeline.classes_[scores.argmax(axis=1)]
-    return accuracy_score(test[LABEL], labels), log_loss(
-        test[LABEL], scores, labels=pipeline.classes_
-    )
+
+    probabilities = pipeline.predict_proba(test.drop(columns=LABEL))
+    classes = pipeline.classes_
+    labels = classes[probabilities.argmax(axis=1)]
+    accuracy = accuracy_score(test[LABEL], labels)
+    return accuracy, log_loss(test[LABEL], probabilities, labels=classes)
 
 
-def cross_validated(estimator: Any, numbers: str, table: Any) -> Scores:
-    """The scores of an estimator, its folds side by side on all cores."""
+def cross_validate(estimator: Any, numbers: str, table: Any) -> Scores:
+    """Return the scores of an estimator; the folds run in parallel on all cores."""
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(table, table[LABEL])
-    pairs = Parallel(n_jobs=-1)(delayed(scored)(estimator, numbers, table, *fold) for fold in folds)
-    return Scores(*map(list, zip(*pairs)))
+    calls = [delayed(score_fold)(estimator, numbers, table, *fold) for fold in folds]
+    accuracies, losses = zip(*Parallel(n_jobs=-1)(calls))
+    return Scores(list(accuracies), list(losses))
 
 
-def chosen(tried: Mapping[str, Scores], committed: str) -> str:
-    """The setting with the least mean log loss, or `committed` if that is within two standard errors of it."""
+def choose(tried: Mapping[str, Scores], committed: str) -> str:
+    """Return the setting with the least mean log loss.
+
+    It is `committed` if the difference is within two standard errors, or too small to matter.
+    """
     best = min(tried, key=lambda name: statistics.mean(tried[name].log_loss))
-    more = [
-        own - least
-        for own, least in zip(tried[committed].log_loss, tried[best].log_loss, strict=True)
-    ]
-    noise, worth = (
-        2 * statistics.stdev(more) / len(more) ** 0.5,
-        WORTH * statistics.mean(tried[best].log_loss),
-    )
-    return best if statistics.mean(more) > max(noise, worth) else committed
+    pairs = zip(tried[committed].log_loss, tried[best].log_loss, strict=True)
+    gains = [committed_loss - best_loss for committed_loss, best_loss in pairs]
+
+    noise = 2 * statistics.stdev(gains) / len(gains) ** 0.5
+    worth = WORTH * statistics.mean(tried[best].log_loss)
+    return best if statistics.mean(gains) > max(noise, worth) else committed
 
 
-def shown(values: list[float]) -> str:
-    """Mean and spread over the folds."""
+def format_scores(values: list[float]) -> str:
+    """Return mean and spread over the folds."""
     return f"{statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}"
 
 
+def format_change(change: Mapping[str, Any]) -> str:
+    """Return the name of a change in the table."""
+    return ", ".join(f"{key}={value}" for key, value in change.items()) or COMMITTED
+
+
+def try_changes(directory: str, table: Any) -> dict[str, Scores]:
+    """Return the scores of every change of a model's settings."""
+    estimator, numbers = asked_for(directory)
+    tried = {}
+    for change in CHANGES[directory]:
+        changed = clone(estimator).set_params(**change)
+        tried[format_change(change)] = cross_validate(changed, numbers, table)
+    return tried
+
+
+def line(setting: str, scores: Scores) -> dict[str, Any]:
+    """Return one line of the table."""
+    return {
+        "setting": setting,
+        "accuracy": format_scores(scores.accuracy),
+        "log loss": format_scores(scores.log_loss),
+    }
+
+
 def main() -> None:
-    """Tries every setting of every model and says whether train.py has the chosen one."""
+    """Try every setting of every model and print whether train.py has the best one."""
     os.chdir(ROOT)
-    table = read_table(data_file("data/adult_income-prepped.csv"))[:TRAINING_ROWS]
-    for directory, changes in CHANGES.items():
-        estimator, numbers = asked_for(directory)
-        tried: dict[str, Scores] = {}
-        for change in changes:
-            name = ", ".join(f"{key}={value}" for key, value in change.items()) or "as committed"
-            tried[name] = cross_validated(clone(estimator).set_params(**change), numbers, table)
-        lines = [
-            {"setting": name, "accuracy": shown(one.accuracy), "log loss": shown(one.log_loss)}
-            for name, one in tried.items()
-        ]
-        report(
-            f"tune-{directory}",
-            f"{directory}, {FOLDS} folds of {TRAINING_ROWS:,} rows",
-            lines,
-            tried,
-        )
-        choice = chosen(tried, "as committed")
-        said = (
-            "has the chosen settings" if choice == "as committed" else f"could do better: {choice}"
-        )
-        print(f"---> {directory}/train.py {said}", flush=True)
+    table = read_table(data_file(TABLE))[:TRAINING_ROWS]
+    for directory in CHANGES:
+        tried = try_changes(directory, table)
+        lines = [line(setting, scores) for setting, scores in tried.items()]
+        title = f"{directory}, {FOLDS} folds of {TRAINING_ROWS:,} rows"
+        report(f"tune-{directory}", title, lines, tried)
+
+        best = choose(tried, COMMITTED)
+        if best == COMMITTED:
+            print(f"---> {directory}/train.py has the chosen settings", flush=True)
+        else:
+            print(f"---> {directory}/train.py could do better: {best}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,66 @@
 #!/usr/bin/env bash
 # Summary: makes the two s2i builder images, s2i-model-python and s2i-daemon-python.
 # Usage:   builders.sh              (make builders)
-#          builders.sh IMAGE        only if IMAGE is missing or older than builders/; one that isn't ours is pulled
+#          builders.sh IMAGE        only if IMAGE is missing or older than builders/;
+#                                   one that isn't ours is pulled
 #
-# BASE_IMAGE     an image with Python 3.11-3.13 and its venv module (python:3.13-slim, or what was given last)
-# ASSEMBLE_USER  the uid that builds run as: 0, or 1001 for clusters that refuse root builds (0, or the last)
+# BASE_IMAGE     an image with Python 3.11-3.13 and its venv module
+#                (python:3.13-slim, or what was given last)
+# ASSEMBLE_USER  the uid that builds run as: 0, or 1001 for clusters that refuse root builds
+#                (0, or the last)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh
 
-label() { # label IMAGE NAME: the value of an image's label; nothing without one
+exists() { # exists IMAGE
+  docker image inspect "$1" >/dev/null 2>&1
+}
+
+label() { # label IMAGE NAME: prints the value of an image's label; nothing without one
   docker image inspect --format "{{index .Config.Labels \"$2\"}}" "$1" 2>/dev/null || true
 }
 
-foreign() { # foreign IMAGE: sees to it that a builder of somebody else's is there and is one
-  docker image inspect "$1" >/dev/null 2>&1 || docker pull "$1" ||
+source_digest() { # source_digest: prints a digest of every file that the builders are made of
+  find builders -name __pycache__ -prune -o -type f -print | LC_ALL=C sort | xargs cksum | cksum |
+    tr ' ' -
+}
+
+require_foreign() { # require_foreign IMAGE: ends unless somebody else's builder is there and is one
+  exists "$1" || docker pull "$1" ||
     die 69 "builder image $1 can't be had; check TRAIN_BUILDER and PREDICT_BUILDER"
   [ -n "$(label "$1" io.openshift.s2i.scripts-url)" ] ||
     die 78 "$1 is not an s2i builder (it has no label io.openshift.s2i.scripts-url)"
 }
 
-source=$(cat builders/Dockerfile builders/*.sh builders/s2i/bin/* builders/runtime/*.* builders/runtime/pages/*.* | cksum | tr " " -)
+build() { # build TARGET: builds one of the Dockerfile's two targets
+  local image=s2i-$1-python output
+  say "Making builder image $image on $BASE_IMAGE"
+  output=$(docker build --quiet --target "$1" --tag "$image" --label source="$digest" \
+    --label base-image="$BASE_IMAGE" --label assemble-user="$ASSEMBLE_USER" \
+    --build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg ASSEMBLE_USER="$ASSEMBLE_USER" \
+    builders 2>&1) || die 1 "$output"
+}
+
+digest=$(source_digest)
 case ${1:-} in
   '') ;;
-  s2i-model-python | s2i-daemon-python) [ "$(label "$1" source)" != "$source" ] || exit 0 ;;
-  *) foreign "$1" && exit ;;
+  s2i-model-python | s2i-daemon-python)
+    [ "$(label "$1" source)" != "$digest" ] || exit 0
+    ;;
+  *)
+    require_foreign "$1"
+    exit
+    ;;
 esac
-: "${BASE_IMAGE:=$(label s2i-model-python base-image)}" "${ASSEMBLE_USER:=$(label s2i-model-python assemble-user)}"
-: "${BASE_IMAGE:=python:3.13-slim}" "${ASSEMBLE_USER:=0}"
-[[ $ASSEMBLE_USER =~ ^[0-9]+$ ]] || die 2 "ASSEMBLE_USER=$ASSEMBLE_USER: expected a number, such as 0 or 1001"
-docker image inspect "$BASE_IMAGE" >/dev/null 2>&1 || docker pull "$BASE_IMAGE" ||
-  die 69 "base image $BASE_IMAGE can't be had: name another with BASE_IMAGE=, or do without Docker: ENGINE=local"
-for target in model daemon; do
-  say "Making builder image s2i-$target-python on $BASE_IMAGE"
-  said=$(docker build --quiet --target "$target" --tag "s2i-$target-python" --label source="$source" \
-    --label base-image="$BASE_IMAGE" --label assemble-user="$ASSEMBLE_USER" \
-    --build-arg BASE_IMAGE="$BASE_IMAGE" --build-arg ASSEMBLE_USER="$ASSEMBLE_USER" builders 2>&1) || die 1 "$said"
-done
+
+: "${BASE_IMAGE:=$(label s2i-model-python base-image)}"
+: "${BASE_IMAGE:=python:3.13-slim}"
+: "${ASSEMBLE_USER:=$(label s2i-model-python assemble-user)}"
+: "${ASSEMBLE_USER:=0}"
+[[ $ASSEMBLE_USER =~ ^[0-9]+$ ]] ||
+  die 2 "ASSEMBLE_USER=$ASSEMBLE_USER: expected a number, such as 0 or 1001"
+ways_out="name another with BASE_IMAGE=, or do without Docker: ENGINE=local"
+exists "$BASE_IMAGE" || docker pull "$BASE_IMAGE" ||
+  die 69 "base image $BASE_IMAGE can't be had: $ways_out"
+build model
+build daemon

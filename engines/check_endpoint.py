@@ -1,10 +1,13 @@
-"""Posts a model's test instances to a running server and checks the answer. Standard library only.
+"""Posts a model's test instances to a running server and checks the answer.
 
-Usage: check_endpoint.py MODEL_DIR...      on 127.0.0.1, PORT (5111); waits up to WAIT (60) seconds until ready
-                                          API_KEY_FILE names a file whose first key is sent
+Usage: check_endpoint.py MODEL_DIR...      on 127.0.0.1, PORT (5111)
+                                           waits up to WAIT (60) seconds until the server is ready
+                                           API_KEY_FILE names a file whose first key is sent
 
-Exit code 1 unless each model answers 200 with one prediction per instance, each among its labels, and equal to
-`expected` where MODEL_DIR/test/test_instances.json has it.
+Exit code 1 unless each model answers 200 with one prediction per instance, each among its labels,
+and equal to `expected` where MODEL_DIR/test/test_instances.json has it.
+
+Standard library only, Python 3.9: it runs before any environment exists.
 """
 
 from __future__ import annotations
@@ -17,49 +20,76 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "builders")]
+ENGINES = Path(__file__).resolve().parent
+# The modules of engines/ are found even when this file is imported from elsewhere.
+sys.path.insert(0, str(ENGINES.parent / "builders"))
+sys.path.insert(0, str(ENGINES))
 from port import is_port  # noqa: E402
 from runtime.environment import ConfigurationError, check_file  # noqa: E402
 
-# A proxy of the company's can't reach this machine's own port.
+# A company's proxy can't reach this machine's own port.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SECONDS = 30
 
 
 class WrongAnswer(Exception):
-    """What a server answered and what was expected of it."""
+    """A server's answer is not the expected one; the message has both."""
+
+
+# All that can be wrong with a server, its answers and a model directory; no traceback for these.
+FAILURES = (WrongAnswer, ConfigurationError, OSError, http.client.HTTPException, ValueError)
+
+
+class Case(NamedTuple):
+    """A model's test instances: the file, its bytes and what they mean."""
+
+    file: Path
+    body: bytes
+    content: dict[str, Any]
+    instances: list[Any]
 
 
 def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
-    """Status and JSON of an answer; raises WrongAnswer if it isn't JSON, OSError if there is no answer."""
-    request = urllib.request.Request(
-        url, body, {"Content-Type": "application/json", **key()} if body else {}
-    )
+    """Return the status and the JSON of an answer; a `body` is posted.
+
+    Raises WrongAnswer if the answer isn't JSON, OSError if there is none.
+    """
+    headers = {}
+    if body:
+        headers = {"Content-Type": "application/json", **authorization()}
+    request = urllib.request.Request(url, body, headers)
     try:
         with OPENER.open(request, timeout=SECONDS) as response:
-            status, text = response.status, response.read()
+            status = response.status
+            text = response.read()
     except urllib.error.HTTPError as error:
-        status, text = error.code, error.read()
+        status = error.code
+        text = error.read()
+
     try:
         return status, json.loads(text)
     except ValueError:
         raise WrongAnswer(f"{url}: status {status}, expected JSON, found {text[:80]!r}") from None
 
 
-def key() -> dict[str, str]:
-    """The header with the first key of API_KEY_FILE; nothing if that isn't set or holds none."""
-    keys = (
-        Path(os.environ["API_KEY_FILE"]).read_text().split()
-        if os.environ.get("API_KEY_FILE")
-        else []
-    )
-    return {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+def authorization() -> dict[str, str]:
+    """Return the header with the first key of API_KEY_FILE; none without a key."""
+    file = os.environ.get("API_KEY_FILE")
+    if not file:
+        return {}
+    keys = Path(file).read_text().split()
+    if not keys:
+        return {}
+    return {"Authorization": f"Bearer {keys[0]}"}
 
 
 def wait_until_ready(server: str, seconds: float) -> None:
-    """Returns once the server is ready; raises WrongAnswer with its last word if it isn't in time."""
+    """Return once the server is ready.
+
+    Raises WrongAnswer with the server's last answer if it isn't ready in time.
+    """
     last: Any = "no answer"
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -70,61 +100,78 @@ def wait_until_ready(server: str, seconds: float) -> None:
         except (OSError, http.client.HTTPException) as error:
             last = error
         time.sleep(0.1)
-    raise WrongAnswer(
-        f"{server} is not ready after {seconds:g} s: {last}; start it with make predict"
-    )
+
+    problem = f"{server} is not ready after {seconds:g} s: {last}"
+    raise WrongAnswer(f"{problem}; start it with make predict")
 
 
-def test(server: str, directory: Path) -> str:
-    """Posts one model's instances and returns a line that says what came back; raises WrongAnswer."""
-    path = check_file(directory / ".s2i" / "environment", "predict")[0].path
+def read_case(directory: Path) -> Case:
+    """Return a model's test instances; raise WrongAnswer if its file has none."""
     file = directory / "test" / "test_instances.json"
-    content = file.read_bytes()
+    body = file.read_bytes()
     try:
-        test_case = json.loads(content)
-        instances = test_case["payload"]["instances"]
+        content = json.loads(body)
+        return Case(file, body, content, content["payload"]["instances"])
     except (ValueError, KeyError, TypeError):
-        raise WrongAnswer(
-            f'{file}: expected {{"payload": {{"instances": [...]}}}}, found {content[:60]!r}'
-        ) from None
-    status, answer = fetch(f"{server}/{path}", content)
+        form = '{"payload": {"instances": [...]}}'
+        raise WrongAnswer(f"{file}: expected {form}, found {body[:60]!r}") from None
+
+
+def payload_of(answer: Any) -> dict[str, Any]:
+    """Return the payload of an answer, an empty one if it has none."""
+    payload = answer.get("payload") if isinstance(answer, dict) else None
+    return payload if isinstance(payload, dict) else {}
+
+
+def check_payload(path: str, payload: dict[str, Any], case: Case) -> None:
+    """Raise WrongAnswer unless the predictions are those that the case expects."""
+    predictions = payload.get("predictions")
+    count = len(case.instances)
+    if not isinstance(predictions, list) or len(predictions) != count:
+        raise WrongAnswer(f"/{path}: expected {count} predictions, found {predictions}")
+
+    labels = payload.get("labels", predictions)
+    if not isinstance(labels, list) or not all(value in labels for value in predictions):
+        raise WrongAnswer(f"/{path}: expected predictions among {labels}, found {predictions}")
+
+    expected = case.content.get("expected", predictions)
+    if predictions != expected:
+        raise WrongAnswer(f"/{path}: expected {expected} ({case.file}), found {predictions}")
+
+
+def check_model(server: str, directory: Path) -> str:
+    """Post one model's instances and return a line about the answer.
+
+    Raises WrongAnswer, or ConfigurationError for an invalid environment file.
+    """
+    path = check_file(directory / ".s2i" / "environment", "predict")[0].path
+    case = read_case(directory)
+
+    status, answer = fetch(f"{server}/{path}", case.body)
     if status != 200:
         raise WrongAnswer(f"/{path}: expected status 200, found {status}: {answer}")
-    payload = answer.get("payload") if isinstance(answer, dict) else None
-    payload = payload if isinstance(payload, dict) else {}
-    predictions = payload.get("predictions")
-    if not isinstance(predictions, list) or len(predictions) != len(instances):
-        raise WrongAnswer(f"/{path}: expected {len(instances)} predictions, found {predictions}")
-    labels = payload.get("labels", predictions)
-    if not isinstance(labels, list) or not all(prediction in labels for prediction in predictions):
-        raise WrongAnswer(f"/{path}: expected predictions among {labels}, found {predictions}")
-    if predictions != test_case.get("expected", predictions):
-        raise WrongAnswer(
-            f"/{path}: expected {test_case['expected']} ({file}), found {predictions}"
-        )
+
+    payload = payload_of(answer)
+    check_payload(path, payload, case)
+    predictions = payload["predictions"]
     return f"---> POST /{path}: {len(predictions)} predictions, as expected: {predictions}"
 
 
 def main(directories: list[str]) -> int:
-    """Tests each model and returns the exit code."""
+    """Check each model and return the exit code."""
     if not directories:
         print(__doc__, file=sys.stderr)
         return 2
     port = os.environ.get("PORT") or "5111"
     if not is_port(port):
         return 2
+
     server = f"http://127.0.0.1:{port}"
     try:
         wait_until_ready(server, float(os.environ.get("WAIT") or 60))
         for directory in directories:
-            print(test(server, Path(directory)), flush=True)
-    except (
-        WrongAnswer,
-        ConfigurationError,
-        OSError,
-        http.client.HTTPException,
-        ValueError,
-    ) as error:
+            print(check_model(server, Path(directory)), flush=True)
+    except FAILURES as error:
         print(f"test-endpoint: {error}", file=sys.stderr)
         return 1
     return 0

@@ -4,19 +4,16 @@
 set -euo pipefail
 . engines/common.sh
 
-within() { # within SECONDS COMMAND...: its output, or failure once the time is over (macOS has no timeout)
-  python3 -c 'import subprocess, sys
-try:
-    sys.exit(subprocess.run(sys.argv[2:], timeout=float(sys.argv[1]), stderr=subprocess.DEVNULL).returncode)
-except (OSError, subprocess.TimeoutExpired):
-    sys.exit(1)' "$@"
+engine_answers() { # engine_answers: whether a Docker engine answers; one that hangs doesn't
+  python3 builders/commands.py limit 10 docker version --format '{{.Server.Version}}' >/dev/null
 }
 
 docker_problem() { # docker_problem: prints why the docker engine can't be used; nothing if it can
   if ! command -v docker >/dev/null; then
     echo "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
-  elif ! within 10 docker version --format '{{.Server.Version}}' >/dev/null; then
-    echo "no Docker engine answers (docker version fails: start it, join its group, or set DOCKER_HOST)"
+  elif ! engine_answers; then
+    echo "no Docker engine answers" \
+      "(docker version fails: start it, join its group, or set DOCKER_HOST)"
   elif ! command -v s2i >/dev/null; then
     echo "there is no s2i on the PATH (make tools builds it where Go is)"
   fi
@@ -25,7 +22,9 @@ docker_problem() { # docker_problem: prints why the docker engine can't be used;
 choose_engine() { # choose_engine: sets ENGINE to docker or local, and says which and why
   local problem
   case ${ENGINE:=auto} in
-    local) say "Engine: local (ENGINE=local)" ;;
+    local)
+      say "Engine: local (ENGINE=local)"
+      ;;
     docker | auto)
       problem=$(docker_problem)
       if [ -z "$problem" ]; then
@@ -38,7 +37,9 @@ choose_engine() { # choose_engine: sets ENGINE to docker or local, and says whic
         ENGINE=local
       fi
       ;;
-    *) die 2 "ENGINE=$ENGINE: expected docker, local or auto" ;;
+    *)
+      die 2 "ENGINE=$ENGINE: expected docker, local or auto"
+      ;;
   esac
   export ENGINE
 }

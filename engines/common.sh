@@ -2,8 +2,8 @@
 # Summary: what build.sh and the engines share: messages, names, the choice of Python.
 # Usage:   . engines/common.sh      (from a script that has changed to the repository's root)
 #
-# Exit codes: 0 ok, 1 failed, 2 usage, 69 a needed program or service isn't there, 71 out of memory, 74 disk full or
-# read-only, 77 permission, 78 configuration.
+# Exit codes: 0 ok, 1 failed, 2 usage, 69 a needed program or service isn't there,
+# 71 out of memory, 74 disk full or read-only, 77 permission, 78 configuration.
 set -euo pipefail
 
 say() { printf -- '---> %s\n' "$*"; }
@@ -21,33 +21,36 @@ usage() { # usage: prints the calling script's opening comment and ends with 2
 }
 
 check_image_name() { # check_image_name NAME
+  local expected="expected lower-case letters and digits, with single . _ - between them"
   [[ $1 =~ ^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$ && ${#1} -le 128 ]] ||
-    die 2 "image name '$1': expected lower-case letters and digits, with single . _ - between them; set CONTAINER_NAME"
+    die 2 "image name '$1': $expected; set CONTAINER_NAME"
+}
+
+makefile_value() { # makefile_value DIRECTORY NAME: prints what a directory's Makefile sets NAME to
+  sed -n "s/^$2 *:= *//p" "$1/Makefile"
+}
+
+is_supported() { # is_supported PYTHON: whether the pinned packages have wheels for it
+  # This expression runs on any Python, even on one too old to read builders/commands.py.
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 
 choose_python() { # choose_python: sets PYTHON to a Python that the pinned packages have wheels for
-  local candidate
-  [[ $PWD != *:* ]] || die 78 "$PWD: Python can't search a folder with a colon in its path; rename it"
+  local candidate found
+  [[ $PWD != *:* ]] ||
+    die 78 "$PWD: Python can't search a folder with a colon in its path; rename it"
   for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
-    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+    if is_supported "$candidate"; then
       PYTHON=$(command -v "$candidate")
       export PYTHON
       return
     elif [ "$candidate" = "${PYTHON:-}" ]; then
-      die 69 "PYTHON=$PYTHON: expected a Python 3.11, 3.12 or 3.13, found $("$PYTHON" -V 2>&1 || echo none)"
+      found=$("$PYTHON" -V 2>&1 || echo none)
+      die 69 "PYTHON=$PYTHON: expected a Python 3.11, 3.12 or 3.13, found $found"
     fi
   done
-  die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $(python3 -V 2>&1 || echo missing)); name one with PYTHON="
-}
-
-FILE_VARIABLES="API_KEY_FILE MODEL_HMAC_KEY_FILE" # each names a file, which a container gets mounted read-only
-
-check_file_variables() { # check_file_variables: ends with 78 unless each one that is set names a file by its full path
-  local name
-  for name in $FILE_VARIABLES; do
-    [ -z "${!name:-}" ] || [[ ${!name} = /* && -f ${!name} ]] ||
-      die 78 "$name=${!name}: expected the full path of a file, such as $name=\"\$HOME/keys\""
-  done
+  found=$(python3 -V 2>&1 || echo missing)
+  die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $found); name one with PYTHON="
 }
 
 PATH=$PATH:$PWD/tools/bin

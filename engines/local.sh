@@ -7,47 +7,70 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ $# = 2 ] || usage
 check_image_name "$2"
 
-root=$PWD
+verb=$1
 name=$2
-image=$root/.local/images/$name
-running=$root/.local/run/$name
+image=$PWD/.local/images/$name
+running=$PWD/.local/run/$name
 not_running="$name is not running in the background; make predict DETACH=1 starts it"
-export BUILDERS=$root/builders APP_ROOT=$image HOST=${HOST:-127.0.0.1} PORT=${PORT:-5111}
+export BUILDERS=$PWD/builders APP_ROOT=$image HOST=${HOST:-127.0.0.1} PORT=${PORT:-5111}
 
-there() { # there ROLE
+check_built() { # check_built ROLE
   [ -e "$image/.venv/bin/python" ] || die 69 "there is no local image $name; make build-$1 makes it"
 }
 
 run() { # run ROLE [PREFIX...]: starts what assemble made, as the image's command would
   export ROLE=$1
   shift
-  exec "$@" python3 builders/runtime/environment.py run "$image/.s2i/environment" builders/s2i/bin/run
+  exec "$@" python3 builders/runtime/environment.py run "$image/.s2i/environment" \
+    builders/s2i/bin/run
 }
 
-stop() {
-  local pid
-  pid=$(cat "$running.pid" 2>/dev/null) || die 69 "$not_running"
-  kill "$pid" 2>/dev/null || say "$name had ended already"
-  while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
-  rm -f "$running.pid"
+process_id() { # process_id: prints the background server's; fails if none was started
+  cat "$running.pid" 2>/dev/null
+}
+
+is_alive() { # is_alive PROCESS_ID
+  kill -0 "$1" 2>/dev/null
 }
 
 detach() {
-  ! kill -0 "$(cat "$running.pid" 2>/dev/null)" 2>/dev/null || die 69 "$name is running already; make stop ends it"
+  local server
+  server=$(process_id || true)
+  ! is_alive "$server" || die 69 "$name is running already; make stop ends it"
   mkdir -p "$(dirname "$running")"
   (run predict nohup) >"$running.log" 2>&1 </dev/null &
   echo $! >"$running.pid"
 }
 
-case $1 in
-  train) there train && TRAIN=${TRAIN-1} run train ;;
+stop() {
+  local server
+  server=$(process_id) || die 69 "$not_running"
+  kill "$server" 2>/dev/null || say "$name had ended already"
+  while is_alive "$server"; do
+    sleep 0.1
+  done
+  rm -f "$running.pid"
+}
+
+case $verb in
+  train)
+    check_built train
+    export TRAIN=${TRAIN-1}
+    run train
+    ;;
   predict)
     python3 engines/port.py "$PORT"
-    there predict
+    check_built predict
     [ -n "${DETACH:-}" ] || run predict
     detach
     ;;
-  stop) stop ;;
-  logs) cat "$running.log" 2>/dev/null || die 69 "$not_running" ;;
-  *) usage ;;
+  stop)
+    stop
+    ;;
+  logs)
+    cat "$running.log" 2>/dev/null || die 69 "$not_running"
+    ;;
+  *)
+    usage
+    ;;
 esac

@@ -1,6 +1,8 @@
-"""Prints what model files say of themselves, as a table. Standard library only.
+"""Prints the metrics that model files record, as a table.
 
 Usage: model_table.py FILE...
+
+Standard library only, Python 3.9.
 """
 
 from __future__ import annotations
@@ -14,14 +16,20 @@ from utils.encode_decode import ModelFileError, init_model  # noqa: E402
 METRICS = ("accuracy", "auc", "log_loss")
 
 
+def row(file: Path) -> str:
+    """Return the line for one model file; raise ModelFileError if it is not valid."""
+    metrics = init_model(file.stem, file.parent)["metrics"]
+    columns = "".join(f"{metrics[name]:>10.4f}" for name in METRICS)
+    kilobytes = file.stat().st_size / 1024
+    return f"     {file.stem:<18}{columns}{kilobytes:>10.0f}"
+
+
 def main(files: list[str]) -> int:
-    """Prints a line for each file; returns 78 if one is not sound."""
+    """Print a line for each file; return 78 if one is not valid."""
     print("     {:<18}{:>10}{:>10}{:>10}{:>10}".format("model", *METRICS, "KB"))
     try:
-        for path in map(Path, files):
-            metrics = init_model(path.stem, path.parent)["metrics"]
-            figures = "".join(f"{metrics[name]:>10.4f}" for name in METRICS)
-            print(f"     {path.stem:<18}{figures}{path.stat().st_size / 1024:>10.0f}")
+        for file in files:
+            print(row(Path(file)))
     except ModelFileError as error:
         print(f"model_table: {error}", file=sys.stderr)
         return 78

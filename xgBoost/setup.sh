@@ -8,7 +8,8 @@ fi
 if [ "$(uname)" = Darwin ]; then
   brew list libomp >/dev/null 2>&1 || brew install libomp
 elif [ "$(id -u)" != 0 ]; then
-  echo "setup.sh: libgomp.so.1 isn't here and user $(id -u) can't install it; ask for Debian's package libgomp1" >&2
+  echo "setup.sh: libgomp.so.1 isn't here and user $(id -u) can't install it;" \
+    "ask for Debian's package libgomp1" >&2
   exit 1
 else
   apt-get update -qq

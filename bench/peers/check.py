@@ -1,16 +1,18 @@
-"""Starts peers, posts one row and a hundred to each, compares the answers, stops them. Standard library only.
+"""Starts peers, posts one row and a hundred to each, compares the answers, stops them.
 
-Usage: python3 -m bench.peers.check [--wrong-body] [--model MODEL] NAME...    (from the repository's root)
+Usage: python3 -m bench.peers.check [--wrong-body] [--model MODEL] NAME...
 
-One line per peer, mode and model (all three unless --model); exit code 1 on any failure. Expected answers are not the
-server's: the pipeline's own, written by fit.py, or our Model's, asked in another process. --wrong-body shuffles the
-rows that are posted, so that every check must fail.
+Runs at the repository's root and needs the standard library only. Prints one line per peer, mode
+and model (all three unless --model); exit code 1 on any failure. Expected answers are not the
+server's: they are the pipeline's own, written by fit.py, or our Model's, computed in another
+process. --wrong-body shuffles the rows that are posted, so that every check must fail.
 """
 
 import argparse
 import contextlib
 import http.client
 import importlib
+import itertools
 import json
 import os
 import signal
@@ -19,32 +21,39 @@ import subprocess
 import sys
 import time
 
+from bench.measure import models
 from bench.peers.table import ROOT, rows
 
-MODELS = ("adult_income_lr", "adult_income_rf", "adult_income_xgb")
+MODELS = tuple(models())
 OURS = """
 import json, sys
 from bench.peers.table import rows
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 print(json.dumps(Model(init_model(sys.argv[1])).predict(rows(100))["predictions"]))
 """
 START_SECONDS = 90
 # A wrong answer, none at all, or a peer that can't be fitted; http.client's errors aren't OSErrors.
-FAILURES = (ValueError, LookupError, TypeError, RuntimeError, OSError)
-FAILURES += (http.client.HTTPException, subprocess.SubprocessError)
+FAILURES = (
+    ValueError,
+    LookupError,
+    TypeError,
+    RuntimeError,
+    OSError,
+    http.client.HTTPException,
+    subprocess.SubprocessError,
+)
 
 
 def python(name, *arguments):
-    """The output of the peer's own Python, run at the repository's root."""
+    """Return the output of the peer's own Python, run at the repository's root."""
     command = [ROOT / ".local" / f"peer-{name}" / "bin" / "python", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=environment()
-    ).stdout
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=environment())
+    return done.stdout
 
 
 def environment():
-    """This environment with the repository importable and every telemetry off."""
+    """Return this environment with the repository importable and every telemetry off."""
     switches = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "BENTOML_DO_NOT_TRACK": "True",
@@ -54,7 +63,7 @@ def environment():
 
 
 def expected(name, mode, model):
-    """The classes of rows(100), computed without the server."""
+    """Return the classes of rows(100), computed without the server."""
     store = ROOT / ".local" / "peers" / name
     python(name, "-m", "bench.peers.fit", name, model, store)
     if mode == "ours":
@@ -63,19 +72,19 @@ def expected(name, mode, model):
 
 
 def free_port():
-    """A port that is free, and the two after it, which some peers take too."""
+    """Return a port that is free, like the two after it, which some peers take too."""
     while True:
-        with socket.socket() as probe, contextlib.ExitStack() as others:
+        with socket.socket() as probe, socket.socket() as second, socket.socket() as third:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
             with contextlib.suppress(OSError, OverflowError):
-                for offset in (1, 2):
-                    others.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
+                second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
                 return port
 
 
 def post(port, request):
-    """Status and body of one request."""
+    """Return the status and the body of one answer."""
     path, headers, content = request
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     with contextlib.closing(connection):
@@ -85,7 +94,10 @@ def post(port, request):
 
 
 def wait(server, port, request):
-    """Returns the seconds until the server answered 200; raises RuntimeError if it doesn't in time."""
+    """Return the seconds until the server answered 200.
+
+    Raises RuntimeError if it doesn't in time.
+    """
     started = time.monotonic()
     last = "no answer"
     while time.monotonic() < started + START_SECONDS and server.poll() is None:
@@ -101,7 +113,8 @@ def wait(server, port, request):
 
 
 def stop(server):
-    """Ends the server; returns which signal it took. TERM goes to its first process, as containers do it."""
+    """End the server and return which signal that took."""
+    # A container sends TERM to the first process only.
     server.terminate()
     if ended(server, 10):
         return "TERM"
@@ -115,7 +128,7 @@ def stop(server):
 
 
 def ended(server, seconds):
-    """Whether all processes of the server's group are gone within `seconds`."""
+    """Return whether all processes of the server's group end within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         server.poll()
@@ -128,29 +141,38 @@ def ended(server, seconds):
 
 
 def compare(name, port, wanted, wrong_body):
-    """Raises ValueError unless one row and a hundred are answered as `wanted`."""
+    """Raise ValueError unless one row and a hundred are answered as `wanted`."""
     module = importlib.import_module(f"bench.peers.{name}.request")
     for count in (1, 100):
-        found = module.answers(*post(port, module.body(posted(count, wrong_body))))
+        status, content = post(port, module.body(posted(count, wrong_body)))
+        found = module.answers(status, content)
         if found != wanted[:count]:
-            differ = (
-                sum(a != b for a, b in zip(found, wanted)) if isinstance(found, list) else "all"
-            )
-            raise ValueError(
-                f"{count} rows: {differ} answers differ: expected {wanted[:count]}, found {found}"
-            )
+            differences = count_differences(found, wanted)
+            texts = f"expected {wanted[:count]}, found {found}"
+            raise ValueError(f"{count} rows: {differences} answers differ: {texts}")
+
+
+def count_differences(found, wanted):
+    """Return how many answers differ."""
+    if not isinstance(found, list):
+        return "all"
+    return sum(answer != expected for answer, expected in zip(found, wanted))
 
 
 def posted(count, wrong_body):
-    """The first `count` of the hundred rows; wrong: the last ones."""
-    return rows(100)[-count:][::-1] if wrong_body else rows(100)[:count]
+    """Return the first `count` of the hundred rows, or, to be wrong, the last ones."""
+    if wrong_body:
+        return rows(100)[-count:][::-1]
+    return rows(100)[:count]
 
 
 def check(name, mode, model, wrong_body):
-    """One line about a peer; raises what went wrong."""
+    """Return one line about a peer; raises what went wrong."""
     wanted = expected(name, mode, model)
-    if not 1 < len(wanted) - sum(wanted) < len(wanted) - 1:
+    low_incomes = len(wanted) - sum(wanted)
+    if not 1 < low_incomes < len(wanted) - 1:
         raise ValueError(f"the expected answers are nearly all the same: {wanted}")
+
     port = free_port()
     command = [ROOT / "bench/peers" / name / "start.sh", str(port), mode, model, "2"]
     log = ROOT / ".local" / "peers" / name / f"{model}-{mode}.log"
@@ -165,28 +187,26 @@ def check(name, mode, model, wrong_body):
     with socket.socket() as probe:
         if ending == "KILL" or probe.connect_ex(("127.0.0.1", port)) == 0:
             raise RuntimeError(f"stopped by {ending}, and its port must be closed then")
-    return (
-        f"ok, first answer after {seconds:.1f} s, {sum(wanted)} of 100 over 50K, ended by {ending}"
-    )
+    answers = f"first answer after {seconds:.1f} s, {sum(wanted)} of 100 over 50K"
+    return f"ok, {answers}, ended by {ending}"
 
 
 def main(arguments):
-    """Checks the peers named; returns the exit code."""
+    """Check the peers named and return the exit code."""
     parser = argparse.ArgumentParser(prog="check.py", description=__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME")
     parser.add_argument("--model", choices=MODELS)
     parser.add_argument("--wrong-body", action="store_true")
     options = parser.parse_args(arguments)
+    chosen = [options.model] if options.model else MODELS
     failures = 0
-    for name in options.names:
-        for mode in ("users", "ours"):
-            for model in [options.model] if options.model else MODELS:
-                try:
-                    line = check(name, mode, model, options.wrong_body)
-                except FAILURES as error:
-                    failures += 1
-                    line = f"FAILED: {error}"
-                print(f"{name:9} {mode:6} {model:17} {line}", flush=True)
+    for name, mode, model in itertools.product(options.names, ("users", "ours"), chosen):
+        try:
+            line = check(name, mode, model, options.wrong_body)
+        except FAILURES as error:
+            failures += 1
+            line = f"FAILED: {error}"
+        print(f"{name:9} {mode:6} {model:17} {line}", flush=True)
     return 1 if failures else 0
 
 

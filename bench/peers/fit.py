@@ -1,9 +1,10 @@
-"""Fits the users' pipeline for a model and saves it where a peer's users would. Run by the peer's own Python.
+"""Fits the users' pipeline for a model and saves it where a peer's users would.
 
-Usage: python -m bench.peers.fit PEER MODEL STORE      (from the repository's root)
+Usage: python -m bench.peers.fit PEER MODEL STORE
 
-MODEL is adult_income_lr, _rf or _xgb; STORE a folder. Writes STORE/MODEL.expected.json too: what the pipeline answers
-to table.rows(100). A model that was fitted from the same files is left as it is.
+The peer's own Python runs it at the repository's root. MODEL is adult_income_lr, _rf or _xgb, STORE
+a folder. Writes STORE/MODEL.expected.json too: the pipeline's answers to table.rows(100). A model
+that was fitted from the same files is left as it is.
 """
 
 import hashlib
@@ -23,30 +24,30 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from bench.measure import models
 from bench.peers.table import CATEGORIES, COLUMNS, DATA, LABEL, NUMBERS, ROOT, rows
 
-DIRECTORIES = {
-    "adult_income_lr": "logisticRegression",
-    "adult_income_rf": "randomForest",
-    "adult_income_xgb": "xgBoost",
-}
+DIRECTORIES = models()
 
 
 def our_estimator(model):
-    """The estimator as MODEL's train.py makes it, our own train_model being replaced by one that hands it back."""
+    """Return the estimator of MODEL's train.py."""
+    # Our own train_model is replaced by one that returns the estimator.
     stub = SimpleNamespace(train_model=lambda msg, estimator, *args, **options: estimator)
     sys.modules["common_utils.train_utils"] = stub
     return importlib.import_module(f"{DIRECTORIES[model]}.train").train(None)
 
 
 def make_pipeline(peer, model):
-    """One-hot categories and numbers, the estimator; logistic regression's numbers scaled; the document scales all."""
+    """Return the pipeline: one-hot categories and numbers, the estimator.
+
+    Logistic regression's numbers are scaled. The document scales every column.
+    """
     scaled = model == "adult_income_lr" and peer != "document"
+    categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    numbers = StandardScaler() if scaled else "passthrough"
     encoder = ColumnTransformer(
-        [
-            ("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), CATEGORIES),
-            ("numbers", StandardScaler() if scaled else "passthrough", NUMBERS),
-        ]
+        [("categories", categories, CATEGORIES), ("numbers", numbers, NUMBERS)]
     )
     steps = [("encoder", encoder), ("estimator", our_estimator(model))]
     if peer == "document":
@@ -55,34 +56,32 @@ def make_pipeline(peer, model):
 
 
 def fitted(peer, model):
-    """The pipeline, fitted on as many rows as our own train."""
+    """Return the pipeline, fitted on as many rows as our own train."""
     table = pd.read_csv(DATA)
     train, _ = train_test_split(table, test_size=0.3, random_state=0, stratify=table[LABEL])
     pipeline = make_pipeline(peer, model).fit(train[COLUMNS], train[LABEL])
     if model != "adult_income_lr":
-        pipeline["estimator"].set_params(
-            n_jobs=1
-        )  # workers use the cores; threads for one row only slow a peer
+        # Workers use the cores. Threads for one row only slow a peer.
+        pipeline["estimator"].set_params(n_jobs=1)
     return pipeline
 
 
 def save_document(pipeline, model, store):
-    """A pickle of the parts, as the document's code bases keep them."""
+    """Write a pickle of the parts, as the document's code bases keep them."""
     encoder = pipeline["encoder"].named_transformers_["categories"]
+    values = [found.tolist() for found in encoder.categories_]
     parts = {
         "model": pipeline["estimator"],
         "scaler": pipeline["scaler"],
         "columns": COLUMNS,
         "numbers": NUMBERS,
-        "categories": {
-            name: found.tolist() for name, found in zip(CATEGORIES, encoder.categories_)
-        },
+        "categories": dict(zip(CATEGORIES, values)),
     }
     (store / f"{model}.pkl").write_bytes(pickle.dumps(parts))
 
 
 def save_mlflow(pipeline, model, store):
-    """Two MLflow models: the pipeline with its signature, and ours.py as code."""
+    """Write two MLflow models: the pipeline with its signature, and ours.py as code."""
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{store}/mlflow.db")
@@ -100,7 +99,7 @@ def save_mlflow(pipeline, model, store):
 
 
 def save_bentoml(pipeline, model, store):
-    """A model in BentoML's store, which lies where BENTOML_HOME says."""
+    """Write a model to BentoML's store, whose folder is BENTOML_HOME."""
     os.environ.update(BENTOML_HOME=str(store), BENTOML_DO_NOT_TRACK="True")
     import bentoml
 
@@ -109,7 +108,7 @@ def save_bentoml(pipeline, model, store):
 
 
 def save_mlserver(pipeline, model, store):
-    """Two model folders: mlserver-sklearn's, and ours."""
+    """Write two model folders: mlserver-sklearn's, and ours."""
     settings = {
         "users": {
             "implementation": "mlserver_sklearn.SKLearnModel",
@@ -125,7 +124,7 @@ def save_mlserver(pipeline, model, store):
 
 
 def save_joblib(pipeline, model, store):
-    """A joblib file, which LitServe's, KServe's and Seldon's users load themselves."""
+    """Write a joblib file, which LitServe's, KServe's and Seldon's users load themselves."""
     joblib.dump(pipeline, store / f"{model}.joblib")
 
 
@@ -138,18 +137,16 @@ SAVE = {
 
 
 def digest(peer, model):
-    """A name for all that the saved model depends on."""
-    files = [
-        DATA,
-        ROOT / DIRECTORIES[model] / "train.py",
-        *sorted(Path(__file__).parent.glob("*.py")),
-    ]
-    files += sorted((ROOT / "bench/peers" / peer).glob("[ro]*s.*"))  # ours.py, requirements.txt
+    """Return a digest of all files that the saved model depends on."""
+    shared = Path(__file__).parent.glob("*.py")
+    folder = ROOT / "bench/peers" / peer
+    own = [path for path in (folder / "ours.py", folder / "requirements.txt") if path.exists()]
+    files = [DATA, ROOT / DIRECTORIES[model] / "train.py", *sorted(shared), *own]
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def main(peer, model, store):
-    """Fits and saves unless that is done already."""
+    """Fit and save unless that is done already."""
     store = Path(store).resolve()
     record = store / f"{model}.expected.json"
     key = digest(peer, model)

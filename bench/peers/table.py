@@ -1,4 +1,4 @@
-"""The data's columns, and rows of it as a client would send them. Standard library only."""
+"""The data's columns, and rows of it as a client sends them. Standard library only."""
 
 import csv
 from itertools import islice
@@ -10,20 +10,26 @@ LABEL = "income"
 
 
 def _read(step: int = 1, count: int | None = None) -> list[list[int | str]]:
-    """Every `step`-th row of the data, `count` at most, the label left out, numbers as numbers."""
+    """Return every `step`-th row of the data, `count` at most, without the label."""
     with DATA.open(newline="") as file:
         lines = csv.reader(file)
         next(lines)
-        chosen = islice(lines, 0, None, step)
-        return [[int(v) if v.isdigit() else v for v in line[:-1]] for line in islice(chosen, count)]
+        chosen = islice(islice(lines, 0, None, step), count)
+        return [[_number_or_text(text) for text in line[:-1]] for line in chosen]
+
+
+def _number_or_text(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
 
 
 def rows(count: int) -> list[list[int | str]]:
-    """`count` rows spread over the first part of the data: lists in column order."""
-    return _read(step=400 if count <= 100 else 1, count=count)
+    """Return rows as lists in column order; up to 100 are spread over the data's first part."""
+    step = 400 if count <= 100 else 1
+    return _read(step=step, count=count)
 
 
 with DATA.open(newline="") as _file:
     COLUMNS = next(csv.reader(_file))[:-1]
-CATEGORIES = [name for name, value in zip(COLUMNS, _read(count=1)[0]) if isinstance(value, str)]
+_first_row = _read(count=1)[0]
+CATEGORIES = [name for name, value in zip(COLUMNS, _first_row) if isinstance(value, str)]
 NUMBERS = [name for name in COLUMNS if name not in CATEGORIES]

@@ -2,7 +2,7 @@
 
 Usage: python3 -m runtime.settings names     settings that the engines pass to a container
        python3 -m runtime.settings files     settings that name a file to be mounted
-       python3 -m runtime.settings table     the table in README.md
+       python3 -m runtime.settings table     the table in docs/serving.md
 
 The engines run it on the host: standard library only, Python 3.9.
 """

@@ -1,8 +1,11 @@
-"""Shows what is in a model file and says whether it is sound; of any other pickle, what loading it would import.
+"""Shows what is in a model file and says whether it is sound.
 
-Usage: python -m extras.inspect.model_file NAME|PATH       NAME: a model in models/; PATH: any model file or pickle
+Of any other pickle it shows what loading it would import.
 
-Nothing in a file is run. Exit code 0: sound (a foreign pickle: plain data, read to its end), 1: not, 2: usage.
+Usage: python -m extras.inspect.model_file NAME|PATH
+
+NAME is a model in models/, PATH any model file or pickle. Nothing in a file is run. Exit code 0:
+sound (a foreign pickle: plain data, read to its end), 1: not, 2: usage.
 """
 
 from __future__ import annotations
@@ -10,151 +13,181 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from extras.inspect.walk import unpacked, walk
-from utils.encode_decode import (
-    HMAC_MAGIC,
-    MAGIC,
-    MAX_BYTES,
-    NAME,
-    ModelFileError,
-    hmac_keys,
-    init_model,
-)
+from extras.inspect.walk import unpack, walk
+from utils.encode_decode import MAGIC, MAX_BYTES, NAME, init_model
+from utils.errors import ModelFileError
 from utils.serving import ServedModel
+from utils.signing import HMAC_MAGIC, hmac_keys
 
+# Pairs of a label and a value; each pair is one line of the output.
 Lines = Iterator[tuple[str, object]]
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a regular file of at most MAX_BYTES; raises ModelFileError for anything else."""
+    """Return the bytes of a regular file.
+
+    Raises ModelFileError for anything else and for more than MAX_BYTES.
+    """
     if not path.is_file():
-        raise ModelFileError(
-            f"{path}: no such file; expected a model's name or the path of a file: MODEL=adult_income_rf"
-        )
-    if path.stat().st_size > MAX_BYTES:
-        raise ModelFileError(
-            f"{path}: has {path.stat().st_size:,} bytes; at most {MAX_BYTES:,} are read"
-        )
+        expected = "expected a model's name or the path of a file: MODEL=adult_income_rf"
+        raise ModelFileError(f"{path}: no such file; {expected}")
+
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ModelFileError(f"{path}: has {size:,} bytes; at most {MAX_BYTES:,} are read")
+
     return path.read_bytes()
 
 
-def signature(content: bytes) -> str:
-    """What the trailer says of who wrote the file, once init_model has taken it."""
+def format_file(content: bytes) -> str:
+    """Return the size and the digest of a file."""
+    return f"{len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
+
+
+def format_signature(content: bytes) -> str:
+    """Return what the trailer of a valid model file proves about its author."""
     if not content.endswith(HMAC_MAGIC):
         return "no HMAC: the digest shows damage, not who wrote it"
-    return (
-        "an HMAC of a key in MODEL_HMAC_KEY_FILE"
-        if hmac_keys()
-        else "an HMAC, unchecked: MODEL_HMAC_KEY_FILE isn't set"
-    )
+    if hmac_keys():
+        return "an HMAC of a key in MODEL_HMAC_KEY_FILE"
+    return "an HMAC, unchecked: MODEL_HMAC_KEY_FILE isn't set"
 
 
-def column(schema: dict[str, Any]) -> str:
-    """One column of the schema in a few words."""
+def format_parts(contents: Mapping[str, Any]) -> str:
+    """Return the parts of a model file with their bytes, the largest first."""
+    sizes = {}
+    for key, value in contents.items():
+        # The digest comes from the trailer; it is not in the pickle.
+        if key != "digest":
+            sizes[key] = len(pickle.dumps(value, 5))
+
+    largest_first = sorted(sizes, key=lambda key: -sizes[key])
+    return ", ".join(f"{key} {sizes[key]:,}" for key in largest_first)
+
+
+def format_pairs(pairs: Mapping[str, object]) -> str:
+    """Return names with their values on one line."""
+    return ", ".join(f"{name} {value}" for name, value in pairs.items())
+
+
+def format_column(schema: Mapping[str, Any]) -> str:
+    """Return one column of the schema in a few words."""
     if schema["kind"] == "category":
         return f"{schema['name']}: {len(schema['categories'])} categories"
     return f"{schema['name']}: {schema['minimum']:g} to {schema['maximum']:g}"
 
 
-def told(contents: dict[str, Any], content: bytes) -> Lines:
-    """What a model file says of itself, as pairs of a word and a text."""
-    sizes = {key: len(pickle.dumps(value, 5)) for key, value in contents.items() if key != "digest"}
+def content_lines(contents: Mapping[str, Any], content: bytes) -> Lines:
+    """Yield what a model file holds; `content` are the bytes of the same file."""
     data = contents.get("data", {})
-    yield "file", f"{len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}"
+    description = contents.get("modelDescription", "no description")
+    created = contents.get("createdTime", "unknown")
+    commit = contents.get("commit", "unknown")
+    columns = contents["schema"].get("columns", [])
+
+    yield "file", format_file(content)
     yield "body", f"format {contents['format']}, sha256 {contents['digest']}, as in its trailer"
-    yield "signature", signature(content)
-    yield (
-        "parts",
-        ", ".join(
-            f"{key} {size:,}" for key, size in sorted(sizes.items(), key=lambda pair: -pair[1])
-        ),
-    )
-    yield "model", f"{contents['modelName']}: {contents.get('modelDescription', 'no description')}"
-    yield (
-        "trained",
-        f"{contents.get('createdTime', 'unknown')}, commit {contents.get('commit', 'unknown')}",
-    )
+    yield "signature", format_signature(content)
+    yield "parts", format_parts(contents)
+    yield "model", f"{contents['modelName']}: {description}"
+    yield "trained", f"{created}, commit {commit}"
     yield "data", f"{data.get('path', 'unknown')}, sha256 {data.get('sha256', 'unknown')}"
-    yield (
-        "libraries",
-        ", ".join(f"{name} {version}" for name, version in contents.get("libraries", {}).items()),
-    )
-    yield (
-        "metrics",
-        ", ".join(f"{name} {figure}" for name, figure in contents.get("metrics", {}).items()),
-    )
+    yield "libraries", format_pairs(contents.get("libraries", {}))
+    yield "metrics", format_pairs(contents.get("metrics", {}))
     yield "classes", contents["schema"]["classes"]
-    yield "columns", "; ".join(map(column, contents["schema"].get("columns", [])))
+    yield "columns", "; ".join(format_column(column) for column in columns)
 
 
-def model_file(path: Path) -> Lines:
-    """The lines of a model file; raises ModelFileError unless it is whole and answers its golden rows as recorded."""
+def model_file_lines(path: Path, content: bytes) -> Lines:
+    """Yield the lines of a model file.
+
+    Raises ModelFileError unless it is complete and answers its golden rows as recorded.
+    """
     try:
-        yield from told(init_model(path.stem, path.parent), read(path))
+        contents = init_model(path.stem, path.parent)
+        yield from content_lines(contents, content)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise ModelFileError(
             f"{path}: a part has another shape than training gives it: {error!r}"
         ) from error
+
     served = ServedModel(path.stem, str(path.parent))
     served.refresh()
     rows = len(served.current().golden["instances"])
     yield "golden rows", f"{rows} held-out rows of the data, replayed: they agree"
 
 
-def foreign(path: Path, content: bytes) -> Lines:
-    """The lines of a pickle of others; raises ModelFileError if loading it would import names, or it can't be read."""
-    yield (
-        "file",
-        f"{len(content):,} bytes, sha256 {hashlib.sha256(content).hexdigest()}; not a model file of this repository",
-    )
+def pickle_lines(path: Path, content: bytes) -> Lines:
+    """Yield the lines of a pickle that is not a model file.
+
+    Raises ModelFileError if loading it would import names, or if it can't be read to its end.
+    """
+    yield "file", f"{format_file(content)}; not a model file of this repository"
+
     try:
-        body = unpacked(content)
+        body = unpack(content)
     except ValueError as error:
         raise ModelFileError(f"{path}: {error}") from error
-    found = walk(body)
-    for name, count in sorted(found.names.items()):
+
+    findings = walk(body)
+    for name, count in sorted(findings.names.items()):
         yield "imports", f"{name} ({count} times)"
-    yield "rows", found.rows()
-    yield "behind it", f"{len(body) - found.end:,} bytes after the first pickle's end"
-    if found.problem:
+    yield "rows", findings.describe_rows()
+    yield "behind it", f"{len(body) - findings.end:,} bytes after the first pickle's end"
+
+    if findings.problem:
         raise ModelFileError(
-            f"{path}: {found.problem}; joblib's uncompressed arrays end a walk too"
+            f"{path}: {findings.problem}; joblib's uncompressed arrays end a walk too"
         )
-    if found.names:
-        raise ModelFileError(
-            f"{path}: loading it would import {len(found.names)} names and may call them"
-        )
+    if findings.names:
+        count = len(findings.names)
+        raise ModelFileError(f"{path}: loading it would import {count} names and may call them")
 
 
-def shown(text: object) -> str:
-    """A text on one line, whatever is in it: a file's own words could move the cursor or fake a verdict."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
+def printable(value: object) -> str:
+    """Return a value as a text on one line.
+
+    A file's own words could otherwise move the cursor or fake a verdict.
+    """
+    letters = []
+    for letter in str(value):
+        letters.append(letter if letter.isprintable() else ascii(letter)[1:-1])
+    return "".join(letters)
+
+
+def file_path(argument: str) -> Path:
+    """Return the path of the file that a model's name or a path means."""
+    if NAME.fullmatch(argument):
+        return Path("models", f"{argument}.pkl")
+    return Path(argument)
+
+
+def file_lines(path: Path) -> Lines:
+    """Return the lines of any file; raises ModelFileError if it isn't sound."""
+    content = read(path)
+    if content.endswith((MAGIC, HMAC_MAGIC)):
+        return model_file_lines(path, content)
+    return pickle_lines(path, content)
 
 
 def main(arguments: list[str]) -> int:
-    """Shows one file and returns the exit code."""
+    """Show one file and return the exit code."""
     if len(arguments) != 1 or not arguments[0]:
         print(__doc__, file=sys.stderr)
         return 2
-    path = (
-        Path("models", f"{arguments[0]}.pkl")
-        if NAME.fullmatch(arguments[0])
-        else Path(arguments[0])
-    )
+
+    path = file_path(arguments[0])
     try:
-        content = read(path)
-        lines = (
-            model_file(path) if content.endswith((MAGIC, HMAC_MAGIC)) else foreign(path, content)
-        )
-        for word, text in lines:
-            print(f"{word:<12}{shown(text)}")
+        for label, value in file_lines(path):
+            print(f"{label:<12}{printable(value)}")
     except (ModelFileError, OSError) as error:
-        print(f"not sound: {shown(error)}")
+        print(f"not sound: {printable(error)}")
         return 1
+
     print(f"sound: {path}")
     return 0
 

@@ -1,4 +1,4 @@
-"""What a pickle would do if it were loaded, told from its opcodes alone: nothing of it is run."""
+"""Finds what loading a pickle would import, from its opcodes alone; runs nothing of it."""
 
 from __future__ import annotations
 
@@ -31,12 +31,23 @@ TEXTS = (
     "BINSTRING",
     "SHORT_BINSTRING",
 )
+MEMO_WRITES = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
+MEMO_READS = ("GET", "BINGET", "LONG_BINGET")
+# The first bytes of gzip files and of zlib files at each level of compression.
+COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+# Makes zlib read either format.
+GZIP_OR_ZLIB = 47
+# Stands on the stack where the pickle has a mark.
 MARK = object()
 
 
 @dataclass
-class Found:
-    """Names that loading would import with their counts, texts, sizes of byte strings, where and why the walk ended."""
+class Findings:
+    """What a walk over a pickle found.
+
+    names: what loading would import, with counts. blocks: the sizes of byte strings. end: the byte
+    where the walk ended. problem: why it ended early, else empty.
+    """
 
     names: Counter[str] = field(default_factory=Counter)
     texts: set[str] = field(default_factory=set)
@@ -44,88 +55,121 @@ class Found:
     end: int = 0
     problem: str = ""
 
-    def rows(self) -> str:
-        """Whether it carries rows of data, and by what that is judged."""
+    def describe_rows(self) -> str:
+        """Return whether the pickle carries rows of data, and the evidence for it."""
         tables = sorted(name for name in self.names if name.startswith(TABLES))
-        kept = sorted(self.texts & ROW_ATTRIBUTES)
+        attributes = sorted(self.texts & ROW_ATTRIBUTES)
+        if tables or attributes:
+            return f"yes, by {', '.join([*tables[:3], *attributes])}"
+
         large = [size for size in self.blocks if size >= LARGE]
-        if tables or kept:
-            return f"yes, by {', '.join([*tables[:3], *kept])}"
         if large:
-            return f"maybe: {len(large)} arrays or byte strings of {LARGE:,} bytes and more, up to {max(large):,}"
-        return f"no table of pandas, no attribute that keeps training rows, no byte string of {LARGE:,} bytes or more"
+            blocks = f"{len(large)} arrays or byte strings of {LARGE:,} bytes and more"
+            return f"maybe: {blocks}, up to {max(large):,}"
+
+        return (
+            "no table of pandas, no attribute that keeps training rows, "
+            f"no byte string of {LARGE:,} bytes or more"
+        )
 
 
-def unpacked(content: bytes) -> bytes:
-    """`content`, or what a gzip or zlib file such as joblib's holds; raises ValueError if that is too much."""
-    if not content.startswith((b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")):
+def unpack(content: bytes) -> bytes:
+    """Return the content of a gzip or zlib file, such as joblib's; anything else as it is.
+
+    Raises ValueError if the file is damaged or unpacks to more than MAX_UNPACKED bytes.
+    """
+    if not content.startswith(COMPRESSED):
         return content
-    unpacker = zlib.decompressobj(wbits=47)  # 47: gzip or zlib, whichever it is
+
+    unpacker = zlib.decompressobj(wbits=GZIP_OR_ZLIB)
     try:
-        inner = unpacker.decompress(content, MAX_UNPACKED)
+        unpacked = unpacker.decompress(content, MAX_UNPACKED)
     except zlib.error as error:
         raise ValueError(f"can't be unpacked ({error})") from error
+
     if not unpacker.eof:
         raise ValueError(f"is cut short, or unpacks to more than {MAX_UNPACKED:,} bytes")
-    return inner
+    return unpacked
 
 
-def walk(content: bytes) -> Found:
-    """What the first pickle in `content` would import and carries; its `problem` is empty if it was read to its end."""
-    found = Found()
+def walk(content: bytes) -> Findings:
+    """Return what the first pickle in `content` would import and what it carries."""
+    findings = Findings()
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
     try:
         for opcode, argument, position in pickletools.genops(content):
-            found.end = (position or 0) + 1
-            _note(found, opcode.name, argument, stack)
+            findings.end = (position or 0) + 1
+            _record(findings, opcode.name, argument, stack)
             _step(opcode, argument, stack, memo)
-    except Exception as error:  # a damaged file makes pickletools raise many kinds
-        found.problem = f"can't be read beyond byte {found.end:,} ({error})"
-    return found
+    # Damaged files make pickletools raise many kinds of exceptions.
+    except Exception as error:
+        findings.problem = f"can't be read beyond byte {findings.end:,} ({error})"
+    return findings
 
 
-def _note(found: Found, name: str, argument: Any, stack: list[Any]) -> None:
-    """Takes down what one opcode imports or carries; `stack` is as it is before the opcode."""
-    if name in ("GLOBAL", "INST"):
-        found.names[argument.replace(" ", ".", 1)] += 1
-    elif name == "STACK_GLOBAL":
-        parts = stack[-2:]
-        known = len(parts) == 2 and all(isinstance(part, str) for part in parts)
-        found.names[".".join(parts) if known else "(a name made while loading)"] += 1
-    elif name.startswith("EXT"):
-        found.names[f"(extension code {argument})"] += 1
-    elif name.endswith("PERSID"):
-        found.names["(a persistent id, which the loader resolves)"] += 1
-    elif name == "NEXT_BUFFER":
-        found.names["(a buffer that the loader brings)"] += 1
+def _record(findings: Findings, opcode: str, argument: Any, stack: list[Any]) -> None:
+    """Record what one opcode imports or carries; `stack` is as it was before the opcode."""
+    name = _imported_name(opcode, argument, stack)
+    if name:
+        findings.names[name] += 1
     elif isinstance(argument, (bytes, bytearray)):
-        found.blocks.append(len(argument))
-    elif name in TEXTS:
-        found.texts.add(argument)
+        findings.blocks.append(len(argument))
+    elif opcode in TEXTS:
+        findings.texts.add(argument)
+
+
+def _imported_name(opcode: str, argument: Any, stack: list[Any]) -> str:
+    """Return what one opcode imports or gets from the loader; empty if it does neither."""
+    if opcode in ("GLOBAL", "INST"):
+        return str(argument).replace(" ", ".", 1)
+    if opcode == "STACK_GLOBAL":
+        return _name_on_stack(stack)
+    if opcode.startswith("EXT"):
+        return f"(extension code {argument})"
+    if opcode.endswith("PERSID"):
+        return "(a persistent id, which the loader resolves)"
+    if opcode == "NEXT_BUFFER":
+        return "(a buffer that the loader brings)"
+    return ""
+
+
+def _name_on_stack(stack: list[Any]) -> str:
+    """Return the name whose module and attribute are the two topmost texts."""
+    parts = stack[-2:]
+    if len(parts) == 2 and all(isinstance(part, str) for part in parts):
+        return ".".join(parts)
+    return "(a name made while loading)"
 
 
 def _step(
     opcode: pickletools.OpcodeInfo, argument: Any, stack: list[Any], memo: dict[Any, Any]
 ) -> None:
-    """Does to the stack and the memo what an unpickler would, with None for every value but texts."""
+    """Change the stack and the memo as an unpickler does, with None for every value but texts."""
     top = stack[-1] if stack else None
-    if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
+    if opcode.name in MEMO_WRITES:
+        # MEMOIZE has no argument and takes the next free number.
         memo[len(memo) if argument is None else int(argument)] = top
         return
-    popped = opcode.stack_before
-    if pickletools.markobject in popped:
-        while stack and stack.pop() is not MARK:
-            pass
-        popped = popped[: popped.index(pickletools.markobject)]
-    del stack[max(0, len(stack) - len(popped)) :]
+
+    _pop(opcode, stack)
+
     if opcode.name in TEXTS:
         stack.append(argument)
-    elif opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+    elif opcode.name in MEMO_READS:
         stack.append(memo.get(int(argument)))
     elif opcode.name == "DUP":
         stack.extend([top, top])
     else:
-        stack.extend(
-            MARK if after is pickletools.markobject else None for after in opcode.stack_after
-        )
+        for kind in opcode.stack_after:
+            stack.append(MARK if kind is pickletools.markobject else None)
+
+
+def _pop(opcode: pickletools.OpcodeInfo, stack: list[Any]) -> None:
+    """Remove from the stack what one opcode takes."""
+    taken = opcode.stack_before
+    if pickletools.markobject in taken:
+        while stack and stack.pop() is not MARK:
+            pass
+        taken = taken[: taken.index(pickletools.markobject)]
+    del stack[max(0, len(stack) - len(taken)) :]

@@ -1,8 +1,8 @@
-"""make sbom: a CycloneDX bill of materials of each image, made by cyclonedx-bom from what is installed in it.
+"""make sbom: writes a CycloneDX SBOM of each image; cyclonedx-bom lists what is installed in it.
 
 Usage: python -m extras.sbom.cyclonedx docker|local FOLDER IMAGE...
 
-Writes FOLDER/IMAGE.cdx.json; leaves out what isn't built.
+Writes FOLDER/IMAGE.cdx.json; leaves out images that are not built.
 """
 
 import json
@@ -18,46 +18,52 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 IMAGES = Path(__file__).parents[2] / ".local" / "images"
+# The folder that cyclonedx-bom is installed in. Each image borrows it.
 TOOL = sysconfig.get_path("purelib")
-# Run by the image's own Python, to which the tool is lent: appended here, a search path isn't inherited and listed.
+TOOL_IN_CONTAINER = "/run/sbom"
+# The image's own Python runs this. The tool's folder is appended here and not by PYTHONPATH: the
+# processes that list the packages would inherit that, and list the tool.
 PROGRAM = """
 import runpy, sys
 sys.path.append(sys.argv[1])
-sys.argv[1:] = ["environment", "--output-reproducible", "--no-validate", "--sv", "1.6", sys.executable]
+options = ["--output-reproducible", "--no-validate", "--sv", "1.6"]
+sys.argv[1:] = ["environment", *options, sys.executable]
 runpy.run_module("cyclonedx_py", run_name="__main__")
 """
 
 
-def is_there(engine: str, image: str) -> bool:
-    """Whether the image was built."""
+def is_built(engine: str, image: str) -> bool:
+    """Return whether an image was built."""
     if engine == "local":
         return (IMAGES / image).exists()
-    return (
-        subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode == 0
-    )
+    done = subprocess.run(["docker", "image", "inspect", image], capture_output=True)
+    return done.returncode == 0
 
 
-def listed(engine: str, image: str) -> dict[str, Any]:
-    """The bill of an image's virtual environment; raises RuntimeError with what its Python said if that fails."""
-    command, folder = [".venv/bin/python", "-I", "-", TOOL], IMAGES / image
+def docker_command(image: str) -> list[str]:
+    """Return the start of a command that runs in an image, with the tool mounted."""
+    # docker reads the mount as CSV.
+    source = TOOL.replace('"', '""')
+    mount = f'type=bind,"source={source}",target={TOOL_IN_CONTAINER},readonly'
+    # This user can read what is mounted.
+    user = f"{os.getuid()}:0"
+    options = ["--rm", "-i", "--user", user, "--network=none", "--mount", mount]
+    return ["docker", "run", *options, image]
+
+
+def list_packages(engine: str, image: str) -> dict[str, Any]:
+    """Return the SBOM of an image's virtual environment.
+
+    Raises RuntimeError with the output of the image's Python if it fails.
+    """
+    python = [".venv/bin/python", "-I", "-"]
     if engine == "docker":
-        source, folder = TOOL.replace('"', '""'), IMAGES.parent  # docker reads the mount as CSV
-        mount = f'type=bind,"source={source}",target=/run/sbom,readonly'
-        command[-1] = "/run/sbom"
-        user = f"{os.getuid()}:0"  # who may read what is mounted
-        command = [
-            "docker",
-            "run",
-            "--rm",
-            "-i",
-            "--user",
-            user,
-            "--network=none",
-            "--mount",
-            mount,
-            image,
-            *command,
-        ]
+        command = [*docker_command(image), *python, TOOL_IN_CONTAINER]
+        folder = IMAGES.parent
+    else:
+        command = [*python, TOOL]
+        folder = IMAGES / image
+
     done = subprocess.run(command, input=PROGRAM, capture_output=True, text=True, cwd=folder)
     if done.returncode:
         raise RuntimeError(f"{image}: its packages can't be listed: {done.stderr.strip()}")
@@ -65,30 +71,39 @@ def listed(engine: str, image: str) -> dict[str, Any]:
 
 
 def write(engine: str, image: str, folder: Path) -> None:
-    """Writes the bill of an image, the image its subject; raises RuntimeError if it can't be had or isn't valid."""
-    bill = listed(engine, image)
-    bill["metadata"]["component"] = {"type": "container", "bom-ref": image, "name": image}
-    text = json.dumps(bill, indent=2)
-    if wrong := JsonStrictValidator(SchemaVersion.V1_6).validate_str(text):
-        raise RuntimeError(f"{image}: not valid CycloneDX: {wrong.data.message}")
+    """Write the SBOM of an image, with the image as its subject.
+
+    Raises RuntimeError if the packages can't be listed or the SBOM isn't valid.
+    """
+    sbom = list_packages(engine, image)
+    sbom["metadata"]["component"] = {"type": "container", "bom-ref": image, "name": image}
+    text = json.dumps(sbom, indent=2)
+
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    if error:
+        raise RuntimeError(f"{image}: not valid CycloneDX: {error.data.message}")
+
     file = folder / f"{image.replace('/', '_')}.cdx.json"
     unfinished = file.with_suffix(f".{os.getpid()}")
     unfinished.write_text(text)
     unfinished.replace(file)
-    print(f"---> {file}: {len(bill['components'])} packages")
+    print(f"---> {file}: {len(sbom['components'])} packages")
 
 
 def main(engine: str, folder: Path, images: Sequence[str]) -> int:
-    """Writes the bill of every image that was built; returns 69 if none was."""
-    there = [image for image in images if is_there(engine, image)]
-    for image in there:
+    """Write the SBOM of every image that was built; return 69 if none was."""
+    built = [image for image in images if is_built(engine, image)]
+    for image in built:
         write(engine, image, folder)
-    if not there:
+
+    if not built:
+        names = ", ".join(images)
         print(
-            f"sbom: none of {', '.join(images)} was built with engine {engine}; make train-all",
+            f"sbom: none of {names} was built with engine {engine}; make train-all",
             file=sys.stderr,
         )
-    return 0 if there else 69
+        return 69
+    return 0
 
 
 if __name__ == "__main__":

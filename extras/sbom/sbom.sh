@@ -1,18 +1,22 @@
 #!/usr/bin/env bash
-# Summary: writes a bill of materials (CycloneDX JSON) of each image that was built: the Python packages in it.
-# Usage:   extras/sbom/sbom.sh [IMAGE...]       (make sbom; without names the train and predict images of every directory)
+# Summary: writes an SBOM (CycloneDX JSON) of each image that was built: the Python packages in it.
+# Usage:   extras/sbom/sbom.sh [IMAGE...]       (make sbom)
 #
-# The files go to .local/sbom (SBOM). What the base image brings along is its maker's to list.
+# Without names it takes the train and predict images of every directory. The files go to
+# .local/sbom (SBOM). An SBOM of the base image comes from the maker of that image.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . engines/choose.sh
+
 if [ $# = 0 ]; then
   for makefile in */Makefile; do
-    name=$(sed -n 's/^CONTAINER_NAME := //p' "$makefile")
+    name=$(makefile_value "$(dirname "$makefile")" CONTAINER_NAME)
     set -- "$@" "$name-train" "$name-predict"
   done
 fi
+
 choose_engine
 . tools/environment.sh cyclonedx extras/sbom/requirements.txt
-mkdir -p "${SBOM:=$PWD/.local/sbom}"
+: "${SBOM:=$PWD/.local/sbom}"
+mkdir -p "$SBOM"
 exec "$BIN/python" -m extras.sbom.cyclonedx "$ENGINE" "$SBOM" "$@"

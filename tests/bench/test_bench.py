@@ -1,26 +1,39 @@
-"""bench/ sees what it must: a slower server, errors, bodies that are refused; its ratios are of one round each."""
+"""bench/: a slower server and errors are seen; a ratio compares values of one round."""
 
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from support.daemon import JSON, Daemon
+from support.commands import ROOT
+from support.models import MODEL_DIRS, setting
+from support.server import JSON, Server
 
 sys.path.insert(0, str(ROOT / "bench"))
-from load import Load, load, parsed  # noqa: E402
-from measure import Ratio, alternate, ratio, table, verdict  # noqa: E402
+from baseline import VERDICT, serve_line  # noqa: E402
+from load import Load, load, parse_output  # noqa: E402
+from measure import Ratio, alternate, makefile_value, models, ratio, table, verdict  # noqa: E402
 
 APPLICATION = """
 import time
-def fast(msg): return {"rows": len(msg.payload["instances"])}
-def slow(msg): time.sleep(0.004); return fast(msg)
-def broken(msg): raise RuntimeError("out of order")
+
+
+def fast(msg):
+    return {"rows": len(msg.payload["instances"])}
+
+
+def slow(msg):
+    time.sleep(0.004)
+    return fast(msg)
+
+
+def broken(msg):
+    raise RuntimeError("out of order")
 """
 BODY = b'{"payload": {"instances": [[1, 2]]}}'
-PRINTED = """Running 1s test @ http://127.0.0.1:5200/x
+WRK_OUTPUT = """Running 1s test @ http://127.0.0.1:5200/x
   Latency Distribution
      50%  812.00us
      75%    1.10ms
@@ -34,81 +47,108 @@ needs_wrk = pytest.mark.skipif(not shutil.which("wrk"), reason="there is no wrk 
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A real server with a fast, a slow and a broken route."""
     directory = tmp_path_factory.mktemp("bench")
     (directory / "app.py").write_text(APPLICATION)
-    with Daemon(directory, "fast:app:fast,slow:app:slow,broken:app:broken") as daemon:
-        yield daemon.ready(10)
+    with Server(directory, "fast:app:fast,slow:app:slow,broken:app:broken") as server:
+        yield server.wait_until_ready(10)
 
 
-def loaded(daemon: Daemon, route: str, body: bytes = BODY) -> Load:
-    return load(f"http://127.0.0.1:{daemon.port}/{route}", JSON, [body, body], 4, 1)
+def measure(server: Server, route: str, body: bytes = BODY) -> Load:
+    """Return the load of one second on four connections."""
+    return load(f"{server.url}/{route}", JSON, [body, body], 4, 1)
 
 
 @needs_wrk
-def test_a_slowed_handler_is_seen(daemon: Daemon) -> None:
-    fast, slow = loaded(daemon, "fast"), loaded(daemon, "slow")
+def test_load_shows_a_slowed_function(server: Server) -> None:
+    fast = measure(server, "fast")
+    slow = measure(server, "slow")
     assert fast.errors == slow.errors == 0
-    assert slow.throughput < fast.throughput / 2 and slow.p50 > max(4, fast.p50)
+    assert slow.throughput < fast.throughput / 2
+    assert slow.p50 > max(4, fast.p50)
+    assert serve_line("model", (1, 4), [slow], [fast])[VERDICT] == "no"
+    assert serve_line("model", (1, 4), [fast], [slow])[VERDICT] == "yes"
 
 
 @needs_wrk
-def test_answers_that_are_errors_are_counted(daemon: Daemon) -> None:
-    assert loaded(daemon, "broken").errors > 0
-    assert loaded(daemon, "nowhere").errors > 0
+@pytest.mark.parametrize("route", ["broken", "nowhere"])
+def test_load_counts_answers_that_are_errors(server: Server, route: str) -> None:
+    assert measure(server, route).errors > 0
 
 
 @needs_wrk
 @pytest.mark.parametrize("body", [b"{}", b"[", b""])
-def test_a_wrong_body_is_counted_as_errors(daemon: Daemon, body: bytes) -> None:
-    assert loaded(daemon, "fast", body).errors > 0
+def test_load_counts_answers_to_a_wrong_body_as_errors(server: Server, body: bytes) -> None:
+    assert measure(server, "fast", body).errors > 0
 
 
-def test_all_that_wrk_prints_is_read() -> None:
-    assert parsed(PRINTED) == Load(throughput=998.5, p50=0.812, p99=1200.0, errors=12)
+def test_parse_output_reads_all_figures_of_wrk() -> None:
+    expected = Load(throughput=998.5, p50=0.812, p99=1200.0, errors=12)
+    assert parse_output(WRK_OUTPUT) == expected
 
 
 @pytest.mark.parametrize("missing", ["Requests/sec:    998.50\n", "     50%  812.00us\n"])
-def test_figures_that_are_missing_are_no_figures(missing: str) -> None:
+def test_parse_output_raises_when_figures_are_missing(missing: str) -> None:
     with pytest.raises(ValueError, match="wrk printed no figures"):
-        parsed(PRINTED.replace(missing, ""))
+        parse_output(WRK_OUTPUT.replace(missing, ""))
 
 
-def test_a_ratio_compares_round_with_round() -> None:
+def test_ratio_compares_round_with_round() -> None:
     assert ratio([2, 30, 8], [1, 10, 2]) == Ratio(median=3, least=2, most=4)
     assert str(Ratio(3, 2, 4)) == "3.00 (2.00-4.00)"
 
 
-def test_candidates_take_turns_and_none_is_always_first() -> None:
+def test_alternate_calls_candidates_by_turns_and_none_is_always_first() -> None:
     calls: list[str] = []
-    candidates = {name: lambda name=name: calls.append(name) or float(len(calls)) for name in "abc"}
+
+    def call(name: str) -> float:
+        calls.append(name)
+        return float(len(calls))
+
+    candidates = {name: partial(call, name) for name in "abc"}
     assert alternate(candidates, 3) == {"a": [1, 6, 8], "b": [2, 4, 9], "c": [3, 5, 7]}
     assert "".join(calls) == "abcbcacab"
 
 
-def test_a_goal_is_reached_or_not() -> None:
-    assert [
-        verdict(1.3, 1.3, True),
-        verdict(1.31, 1.3, True),
-        verdict(0.8, 0.8, False),
-        verdict(0.79, 0.8, False),
-    ] == [
-        "yes",
-        "no",
-        "yes",
-        "no",
-    ]
+@pytest.mark.parametrize(
+    ("value", "goal", "at_most", "expected"),
+    [
+        (1.3, 1.3, True, "yes"),
+        (1.31, 1.3, True, "no"),
+        (0.8, 0.8, False, "yes"),
+        (0.79, 0.8, False, "no"),
+    ],
+)
+def test_verdict_includes_the_goal_itself(
+    value: float, goal: float, at_most: bool, expected: str
+) -> None:
+    assert verdict(value, goal, at_most) == expected
 
 
-def test_a_table_is_for_people_and_for_markdown() -> None:
+def test_table_is_aligned_or_in_markdown() -> None:
     rows = [{"server": "a", "p50": 1}, {"server": "floor", "p50": 10}]
     assert table(rows).splitlines() == ["  server  p50", "  a       1  ", "  floor   10 "]
     assert table(rows, markdown=True).splitlines()[:2] == ["| server | p50 |", "|---|---|"]
 
 
-def test_every_peer_says_how_to_start_it_and_what_to_send() -> None:
-    for peer in sorted(path.parent for path in Path(ROOT / "bench" / "peers").glob("*/request.py")):
-        assert {"requirements.txt", "request.py", "start.sh"} <= {
-            file.name for file in peer.iterdir()
-        }, peer.name
+def test_models_are_those_of_the_makefiles() -> None:
+    assert models() == {setting(name, "MODEL_NAME"): name for name in MODEL_DIRS}
+
+
+def test_makefile_value_raises_when_a_name_is_missing() -> None:
+    with pytest.raises(LookupError, match="all/Makefile: no line 'MODEL :="):
+        makefile_value("all", "MODEL")
+
+
+def peer_directories() -> list[Path]:
+    """Return the folders of the peers."""
+    return sorted(path.parent for path in (ROOT / "bench/peers").glob("*/request.py"))
+
+
+def test_every_peer_can_be_installed_asked_and_started() -> None:
+    directories = peer_directories()
+    assert directories != []
+    for directory in directories:
+        files = {file.name for file in directory.iterdir()}
+        assert {"requirements.txt", "request.py", "start.sh"} <= files, directory.name

@@ -5,18 +5,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from support.commands import ROOT
 
 sys.path.insert(0, str(ROOT / "bench"))
 import build  # noqa: E402
 from measure import Ratio  # noqa: E402
 
 FLOOR = [0.5, 0.5, 1.0]
+SECONDS = [2.0, 3.5, 3.0]
+DELAY_SECONDS = 4
 
 
-def test_a_build_is_compared_with_the_floor_of_its_own_round() -> None:
-    assert build.over([2.0, 3.5, 3.0], FLOOR) == Ratio(median=2.0, least=1.5, most=3.0)
-    assert build.line("docker", "again", {"floor": FLOOR, "again": [2.0, 3.5, 3.0]}) == {
+def test_build_is_compared_with_the_floor_of_its_own_round() -> None:
+    assert build.over(SECONDS, FLOOR) == Ratio(median=2.0, least=1.5, most=3.0)
+    assert build.line("docker", "again", {"floor": FLOOR, "again": SECONDS}) == {
         "engine": "docker",
         "build": "after an edit",
         "s": "3.00",
@@ -28,33 +30,41 @@ def test_a_build_is_compared_with_the_floor_of_its_own_round() -> None:
 
 @pytest.mark.parametrize("failed", ["floor", "again"])
 def test_one_failed_build_voids_its_row(failed: str) -> None:
-    values = {"floor": FLOOR, "again": [2.0, 3.5, 3.0]}
-    line = build.line("local", "again", {**values, failed: [2.0, math.nan, 3.0]})
-    assert [line["s"], line["over the floor, s"], line["goal"]] == ["void", "void", "at most 2: no"]
+    values = {"floor": FLOOR, "again": SECONDS, failed: [2.0, math.nan, 3.0]}
+    line = build.line("local", "again", values)
+    assert line["s"] == line["over the floor, s"] == "void"
+    assert line["goal"] == "at most 2: no"
 
 
-def test_a_command_that_fails_has_no_time_and_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_command_has_no_time_and_its_error_is_printed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert math.isnan(build.seconds("bash", "-c", "echo no wheels >&2; exit 3"))
     assert capsys.readouterr().err == "build: bash: exit code 3: no wheels\n"
     assert build.seconds("true") >= 0
 
 
-def test_a_build_that_fails_and_a_slower_one_are_seen(
+def test_slower_build_and_failed_build_are_seen(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clone = build.copy(tmp_path)
-    assemble = clone / "builders/s2i/bin/assemble"
-    sound = assemble.read_text()
     assert build.first("local", clone) < 600
-    assemble.write_text(sound.replace("check_source\n", "sleep 4\ncheck_source\n"))
-    assert build.again("local", clone) >= 4
-    assert list(clone.glob(".local/images/*/finance_income_prediction/predict.py")) != []
+
+    assemble = clone / "builders/s2i/bin/assemble"
+    delayed = assemble.read_text().replace(
+        "check_source\n", f"sleep {DELAY_SECONDS}\ncheck_source\n"
+    )
+    assemble.write_text(delayed)
+    assert build.again("local", clone) >= DELAY_SECONDS
+    built = clone.glob(".local/images/*/finance_income_prediction/predict.py")
+    assert list(built) != []
+
     (clone / build.MODEL / "predict.py").write_text("def nobody(): ...\n")
     assert math.isnan(build.again("local", clone))
     assert "has no function predict_adult_income_lr" in capsys.readouterr().err
 
 
-def test_the_floor_does_less_than_a_build(tmp_path: Path) -> None:
+def test_floor_does_less_than_a_build(tmp_path: Path) -> None:
     clone = build.copy(tmp_path)
     context = build.source(clone)
     assert (context / ".s2i/bin/assemble").read_text() == "#!/bin/sh\n"

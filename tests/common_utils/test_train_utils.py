@@ -1,15 +1,15 @@
-"""Training: what can't be trained is refused with the reason and leaves nothing; what is trained is what was asked."""
+"""Test that training writes the model asked for, or nothing and the reason."""
 
 import calendar
 import hashlib
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MODEL_DIRS, ROOT, setting, train
 from runtime.message import Message
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
@@ -17,10 +17,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
+from support.commands import ROOT, output_of, run
+from support.models import MODEL_DIRS, setting, train
 
 from common_utils import train_utils
 from common_utils.train_utils import COLUMNS, TrainingError, data_file, train_model
-from utils.encode_decode import ModelFileError, init_model
+from utils.encode_decode import init_model
+from utils.errors import ModelFileError
 
 with open(ROOT / "data" / "adult_income-prepped.csv") as file:
     HEADER, *ROWS = [next(file).rstrip("\n") for _ in range(401)]
@@ -33,7 +36,7 @@ SMALL_TREE = DecisionTreeClassifier(max_depth=3, random_state=0)
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of a train container: data/ with a small table t.csv, and models/."""
+    """A train container's working directory, with a small table data/t.csv."""
     (tmp_path / "models").mkdir()
     (tmp_path / "data").mkdir()
     write(tmp_path, [HEADER, *ROWS])
@@ -42,28 +45,29 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(project: Path, lines: list[str]) -> None:
-    """Makes data/t.csv of some lines."""
+    """Write some lines to data/t.csv."""
     (project / "data" / "t.csv").write_text("".join(f"{line}\n" for line in lines))
 
 
 def labelled(labels: str) -> list[str]:
-    """The table with other labels, which are repeated."""
+    """Return the table with other labels, which are repeated."""
     words = labels.split()
     return [HEADER, *(row[:-1] + words[i % len(words)] for i, row in enumerate(ROWS))]
 
 
 def trained_on(estimator: Any = SMALL_TREE, numbers: str = "raw", **payload: Any) -> dict[str, Any]:
-    """Trains on data/t.csv and returns the contents of the model file."""
+    """Train on data/t.csv and return the contents of the model file."""
     message = Message(payload={"$ref": "data/t.csv", "model_name": "m", **payload})
     train_model(message, estimator, "A test", numbers)
     return init_model("m")
 
 
 def refusal(estimator: Any = SMALL_TREE, numbers: str = "raw", **payload: Any) -> str:
-    """Why it can't be trained; nothing may have been written."""
+    """Return why it can't be trained; nothing may have been written."""
     with pytest.raises((TrainingError, ModelFileError)) as caught:
         trained_on(estimator, numbers, **payload)
-    assert (os.listdir("models"), caught.value.exit_code) == ([], 78)
+    assert os.listdir("models") == []
+    assert caught.value.exit_code == 78
     return str(caught.value)
 
 
@@ -179,7 +183,8 @@ BAD_TABLES = {
     ),
     "semicolons": (
         [line.replace(",", ";") for line in (HEADER, *ROWS)],
-        f"data/t.csv: missing columns: {', '.join((*COLUMNS, 'income'))}; unknown: {HEADER.replace(',', ';')}. {NAMED}",
+        f"data/t.csv: missing columns: {', '.join((*COLUMNS, 'income'))}; "
+        f"unknown: {HEADER.replace(',', ';')}. {NAMED}",
     ),
     "text for a number": ([HEADER, ROWS[0], f"old{REST}1", *ROWS], number("'old'")),
     "nothing for a number": ([HEADER, ROWS[0], f"{REST}1", *ROWS], number("''")),
@@ -201,8 +206,9 @@ BAD_TABLES = {
     ),
     "few rows of a class": (
         [HEADER, ROWS[0], ROWS[7]],
-        "2 rows can't be split by class: The least populated classes in y have only 1 member, which is too few. The "
-        "minimum number of groups for any class cannot be less than 2. Classes with too few members are: [0, 1]",
+        "2 rows can't be split by class: The least populated classes in y have only 1 member, "
+        "which is too few. The minimum number of groups for any class cannot be less than 2. "
+        "Classes with too few members are: [0, 1]",
     ),
 }
 
@@ -227,7 +233,7 @@ def test_a_table_that_is_no_text_is_refused(project: Path) -> None:
     )
 
 
-def test_another_way_with_numbers_is_refused(project: Path) -> None:
+def test_another_encoding_of_numbers_is_refused(project: Path) -> None:
     assert refusal(numbers="scaled") == "numbers='scaled': expected 'raw' or 'binned'"
 
 
@@ -260,7 +266,10 @@ def test_an_estimator_that_cannot_be_converted_is_refused_with_the_way_out(proje
 
 
 def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -> None:
-    """A scaler rounds to float32, and rows that lie on a threshold change sides; without it the tree is taken."""
+    """A scaler rounds to float32, and rows on a threshold change sides.
+
+    The control: the tree without a scaler is trained.
+    """
     (project / "data" / "t.csv").write_text(
         (ROOT / "data" / "adult_income-prepped.csv").read_text()
     )
@@ -280,7 +289,7 @@ def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -
 def test_the_onnx_of_another_estimator_is_refused(
     project: Path, monkeypatch: pytest.MonkeyPatch, shift: float, taken: bool
 ) -> None:
-    """The converter is made to err: it is given the estimator with a shifted intercept."""
+    """The converter is given the estimator with a shifted intercept."""
     real = train_utils.to_onnx
 
     def shifted(estimator: Any, width: int) -> bytes:
@@ -298,7 +307,7 @@ def test_the_onnx_of_another_estimator_is_refused(
         assert "its ONNX form answers otherwise than the estimator" in refusal(estimator, "binned")
 
 
-def test_the_model_file_tells_what_was_trained(
+def test_the_model_file_records_what_was_trained(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
@@ -400,9 +409,22 @@ def test_training_twice_gives_the_same_bytes(trained: Path, tmp_path: Path, dire
 def test_another_time_or_another_seed_gives_other_bytes(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the test above would miss if digests, or trees, were all the same."""
+    """The control of the test above: digests, and trees, are not all the same."""
     digests = set()
     for epoch, seed in (("0", 0), ("0", 0), ("1", 0), ("0", 1)):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
         digests.add(trained_on(DecisionTreeClassifier(max_features=2, random_state=seed))["digest"])
     assert len(digests) == 3
+
+
+def modules_after(code: str) -> list[str]:
+    """Return the modules of utils that a program has imported."""
+    program = f"{code}; import sys; print(*(name for name in sys.modules if 'utils' in name))"
+    done = run(sys.executable, "-B", "-c", program, env={"PYTHONPATH": str(ROOT)})
+    return output_of(done).split()
+
+
+def test_training_does_not_import_what_serves() -> None:
+    assert "utils.serving" not in modules_after("import common_utils.train_utils")
+    control = modules_after("import common_utils.train_utils, utils.serving")
+    assert "utils.serving" in control

@@ -1,20 +1,20 @@
-"""build.sh: its arguments, what it refuses, what it stages, and that a failed build leaves nothing behind."""
+"""build.sh: its arguments, what it refuses and stages, and that a failed build leaves nothing."""
 
 import os
-import re
 import shutil
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from conftest import MODEL_DIRS, ROOT, run, setting, wheel
+from support.clones import build_wheel, with_other_hash
+from support.commands import ROOT, Completed, clean_environment, run, without_programs
+from support.models import MODEL_DIRS, setting
 
 MODEL = MODEL_DIRS[0]
 IMAGE = "house-predict"
 
 
-def build(clone: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def build(clone: Path, *arguments: str, **variables: str) -> Completed:
     """Runs build.sh with a temporary folder of its own, which must be empty afterwards."""
     scratch = clone.parent / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -100,8 +100,9 @@ def test_a_bad_image_name_is_named(name: str) -> None:
 )
 def test_a_bad_model_directory_is_named(directory: str) -> None:
     done = run("./build.sh", "house", directory, "train")
-    expected = f"build.sh: model directory '{directory}': expected a name here made of letters, digits and _\n"
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+    rule = "expected a name here made of letters, digits and _"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"build.sh: model directory '{directory}': {rule}\n"
 
 
 @pytest.mark.parametrize("directory", ["nowhere", "data", "utils"])
@@ -132,8 +133,9 @@ def test_scripts_that_would_replace_the_builders_are_refused(clone: Path) -> Non
 def test_a_bad_environment_file_is_refused_before_anything_is_built(clone: Path) -> None:
     add_model(clone, **{".s2i/environment": "ROUTES\n"})
     done = build(clone, IMAGE, "house", "predict")
-    expected = "environment: house/.s2i/environment, line 1: expected KEY=value, found 'ROUTES'; s2i would drop it\n"
-    assert (done.returncode, done.stdout, done.stderr) == (78, "", expected)
+    problem = "expected KEY=value, found 'ROUTES'; s2i would drop it"
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == f"environment: house/.s2i/environment, line 1: {problem}\n"
     assert not (clone / ".local/images").exists()
 
 
@@ -147,19 +149,6 @@ def test_a_role_that_the_environment_file_does_not_serve_is_refused(clone: Path)
 
 
 # Engines
-
-
-def path_with(folder: Path, programs: Mapping[str, str]) -> str:
-    """A PATH with all that this machine has but docker and s2i, and with `programs` (name: shell text)."""
-    folder.mkdir()
-    for directory in os.environ["PATH"].split(":"):
-        for program in Path(directory).iterdir() if Path(directory).is_dir() else []:
-            if program.name not in ("docker", "s2i") and not (folder / program.name).is_symlink():
-                (folder / program.name).symlink_to(program)
-    for name, text in programs.items():
-        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
-        (folder / name).chmod(0o755)
-    return str(folder)
 
 
 NO_DOCKER = "there is no docker on the PATH (https://docs.docker.com/engine/install/)"
@@ -178,7 +167,7 @@ MISSING = {
 @pytest.mark.parametrize("case", MISSING)
 def test_a_forced_engine_that_is_not_there_fails_in_seconds(clone: Path, case: str) -> None:
     programs, problem = MISSING[case]
-    path = path_with(clone.parent / "bin", programs)
+    path = without_programs(clone.parent / "bin", programs)
     env = {"PATH": path, "ENGINE": "docker"}
     done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
     expected = f"build.sh: ENGINE=docker, but {problem}; ENGINE=local needs neither\n"
@@ -209,7 +198,7 @@ def test_left_to_itself_it_takes_the_local_engine_and_says_why(
         IMAGE,
         "house",
         "predict",
-        PATH=path_with(clone.parent / "bin", programs),
+        PATH=without_programs(clone.parent / "bin", programs),
         ENGINE=engine,
     )
     assert done.returncode == 0
@@ -237,7 +226,7 @@ def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> No
     shared = {
         str(path.relative_to(ROOT))
         for name in ("utils", "common_utils")
-        for path in (ROOT / name).glob("*.py")
+        for path in (ROOT / name).rglob("*.py")
     }
     own = {
         f"finance_income_prediction/{name}"
@@ -366,37 +355,57 @@ FAILING = {
 def test_a_failed_build_leaves_the_old_image_and_nothing_else(clone: Path, case: str) -> None:
     files, code, message = FAILING[case]
     add_model(clone)
-    add_model(clone, "spoiled", **files)
+    add_model(clone, "broken", **files)
     assert build(clone, IMAGE, "house", "predict").returncode == 0
     before = contents(clone / ".local/images")
-    done = build(clone, IMAGE, "spoiled", "predict", SETUP="1", UV_OFFLINE="1")
+    done = build(clone, IMAGE, "broken", "predict", SETUP="1", UV_OFFLINE="1")
     assert (done.returncode, message in done.stderr, "Built" in done.stdout) == (code, True, False)
     assert contents(clone / ".local/images") == before
 
 
-def test_building_in_place_would_have_spoiled_it(clone: Path) -> None:
+def test_building_in_place_would_have_broken_the_old_image(clone: Path) -> None:
     add_model(clone)
-    source = add_model(clone, "spoiled", **{".s2i/environment": ROUTE.format("nothing", "predict")})
+    source = add_model(clone, "broken", **{".s2i/environment": ROUTE.format("nothing", "predict")})
     assert build(clone, IMAGE, "house", "predict").returncode == 0
     before = contents(clone / ".local/images")
     assert assemble(clone, source, image(clone)).returncode == 78
     assert contents(clone / ".local/images") != before
 
 
-def assemble(clone: Path, source: Path, app: Path) -> subprocess.CompletedProcess[str]:
+def assemble(clone: Path, source: Path, app: Path, **variables: str) -> Completed:
     """Runs assemble on a source as it is, as a build by hand would."""
     app.mkdir(exist_ok=True)
     env = {
-        "S2I_SOURCE": source,
-        "APP_ROOT": app,
-        "BUILDERS": clone / "builders",
-        "CACHE": clone / ".local/cache",
+        "ROLE": "predict",
+        "S2I_SOURCE": str(source),
+        "APP_ROOT": str(app),
+        "BUILDERS": str(clone / "builders"),
+        "CACHE": str(clone / ".local/cache"),
+        "ENVIRONMENTS": str(clone / ".local/environments"),
+        "SETTINGS": "/nonexistent",
+        **variables,
     }
-    env |= {"ENVIRONMENTS": clone / ".local/environments", "SETTINGS": "/nonexistent"}
-    return run(
-        clone / "builders/s2i/bin/assemble",
-        env={"ROLE": "predict", **{key: str(env[key]) for key in env}},
-    )
+    return run(clone / "builders/s2i/bin/assemble", env=env)
+
+
+def test_only_in_an_image_the_environment_is_slimmed(clone: Path) -> None:
+    source = add_model(clone, **{".s2i/environment": "ROUTES=house:predict:predict\n"})
+    slim = clone / "builders/slim.sh"
+    slim.write_text("#!/bin/sh\ntouch slimmed\n")
+
+    # Only root can give files to group 0, but it is slimmed before that.
+    app = clone.parent / "app"
+    assemble(clone, source, app, IN_IMAGE="1")
+    assert (app / "slimmed").exists()
+
+
+def test_the_local_engine_builds_no_image_whatever_the_callers_shell_says(clone: Path) -> None:
+    add_model(clone)
+    slim = clone / "builders/slim.sh"
+    slim.write_text("#!/bin/sh\ntouch slimmed\n")
+
+    assert build(clone, IMAGE, "house", "predict", IN_IMAGE="1").returncode == 0
+    assert not (image(clone) / "slimmed").exists()
 
 
 @pytest.mark.parametrize("name", ["runtime.py", "runtime"])
@@ -406,9 +415,9 @@ def test_a_module_with_the_builders_own_name_is_refused(clone: Path, name: str) 
     (source / name).mkdir()
     done = assemble(clone, source, clone.parent / "app")
     assert (done.returncode, done.stdout) == (78, "")
-    assert (
-        done.stderr
-        == "assemble: the source has a module 'runtime', which is the builder's own name; rename yours\n"
+    assert done.stderr == (
+        "assemble: the source has a module 'runtime', which is the builder's own name; "
+        "rename yours\n"
     )
 
 
@@ -417,21 +426,12 @@ def own_environments(clone: Path) -> None:
     (clone / ".local/environments").unlink()
 
 
-def other_hash(constraints: str) -> str:
-    """Constraints in which flask's hashes are other ones."""
-    of_flask = re.search(r"^flask==.*?(?=^[a-z])", constraints, re.MULTILINE | re.DOTALL)
-    assert of_flask
-    return constraints.replace(
-        of_flask.group(), re.sub("(?<=sha256:)[0-9a-f]{8}", "00000000", of_flask.group())
-    )
-
-
 def test_a_flipped_hash_stops_the_build(clone: Path) -> None:
     own_environments(clone)
     add_model(clone)
     assert build(clone, IMAGE, "house", "predict", UV_OFFLINE="1").returncode == 0
     file = clone / "constraints.txt"
-    file.write_text(other_hash(file.read_text()))
+    file.write_text(with_other_hash(file.read_text()))
     done = build(clone, "other", "house", "predict", UV_OFFLINE="1")
     assert (done.returncode, image(clone, "other").exists()) == (1, False)
     assert "flask" in done.stderr and "sha256:00000000" in done.stderr
@@ -439,7 +439,7 @@ def test_a_flipped_hash_stops_the_build(clone: Path) -> None:
 
 def test_a_package_that_the_constraints_lack_is_installed_with_a_notice(clone: Path) -> None:
     own_environments(clone)
-    wheel(clone.parent / "wheels", "alpha")
+    build_wheel(clone.parent / "wheels", "alpha")
     text = "import alpha\n\ndef predict(msg):\n    return {'predictions': [alpha.VERSION]}\n"
     add_model(clone, **{"predict.py": text, "requirements_predict.txt": "alpha==1.0\n"})
     more = {"UV_OFFLINE": "1", "UV_FIND_LINKS": str(clone.parent / "wheels")}
@@ -459,7 +459,7 @@ def test_trouble_on_import_is_a_warning(clone: Path) -> None:
 
 
 def at_once(clone: Path, *names: str, path: str = "") -> None:
-    env = {**os.environ, "ENGINE": "local", "PATH": f"{path}:{os.environ['PATH']}"}
+    env = clean_environment(ENGINE="local", PATH=f"{path}:{os.environ['PATH']}")
     quiet = subprocess.DEVNULL
     builds = [
         subprocess.Popen(["./build.sh", name, "house", "predict"], cwd=clone, env=env, stdout=quiet)
@@ -478,14 +478,14 @@ def test_two_images_built_at_once_do_not_meet(clone: Path) -> None:
     ]
 
 
-def test_one_image_built_several_times_at_once_is_whole(clone: Path) -> None:
+def test_one_image_built_several_times_at_once_is_complete(clone: Path) -> None:
     add_model(clone)
+    # A build that removes the old image and then renames the new one meets another in between.
     slow = clone.parent / "slow"
     slow.mkdir()
-    (slow / "rm").write_text(
-        f'#!/bin/sh\n{shutil.which("rm")} "$@"; code=$?; sleep 0.3; exit $code\n'
-    )
-    (slow / "rm").chmod(0o755)  # whoever removes and then renames is met by another in between
+    script = f'#!/bin/sh\n{shutil.which("rm")} "$@"\ncode=$?\nsleep 0.3\nexit $code\n'
+    (slow / "rm").write_text(script)
+    (slow / "rm").chmod(0o755)
     at_once(clone, "alone-predict")
     at_once(clone, *[IMAGE] * 4, path=str(slow))
     assert contents(image(clone)) == contents(image(clone, "alone-predict"))

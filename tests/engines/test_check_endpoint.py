@@ -1,8 +1,7 @@
-"""engines/check_endpoint.py against servers that answer rightly and wrongly."""
+"""engines/check_endpoint.py against servers whose answers are right and wrong."""
 
 import json
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MODEL_DIRS, ROOT, free_port, run
+from support.commands import ROOT, Completed, run
+from support.models import MODEL_DIRS, example
+from support.network import free_port
 
 MODEL = MODEL_DIRS[0]
 INSTANCES = [[1, "a"], [2, "b"], [3, "c"]]
@@ -20,7 +21,10 @@ RIGHT = {"payload": {"predictions": EXPECTED, "labels": [0, 1]}}
 
 
 class Server(ThreadingHTTPServer):
-    """Answers /ready with `ready` and every POST with `answer`: a status and a body; keeps what was posted."""
+    """Answers /ready with `ready` and every POST with `answer`, each a status and a body.
+
+    `posted` is the path and the body of the last POST.
+    """
 
     ready: tuple[int, Any] = (200, {"ready": True})
     answer: tuple[int, Any] = (200, RIGHT)
@@ -28,6 +32,8 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Answers as its server says."""
+
     server: Server
 
     def do_GET(self) -> None:
@@ -45,16 +51,16 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as made:
-        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    with Server(("127.0.0.1", 0), Handler) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
-        yield made
-        made.shutdown()
+        yield running
+        running.shutdown()
         thread.join()
 
 
@@ -70,13 +76,11 @@ def model(tmp_path: Path) -> Path:
     return directory
 
 
-def check(
-    port: int | str, *directories: Path, **variables: str
-) -> subprocess.CompletedProcess[str]:
+def check(port: int | str, *directories: Path, **variables: str) -> Completed:
+    """Run check_endpoint.py, which waits for half a second until the server is ready."""
     env = {"PORT": str(port), "WAIT": "0.5", **variables}
-    return run(
-        sys.executable, ROOT / "engines/check_endpoint.py", *directories, env=env, seconds=30
-    )
+    script = ROOT / "engines/check_endpoint.py"
+    return run(sys.executable, script, *directories, env=env, seconds=30)
 
 
 def test_the_right_answer_passes_and_is_shown(server: Server, model: Path) -> None:
@@ -95,20 +99,16 @@ def test_without_labels_and_expected_the_count_is_checked(server: Server, model:
 
 
 def test_every_committed_model_is_asked_on_its_own_route(server: Server) -> None:
-    cases = {
-        name: json.loads((ROOT / name / "test/test_instances.json").read_text())
-        for name in MODEL_DIRS
-    }
-    for name, case in cases.items():
-        server.answer = (200, {"payload": {"predictions": case["expected"], "labels": [0, 1]}})
+    for name in MODEL_DIRS:
+        server.answer = answers(example(name)["expected"])
         assert check(server.server_port, ROOT / name).returncode == 0
-        assert (
-            f"ROUTES={server.posted[0].strip('/')}:"
-            in (ROOT / name / ".s2i/environment").read_text()
-        )
+
+        path = server.posted[0].strip("/")
+        assert f"ROUTES={path}:" in (ROOT / name / ".s2i/environment").read_text()
 
 
 def answers(predictions: Any, **more: Any) -> tuple[int, Any]:
+    """Return the answer of a server that predicts."""
     return 200, {"payload": {"predictions": predictions, "labels": [0, 1], **more}}
 
 
@@ -186,14 +186,15 @@ def test_a_server_that_is_never_ready_is_given_up_with_its_last_word(
     server.ready = (503, {"ready": False})
     done = check(server.server_port, model)
     assert (done.returncode, done.stdout) == (1, "")
+    url = f"http://127.0.0.1:{server.server_port}"
     assert done.stderr == (
-        f"test-endpoint: http://127.0.0.1:{server.server_port} is not ready after 0.5 s: {{'ready': False}}; "
+        f"test-endpoint: {url} is not ready after 0.5 s: {{'ready': False}}; "
         "start it with make predict\n"
     )
     assert server.posted == ("", b"")
 
 
-def test_no_server_at_all_is_told(model: Path) -> None:
+def test_no_server_at_all_is_reported(model: Path) -> None:
     port = free_port()
     done = check(port, model)
     assert done.returncode == 1
@@ -203,7 +204,7 @@ def test_no_server_at_all_is_told(model: Path) -> None:
     assert done.stderr.endswith("refused>; start it with make predict\n")
 
 
-def test_a_server_that_gets_ready_is_waited_for(server: Server, model: Path) -> None:
+def test_it_waits_for_a_server_that_becomes_ready(server: Server, model: Path) -> None:
     server.ready = (503, {})
     later = threading.Timer(0.7, lambda: setattr(server, "ready", (200, {})))
     later.start()
@@ -222,19 +223,20 @@ def test_another_program_on_the_port_is_no_traceback(model: Path) -> None:
 
 
 def greet(listening: socket.socket) -> None:
-    """Speaks to the first caller as an SSH server does, then hangs up on it and closes."""
-    caller, _ = listening.accept()
-    with caller:
-        caller.recv(1000)
-        caller.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    """Answer the first client as an SSH server does, then close."""
+    client, _ = listening.accept()
+    with client:
+        client.recv(1000)
+        client.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
     listening.close()
 
 
 def break_instances(text: str) -> Callable[[Path], object]:
+    """Return a function that writes `text` as a model's test instances."""
     return lambda model: (model / "test/test_instances.json").write_text(text)
 
 
-SPOILED = {
+BROKEN = {
     "no instances file": lambda model: (model / "test/test_instances.json").unlink(),
     "instances not JSON": break_instances("{"),
     "instances without payload": break_instances('{"instances": []}'),
@@ -244,11 +246,11 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize("case", SPOILED)
+@pytest.mark.parametrize("case", BROKEN)
 def test_a_model_directory_that_lacks_something_is_named(
     server: Server, model: Path, case: str
 ) -> None:
-    SPOILED[case](model)
+    BROKEN[case](model)
     done = check(server.server_port, model)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert done.stderr.startswith("test-endpoint: ") and str(model) in done.stderr
@@ -270,12 +272,12 @@ def test_a_bad_wait_is_named(server: Server, model: Path, wait: str) -> None:
     assert done.stderr.startswith("test-endpoint: ") and wait in done.stderr
 
 
-def test_a_proxy_is_not_asked(server: Server, model: Path) -> None:
+def test_no_proxy_is_used(server: Server, model: Path) -> None:
     proxy = f"http://127.0.0.1:{free_port()}"
     assert check(server.server_port, model, http_proxy=proxy, HTTP_PROXY=proxy).returncode == 0
 
 
-def test_without_a_model_directory_it_prints_its_use() -> None:
+def test_without_a_model_directory_it_prints_its_usage() -> None:
     done = check(free_port())
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage: check_endpoint.py MODEL_DIR..." in done.stderr

@@ -1,4 +1,4 @@
-"""Rows to the matrix: the same as scikit-learn's encoders on the real data, and every bad row refused by name."""
+"""Test that rows are encoded as by scikit-learn, and bad rows rejected by name."""
 
 import json
 import warnings
@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
+from support.commands import ROOT
 
-from utils.table_encoder import FEW_ROWS, InvalidInstances, TableEncoder
+from utils.table_encoder import FEW_ROWS, Buffer, InvalidInstances, TableEncoder
 
 SMALL = {
     "columns": [
@@ -27,7 +27,7 @@ Fitted = tuple[dict[str, Any], np.ndarray]
 
 
 def rows_of(table: pd.DataFrame) -> list[list[Any]]:
-    """The table's rows as a client would send them."""
+    """Return the table's rows as a client would send them."""
     rows: list[list[Any]] = json.loads(table.to_json(orient="values"))
     return rows
 
@@ -39,7 +39,7 @@ def table() -> pd.DataFrame:
 
 
 def fit_bins(column: pd.DataFrame) -> KBinsDiscretizer:
-    """Many quantiles, of which scikit-learn drops the empty ones with a warning."""
+    """Return many quantiles; scikit-learn warns that it drops the empty ones."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
         bins = KBinsDiscretizer(
@@ -50,10 +50,15 @@ def fit_bins(column: pd.DataFrame) -> KBinsDiscretizer:
 
 @pytest.fixture(scope="module", params=["raw", "binned"])
 def fitted(request: pytest.FixtureRequest, table: pd.DataFrame) -> Fitted:
-    """A description of the table's encoding, and scikit-learn's own matrix of all rows, fitted on 5,000 of them."""
-    columns, parts = [], []
+    """A description of the table's encoding, and scikit-learn's matrix of all rows.
+
+    Fitted on 5,000 of the rows.
+    """
+    columns = []
+    parts = []
     for name in table:
-        known, values = table[[name]].head(5000), table[[name]]
+        values = table[[name]]
+        known = values.head(5000)
         if not pd.api.types.is_numeric_dtype(table[name]):
             one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(known)
             columns.append({"name": name, "categories": one_hot.categories_[0].tolist()})
@@ -73,7 +78,8 @@ def test_many_rows_are_encoded_as_scikit_learn_encodes_them(
 ) -> None:
     scaler, expected = fitted
     found = TableEncoder(scaler, ignore_unknown=True).encode(rows_of(table))
-    assert (found.dtype, found.flags.c_contiguous) == (np.float32, True)
+    assert found.dtype == np.float32
+    assert found.flags.c_contiguous
     np.testing.assert_array_equal(found, expected)
 
 
@@ -81,7 +87,8 @@ def test_few_rows_are_encoded_as_scikit_learn_encodes_them(
     fitted: Fitted, table: pd.DataFrame
 ) -> None:
     scaler, expected = fitted
-    encoder, rows = TableEncoder(scaler, ignore_unknown=True), rows_of(table)
+    encoder = TableEncoder(scaler, ignore_unknown=True)
+    rows = rows_of(table)
     few = FEW_ROWS - 1
     parts = [encoder.encode(rows[start : start + few]) for start in range(0, len(rows), few)]
     assert {part.dtype for part in parts} == {np.dtype(np.float32)}
@@ -121,6 +128,24 @@ def test_one_flat_row_is_a_batch_of_one() -> None:
     assert TableEncoder(SMALL).encode(GOOD).tolist() == [ENCODED]
 
 
+def test_one_row_is_encoded_in_the_buffer_if_there_is_one() -> None:
+    encoder = TableEncoder(SMALL)
+    buffer = Buffer(1, encoder.width)
+    buffer.matrix.fill(9)
+    assert encoder.encode([GOOD], buffer) is buffer.matrix
+    assert buffer.matrix.tolist() == [ENCODED]
+    assert encoder.encode([GOOD]) is not buffer.matrix
+
+
+@pytest.mark.parametrize("count", [0, 2, FEW_ROWS])
+def test_several_rows_leave_the_buffer_as_it_is(count: int) -> None:
+    encoder = TableEncoder(SMALL)
+    buffer = Buffer(1, encoder.width)
+    buffer.matrix.fill(9)
+    assert encoder.encode([GOOD] * count, buffer).tolist() == [ENCODED] * count
+    assert set(buffer.matrix[0]) == {9}
+
+
 def test_no_rows_are_a_matrix_without_rows() -> None:
     assert TableEncoder(SMALL).encode([]).shape == (0, 7)
 
@@ -137,7 +162,7 @@ def test_no_rows_are_a_matrix_without_rows() -> None:
     ],
     ids="object null true number text huge".split(),
 )
-def test_instances_that_are_no_list_are_refused(instances: Any, found: str) -> None:
+def test_instances_that_are_no_list_are_rejected(instances: Any, found: str) -> None:
     assert refusal(TableEncoder(SMALL), instances) == (
         f"expected a list of rows, found {found}",
         "instances",
@@ -145,10 +170,11 @@ def test_instances_that_are_no_list_are_refused(instances: Any, found: str) -> N
 
 
 def refusal(encoder: TableEncoder, instances: Any) -> tuple[str, str]:
-    """The message and the path with which instances are refused."""
+    """Return the message and the path with which instances are rejected."""
     with pytest.raises(InvalidInstances) as caught:
         encoder.encode(instances)
-    assert (caught.value.status, caught.value.code) == (422, "invalid_instances")
+    assert caught.value.status == 422
+    assert caught.value.code == "invalid_instances"
     return str(caught.value), caught.value.path
 
 
@@ -209,7 +235,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "ignore_unknown"), CASES)
-def test_a_bad_row_is_refused_by_row_column_and_value(kind: str, ignore_unknown: bool) -> None:
+def test_a_bad_row_is_rejected_by_row_column_and_value(kind: str, ignore_unknown: bool) -> None:
     row, message, path = BAD_ROWS[kind]
     encoder = TableEncoder(SMALL, ignore_unknown)
     assert refusal(encoder, [row]) == (f"row 0: {message}", f"instances[0]{path}")
@@ -228,7 +254,7 @@ def test_an_ignored_unknown_category_is_zeros(count: int) -> None:
     [(5, "5"), ("text", "'text'"), (None, "null"), (10**5000, LONG)],
     ids="number text null huge".split(),
 )
-def test_a_row_that_is_neither_list_nor_object_is_refused(second: Any, found: str) -> None:
+def test_a_row_that_is_neither_list_nor_object_is_rejected(second: Any, found: str) -> None:
     message = f"row 1: expected a list or an object, found {found}"
     assert refusal(TableEncoder(SMALL), [GOOD, second]) == (message, "instances[1]")
 
@@ -247,7 +273,7 @@ JSON = st.recursive(
 ROWS = st.lists(VALUES, min_size=3, max_size=3) | st.fixed_dictionaries(
     {"age": VALUES, "job": VALUES, "h": VALUES}
 )
-SOUND = st.tuples(
+VALID_ROWS = st.tuples(
     st.integers(),
     st.sampled_from("abcd"),
     st.floats(width=32, allow_nan=False, allow_infinity=False),
@@ -255,7 +281,7 @@ SOUND = st.tuples(
 
 
 def outcome(instances: Any, keep: int | None = None) -> Any:
-    """The matrix's first rows as lists, or the refusal."""
+    """Return the matrix's first rows as lists, or the error's message and path."""
     try:
         return TableEncoder(SMALL).encode(instances).tolist()[:keep]
     except InvalidInstances as error:
@@ -264,12 +290,12 @@ def outcome(instances: Any, keep: int | None = None) -> Any:
 
 @settings(deadline=None)
 @given(JSON | st.lists(ROWS | JSON))
-def test_no_json_raises_anything_but_a_refusal(instances: Any) -> None:
+def test_no_json_raises_anything_but_invalid_instances(instances: Any) -> None:
     found = outcome(instances)
     assert isinstance(found, list if instances == [] else (list, tuple))
 
 
 @settings(deadline=None)
-@given(st.lists(ROWS | SOUND.map(list), min_size=1, max_size=FEW_ROWS - 1))
-def test_few_and_many_rows_are_encoded_and_refused_alike(rows: list[Any]) -> None:
+@given(st.lists(ROWS | VALID_ROWS.map(list), min_size=1, max_size=FEW_ROWS - 1))
+def test_few_and_many_rows_are_encoded_and_rejected_alike(rows: list[Any]) -> None:
     assert outcome(rows) == outcome(rows + [GOOD] * FEW_ROWS, keep=len(rows))

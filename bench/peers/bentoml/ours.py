@@ -6,7 +6,7 @@ from typing import Any
 import bentoml
 
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 
 
 @bentoml.service(workers=int(os.environ["WORKERS"]), logging={"access": {"enabled": False}})

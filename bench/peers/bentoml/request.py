@@ -1,4 +1,4 @@
-"""The request that BentoML's documentation shows for a DataFrame: the argument's name, and records."""
+"""The request of BentoML's documentation for a DataFrame: the argument's name, and records."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A scikit-learn pipeline as BentoML's documentation serves one: a service class that takes a DataFrame."""
+"""A scikit-learn pipeline as in BentoML's documentation: a service class that takes a DataFrame."""
 
 import os
 from typing import Annotated

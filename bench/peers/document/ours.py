@@ -5,7 +5,7 @@ import os
 from flask import Flask, jsonify, request
 
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 
 model = Model(init_model(os.environ["MODEL"]))
 app = Flask(__name__)

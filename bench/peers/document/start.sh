@@ -4,5 +4,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 . bench/peers/settings.sh
-exec "$BIN/gunicorn" --workers "$WORKERS" --worker-class sync --bind "127.0.0.1:$PORT" --log-level warning \
-  --no-control-socket "bench.peers.document.$MODE:app"
+exec "$BIN/gunicorn" --workers "$WORKERS" --worker-class sync --bind "127.0.0.1:$PORT" \
+  --log-level warning --no-control-socket "bench.peers.document.$MODE:app"

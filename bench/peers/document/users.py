@@ -1,4 +1,4 @@
-"""The document's way done naively: a pickle of parts, every encoder fitted again on each request, Flask."""
+"""The document's way: a pickle of parts, every encoder fitted again on each request, Flask."""
 
 import os
 import pickle

@@ -5,7 +5,7 @@ import os
 import kserve
 
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 
 
 class AdultIncome(kserve.Model):

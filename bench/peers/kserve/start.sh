@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Summary: starts KServe's model server, on all interfaces (it has no setting), without gRPC and request logs.
+# Summary: starts KServe's model server, on all interfaces (it has no setting), without gRPC and
+#          request logs.
 # Usage:   start.sh PORT users|ours MODEL [WORKERS]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 . bench/peers/settings.sh
-exec "$BIN/python" -m "bench.peers.kserve.$MODE" --http_port "$PORT" --workers "$WORKERS" --enable_grpc false \
-  --enable_latency_logging false --log_config_file bench/peers/kserve/logging.json
+exec "$BIN/python" -m "bench.peers.kserve.$MODE" --http_port "$PORT" --workers "$WORKERS" \
+  --enable_grpc false --enable_latency_logging false \
+  --log_config_file bench/peers/kserve/logging.json

@@ -1,4 +1,4 @@
-"""A scikit-learn pipeline as KServe's documentation serves a custom model: one kserve.Model, V1 protocol."""
+"""A scikit-learn pipeline as a custom model in KServe's manual: kserve.Model, V1 protocol."""
 
 import os
 

@@ -5,7 +5,7 @@ import os
 import litserve as ls
 
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 
 
 class AdultIncome(ls.LitAPI):

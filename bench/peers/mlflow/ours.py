@@ -1,4 +1,4 @@
-"""Our predict function as an MLflow model. The users' way needs no code: mlflow.sklearn saves the pipeline."""
+"""Our predict function as an MLflow model. Its users need no code: mlflow.sklearn."""
 
 import os
 
@@ -8,7 +8,7 @@ import mlflow
 class AdultIncome(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
         from utils.encode_decode import init_model
-        from utils.serving import Model
+        from utils.model import Model
 
         self.model = Model(init_model(os.environ["MODEL"]))
 

@@ -1,4 +1,4 @@
-"""Our predict function in a custom MLServer runtime. The users' way needs no code: mlserver-sklearn serves a file."""
+"""Our predict function in a custom MLServer runtime. Its users need no code: mlserver-sklearn."""
 
 import os
 
@@ -6,7 +6,7 @@ from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 
 
 class AdultIncome(MLModel):

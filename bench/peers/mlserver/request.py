@@ -1,4 +1,4 @@
-"""The request that MLServer's documentation shows for a pandas DataFrame: V2 protocol, one input per column."""
+"""The request of MLServer's documentation for a DataFrame: V2 protocol, one input per column."""
 
 import json
 

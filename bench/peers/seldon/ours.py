@@ -3,7 +3,7 @@
 import os
 
 from utils.encode_decode import init_model
-from utils.serving import Model
+from utils.model import Model
 
 
 class AdultIncome:

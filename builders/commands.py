@@ -1,0 +1,86 @@
+"""Small commands that shell scripts need from Python.
+
+Usage: commands.py digest FILE...              prints a short name for the files' contents
+       commands.py rename SOURCE TARGET        renames a directory; fails if TARGET has contents
+       commands.py limit SECONDS COMMAND...    runs COMMAND; fails once SECONDS are over
+       commands.py object [NAME VALUE]...      prints a JSON object of texts
+
+builders/install.sh calls them inside images too, so this file is among the builders' sources.
+Standard library only, Python 3.9.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+
+
+def digest(*files: str) -> int:
+    """Print 16 hexadecimal digits for the contents of `files`.
+
+    They differ for another Python or another platform.
+    """
+    parts = [sys.version, sys.base_prefix, sysconfig.get_platform()]
+    for name in files:
+        with open(name, encoding="utf-8") as file:
+            parts.append(file.read())
+
+    print(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])
+    return 0
+
+
+def rename(source: str, target: str) -> int:
+    """Rename a directory; return 1 if `target` has contents.
+
+    `mv` would move `source` into `target` instead.
+    """
+    try:
+        os.rename(source, target)
+    except OSError:
+        return 1
+    return 0
+
+
+def limit(seconds: str, *command: str) -> int:
+    """Return the exit code of `command`, or 1 if it takes longer than `seconds`.
+
+    macOS has no `timeout`.
+    """
+    try:
+        done = subprocess.run(command, timeout=float(seconds), stderr=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return 1
+    return done.returncode
+
+
+def json_object(*words: str) -> int:
+    """Print a JSON object whose names and values alternate in `words`."""
+    names = words[::2]
+    values = words[1::2]
+    print(json.dumps(dict(zip(names, values))))
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "digest": digest,
+    "rename": rename,
+    "limit": limit,
+    "object": json_object,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one of the commands in this module's docstring and return its exit code."""
+    if not arguments or arguments[0] not in COMMANDS:
+        print(__doc__, file=sys.stderr)
+        return 2
+    return COMMANDS[arguments[0]](*arguments[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

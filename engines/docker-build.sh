@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Summary: builds an image with s2i and Docker; its tag moves only once the build has succeeded.
+# Usage:   docker-build.sh IMAGE CONTEXT train|predict
+#
+# TRAIN_BUILDER and PREDICT_BUILDER name the builder images (build.sh sets them).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+. engines/common.sh
+[ $# = 3 ] || usage
+check_image_name "$1"
+
+image=$1
+context=$2
+case $3 in
+  train) builder=$TRAIN_BUILDER ;;
+  predict) builder=$PREDICT_BUILDER ;;
+  *) usage ;;
+esac
+# The build's own tag: until the build has succeeded, IMAGE is what it was.
+unfinished=$image:unfinished-$$-$RANDOM
+
+remove_leftovers() { # remove_leftovers: of a failed build; s2i, once killed, leaves its container
+  local containers
+  # No other container has this build's settings mounted.
+  containers=$(docker ps -aq --filter volume="$settings" || true)
+  # shellcheck disable=SC2086 # a list of ids, one word each
+  [ -z "$containers" ] || docker rm -f $containers >/dev/null || true
+  docker rmi "$unfinished" >/dev/null 2>&1 || true
+}
+
+move_tag() { # move_tag: gives IMAGE's name to the new image and removes the old one
+  local old tags
+  old=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)
+  docker tag "$unfinished" "$image"
+  docker rmi "$unfinished" >/dev/null
+
+  # Each build would leave a nameless image. An old image with another name stays, and so does one
+  # that a container still runs on.
+  tags=$(docker image inspect --format '{{len .RepoTags}}' "$old" 2>/dev/null || true)
+  [ "$tags" != 0 ] || docker rmi "$old" >/dev/null 2>&1 || true
+}
+
+engines/builders.sh "$builder"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+settings=$scratch/settings
+mkdir "$settings"
+python3 engines/pip_settings.py "$settings"
+
+exit_code=0
+TMPDIR=$scratch s2i build --copy "$context" "$builder" "$unfinished" \
+  --application-name "$image" --pull-policy never \
+  --volume "$settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i ||
+  exit_code=$?
+# s2i can end with 0 and without an image.
+if [ "$exit_code" != 0 ] || ! docker image inspect "$unfinished" >/dev/null 2>&1; then
+  remove_leftovers
+  die 1 "s2i ended with exit code $exit_code; its messages stand above, and $image is as it was"
+fi
+move_tag

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Summary: passes the server's settings (builders/runtime/settings.py) to a container.
+# Usage:   . engines/settings.sh      (from a script that has sourced engines/common.sh)
+set -euo pipefail
+
+list_settings() { # list_settings names|files: prints settings that containers get, one per line
+  PYTHONPATH=builders python3 -m runtime.settings "$1"
+}
+
+check_settings() { # check_settings: ends with 78 unless each setting for a file is its full path
+  local name names
+  names=$(list_settings files)
+  for name in $names; do
+    [ -z "${!name:-}" ] || [[ ${!name} = /* && -f ${!name} ]] ||
+      die 78 "$name=${!name}: expected the full path of a file, such as $name=\"\$HOME/keys\""
+  done
+}
+
+mounted() { # mounted SOURCE PATH: prints the argument that mounts SOURCE, a full path, at PATH
+  # Docker reads it as CSV, where a quote is doubled.
+  local quote='"'
+  printf '"type=bind","source=%s","target=%s"' "${1//$quote/$quote$quote}" "$2"
+}
+
+add_settings() { # add_settings: adds the settings that are set to docker's `arguments`
+  local name names files
+  names=$(list_settings names)
+  files=$(list_settings files)
+  for name in $names; do
+    [ -z "${!name:-}" ] || arguments+=(--env "$name")
+  done
+  for name in $files; do
+    [ -z "${!name:-}" ] ||
+      arguments+=(--env "$name=/run/$name" --mount "$(mounted "${!name}" "/run/$name"),readonly")
+  done
+}

@@ -1,0 +1,135 @@
+"""engines/docker.sh and engines/builders.sh: what they ask of docker, which is a stub here."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import ROOT, Completed, output_of, run, without_programs
+from support.network import free_port
+
+IMAGE = "house-predict"
+# It knows every image, whose labels are empty, and no container.
+DOCKER = """case $1 in
+  run | build) printf '%s\\n' "$@" >"$CALLED" ;;
+esac"""
+
+
+class Docker:
+    """A PATH with a docker that writes down how it was called."""
+
+    def __init__(self, folder: Path):
+        self.path = without_programs(folder / "bin", {"docker": DOCKER})
+        self.called = folder / "called"
+
+    def run(self, *command: object, **variables: str) -> Completed:
+        """Run a script that calls docker."""
+        return run(*command, env={"PATH": self.path, "CALLED": str(self.called), **variables})
+
+    def arguments(self) -> list[str]:
+        """Return the arguments of `docker run` or of the last `docker build`."""
+        return self.called.read_text().splitlines()
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Docker:
+    return Docker(tmp_path)
+
+
+def setting_names(kind: str) -> list[str]:
+    """Return names of the server's settings, as its table prints them."""
+    table = run(sys.executable, ROOT / "builders/runtime/settings.py", kind)
+    return output_of(table).split()
+
+
+def predict(docker: Docker, **variables: str) -> list[str]:
+    """Return the arguments of `docker run` for a predict image."""
+    port = str(free_port())
+    output_of(docker.run(ROOT / "engines/docker.sh", "predict", IMAGE, PORT=port, **variables))
+    return docker.arguments()
+
+
+def passed_on(arguments: list[str]) -> set[str]:
+    """Return the variables that `docker run` gets with --env, as NAME or NAME=VALUE."""
+    pairs = zip(arguments, arguments[1:], strict=False)
+    return {value for option, value in pairs if option == "--env"}
+
+
+def test_every_setting_that_is_set_reaches_the_container(docker: Docker) -> None:
+    names = setting_names("names")
+    assert {"MAX_ROWS", "WORKERS", "UNKNOWN"} <= set(names)
+    assert set(names) <= passed_on(predict(docker, **dict.fromkeys(names, "1")))
+
+
+def test_a_setting_that_is_not_set_does_not_reach_the_container(docker: Docker) -> None:
+    empty = dict.fromkeys(setting_names("names"), "")
+    assert passed_on(predict(docker, **empty)) == {"MODElNAME="}
+
+
+def test_what_is_no_setting_of_the_container_does_not_reach_it(docker: Docker) -> None:
+    passed = passed_on(predict(docker, HOST="127.0.0.1", HTTPS_PROXY="http://proxy", ANYTHING="1"))
+    assert passed == {"MODElNAME="}
+
+
+def test_a_setting_for_a_file_is_mounted_read_only(docker: Docker, tmp_path: Path) -> None:
+    names = setting_names("files")
+    assert "API_KEY_FILE" in names
+    keys = tmp_path / 'my "keys"'
+    keys.touch()
+    arguments = predict(docker, **dict.fromkeys(names, str(keys)))
+
+    quoted = str(keys).replace('"', '""')
+    for name in names:
+        assert f"{name}=/run/{name}" in passed_on(arguments)
+        assert f'"type=bind","source={quoted}","target=/run/{name}",readonly' in arguments
+
+
+def test_the_payload_and_the_time_of_the_source_reach_the_container(docker: Docker) -> None:
+    passed = passed_on(predict(docker, PAYLOAD="{}", SOURCE_DATE_EPOCH="0"))
+    assert passed == {"PAYLOAD", "SOURCE_DATE_EPOCH", "MODElNAME="}
+
+
+# Builder images
+
+
+def source_label(docker: Docker, clone: Path) -> str:
+    """Return the digest of the builders' sources that their images get as a label."""
+    output_of(docker.run(clone / "engines/builders.sh", BASE_IMAGE="base"))
+    labels = [word for word in docker.arguments() if word.startswith("source=")]
+    assert len(labels) == 1
+    return labels[0]
+
+
+def test_the_builders_digest_changes_with_each_of_their_files(docker: Docker, clone: Path) -> None:
+    before = source_label(docker, clone)
+    assert source_label(docker, clone) == before
+    files = [file for file in (clone / "builders").rglob("*") if file.is_file()]
+    assert clone / "builders/commands.py" in files
+
+    unnoticed = []
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content + b"\n")
+        if source_label(docker, clone) == before:
+            unnoticed.append(file)
+        file.write_bytes(content)
+    assert unnoticed == []
+
+
+def test_the_builders_digest_changes_with_a_new_file_or_another_name(
+    docker: Docker, clone: Path
+) -> None:
+    digests = {source_label(docker, clone)}
+    new = clone / "builders/runtime/new.py"
+    new.touch()
+    digests.add(source_label(docker, clone))
+    new.rename(new.with_name("renamed.py"))
+    digests.add(source_label(docker, clone))
+    assert len(digests) == 3
+
+
+def test_the_builders_digest_leaves_bytecode_out(docker: Docker, clone: Path) -> None:
+    before = source_label(docker, clone)
+    folder = clone / "builders/runtime/__pycache__"
+    folder.mkdir(exist_ok=True)
+    (folder / "app.pyc").touch()
+    assert source_label(docker, clone) == before
