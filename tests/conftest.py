@@ -73,7 +73,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with data/, and models/ with every model, trained by its own function."""
+    """A directory with data/ and models/, every model trained by its own function."""
     directory = tmp_path_factory.mktemp("trained")
     (directory / "models").mkdir()
     (directory / "data").symlink_to(ROOT / "data")

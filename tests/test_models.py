@@ -1,4 +1,4 @@
-"""Every model directory: its quality, its file's answers, its names and its length."""
+"""Every model directory: its quality, its answers, its names and its length."""
 
 import importlib
 import json

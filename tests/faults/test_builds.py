@@ -1,4 +1,4 @@
-"""Builds that fail with Docker: the cause is named, the tag stays, and nothing is left over."""
+"""Failed builds with Docker: the cause is named, the tag stays, nothing is left."""
 
 import os
 import shutil
@@ -107,7 +107,7 @@ def broken(directory: Path, files: Mapping[str, str | None]) -> Iterator[None]:
 
 @contextmanager
 def only_program(program: str, clone: Path, folder: Path) -> Iterator[dict[str, str]]:
-    """Yield variables with a PATH that has one of docker and s2i; all if none is named."""
+    """Yield variables with a PATH that has only one of docker and s2i."""
     if not program:
         yield {}
         return

@@ -1,4 +1,4 @@
-"""Tells what lies in models/, with Debian's program tree, and which classes its pickle knows, opened on demand."""
+"""List models/ by Debian's program tree, and the classes of a pickle there."""
 
 import json
 import pickle
