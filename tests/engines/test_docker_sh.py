@@ -1,4 +1,4 @@
-"""engines/docker.sh and engines/builders.sh: what they ask of docker, which is a stub here."""
+"""docker.sh, docker-build.sh and builders.sh of engines/, with stubs of docker and s2i."""
 
 import sys
 from pathlib import Path
@@ -8,26 +8,37 @@ from support.commands import ROOT, Completed, output_of, run, without_programs
 from support.network import free_port
 
 IMAGE = "house-predict"
-# It knows every image, whose labels are empty, and no container.
-DOCKER = """case $1 in
-  run | build) printf '%s\\n' "$@" >"$CALLED" ;;
+# It knows every image but unfinished ones, no label of an image, and no container.
+DOCKER = """echo "$*" >>"$COMMANDS"
+case $1 in
+  run | build) printf '%s\\n' "$@" >"$ARGUMENTS" ;;
+esac
+case "$*" in
+  "image inspect "*:unfinished*) exit 1 ;;
 esac"""
+S2I = 'exit "$S2I_EXIT_CODE"'
 
 
 class Docker:
-    """A PATH with a docker that writes down how it was called."""
+    """A PATH with a docker and an s2i that write down how they were called."""
 
     def __init__(self, folder: Path):
-        self.path = without_programs(folder / "bin", {"docker": DOCKER})
-        self.called = folder / "called"
+        self.path = without_programs(folder / "bin", {"docker": DOCKER, "s2i": S2I})
+        self.last_arguments = folder / "arguments"
+        self.commands = folder / "commands"
 
     def run(self, *command: object, **variables: str) -> Completed:
         """Run a script that calls docker."""
-        return run(*command, env={"PATH": self.path, "CALLED": str(self.called), **variables})
+        stubs = {
+            "PATH": self.path,
+            "ARGUMENTS": str(self.last_arguments),
+            "COMMANDS": str(self.commands),
+        }
+        return run(*command, env={**stubs, **variables})
 
     def arguments(self) -> list[str]:
         """Return the arguments of `docker run` or of the last `docker build`."""
-        return self.called.read_text().splitlines()
+        return self.last_arguments.read_text().splitlines()
 
 
 @pytest.fixture
@@ -37,8 +48,8 @@ def docker(tmp_path: Path) -> Docker:
 
 def setting_names(kind: str) -> list[str]:
     """Return names of the server's settings, as its table prints them."""
-    table = run(sys.executable, ROOT / "builders/runtime/settings.py", kind)
-    return output_of(table).split()
+    environment = {"PYTHONPATH": str(ROOT / "builders")}
+    return output_of(run(sys.executable, "-m", "runtime.settings", kind, env=environment)).split()
 
 
 def predict(docker: Docker, **variables: str) -> list[str]:
@@ -86,6 +97,35 @@ def test_a_setting_for_a_file_is_mounted_read_only(docker: Docker, tmp_path: Pat
 def test_the_payload_and_the_time_of_the_source_reach_the_container(docker: Docker) -> None:
     passed = passed_on(predict(docker, PAYLOAD="{}", SOURCE_DATE_EPOCH="0"))
     assert passed == {"PAYLOAD", "SOURCE_DATE_EPOCH", "MODElNAME="}
+
+
+# Builds
+
+
+@pytest.mark.parametrize("code", [0, 1, 137])
+def test_a_build_without_an_image_fails_whatever_s2i_ends_with(
+    docker: Docker, tmp_path: Path, code: int
+) -> None:
+    built = docker.run(
+        *(ROOT / "engines/docker-build.sh", IMAGE, tmp_path, "predict"),
+        PREDICT_BUILDER="s2i-daemon-python",
+        BASE_IMAGE="base",
+        S2I_EXIT_CODE=str(code),
+    )
+    problem = f"s2i ended with exit code {code}; its messages stand above"
+    assert built.returncode == 1
+    assert built.stderr == f"docker-build.sh: {problem}, and {IMAGE} is as it was\n"
+
+    commands = docker.commands.read_text()
+    assert f"rmi {IMAGE}:unfinished" in commands
+    assert "\ntag " not in commands
+
+
+@pytest.mark.parametrize("arguments", [[], [IMAGE], [IMAGE, "context", "serve"]])
+def test_docker_build_prints_its_usage_for_wrong_arguments(arguments: list[str]) -> None:
+    done = run(ROOT / "engines/docker-build.sh", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Usage:   docker-build.sh IMAGE CONTEXT train|predict" in done.stderr
 
 
 # Builder images

@@ -1,4 +1,4 @@
-"""Every road to an answer gives the same one: both engines, single and combined servers, and without a server."""
+"""Both engines give the same answers, from one model's server, from all's, and without one."""
 
 import json
 import random
@@ -9,27 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from check_endpoint import fetch, wait_until_ready
-from conftest import MODEL_DIRS, ROOT, free_port, make, make_clone, setting
+import requests
+from check_endpoint import wait_until_ready
+from support.clones import make_clone
+from support.commands import ROOT, make, output_of
+from support.models import MODEL_DIRS, instances_body, setting
+from support.network import free_port
 
 from utils.encode_decode import init_model
 from utils.serving import Model
 
 ROWS = 200
-TOLERANCE = 5e-7  # from a common reference, so that two roads differ by 1e-6 at most
+# From a common reference, so that two answers differ by 1e-6 at most.
+TOLERANCE = 5e-7
 ENGINES = ["local", pytest.param("docker", marks=pytest.mark.docker)]
-
-
-def sample() -> list[list[Any]]:
-    """200 rows from all over the data, without their label: numbers as numbers."""
-    lines = (ROOT / setting(MODEL_DIRS[0], "DATASET_NAME")).read_text().splitlines()[1:]
-    rows = [line.split(",")[:-1] for line in random.Random(1).sample(lines, ROWS)]
-    return [[float(cell) if cell.isdigit() else cell for cell in row] for row in rows]
+Answer = dict[str, Any]
+Rows = list[list[Any]]
 
 
 @pytest.fixture(scope="module")
-def instances() -> list[list[Any]]:
-    return sample()
+def instances() -> Rows:
+    """Random rows of the data without their label, numbers as numbers."""
+    lines = (ROOT / setting(MODEL_DIRS[0], "DATASET_NAME")).read_text().splitlines()[1:]
+    rows = [line.split(",")[:-1] for line in random.Random(1).sample(lines, ROWS)]
+    return [[float(cell) if cell.isdigit() else cell for cell in row] for row in rows]
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -44,103 +47,98 @@ def clone(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """A clone in which every image is built with one engine, and whose models are the same files for both."""
+    """A clone in which every image is built with one engine.
+
+    Its models are the same files for both engines.
+    """
     if engine == "docker":
         clone: Path = request.getfixturevalue("docker_clone")
     else:
         clone = make_clone(tmp_path_factory.mktemp("local"))
-        targets = [
-            (model, target) for model in MODEL_DIRS for target in ("build-train", "build-predict")
-        ]
-        for directory, target in (*targets, ("all", "build-predict")):
-            built = make(clone, directory, target, engine=engine)
-            assert built.returncode == 0, built.stderr
+        for directory in MODEL_DIRS:
+            output_of(make(clone, directory, "build-train", "build-predict", ENGINE=engine))
+        output_of(make(clone, "all", "build-predict", ENGINE=engine))
     shutil.copytree(trained / "models", clone / "models", dirs_exist_ok=True)
     return clone
 
 
 @contextmanager
 def serving(clone: Path, directory: str, engine: str) -> Iterator[str]:
-    """The address of a server that make runs in the background, and stops."""
+    """Run a server in the background with make; yield its address, then stop it."""
     port = free_port()
+    server = f"http://127.0.0.1:{port}"
     target = "predict-all" if directory == "all" else "predict"
-    started = make(clone, directory, target, engine=engine, DETACH=1, PORT=port)
-    assert started.returncode == 0, started.stderr
+    output_of(make(clone, directory, target, ENGINE=engine, DETACH=1, PORT=port))
     try:
-        wait_until_ready(f"http://127.0.0.1:{port}", 60)
-        yield f"http://127.0.0.1:{port}"
+        wait_until_ready(server, 60)
+        yield server
     finally:
-        assert make(clone, directory, "stop", engine=engine).returncode == 0
+        output_of(make(clone, directory, "stop", ENGINE=engine))
 
 
-def ask(server: str, name: str, instances: list[list[Any]]) -> dict[str, Any]:
-    """A server's answer to rows on one model's route."""
-    status, answer = fetch(
-        f"{server}/{name}/predict", json.dumps({"payload": {"instances": instances}}).encode()
-    )
-    assert status == 200, answer
-    return dict(answer["payload"])
+def predict(server: str, directory: str, instances: Rows) -> Answer:
+    """Return a server's answer to rows on one model's route."""
+    url = f"{server}/{setting(directory, 'MODEL_NAME')}/predict"
+    headers = {"Content-Type": "application/json"}
+    with requests.Session() as session:
+        session.trust_env = False
+        response = session.post(url, instances_body(instances), headers=headers, timeout=30)
+    assert response.status_code == 200, response.text
+    return dict(response.json()["payload"])
 
 
-def single(clone: Path, engine: str, instances: list[list[Any]]) -> dict[str, Any]:
-    """Each model's answer by its own server."""
+def single(clone: Path, engine: str, instances: Rows) -> dict[str, Answer]:
+    """Return each model's answer by its own server."""
     answers = {}
     for directory in MODEL_DIRS:
         with serving(clone, directory, engine) as server:
-            answers[directory] = ask(server, setting(directory, "MODEL_NAME"), instances)
+            answers[directory] = predict(server, directory, instances)
     return answers
 
 
-def combined(clone: Path, engine: str, instances: list[list[Any]]) -> dict[str, Any]:
-    """Each model's answer by the one server for all."""
+def combined(clone: Path, engine: str, instances: Rows) -> dict[str, Answer]:
+    """Return each model's answer by the one server for all."""
     with serving(clone, "all", engine) as server:
-        return {
-            directory: ask(server, setting(directory, "MODEL_NAME"), instances)
-            for directory in MODEL_DIRS
-        }
+        return {directory: predict(server, directory, instances) for directory in MODEL_DIRS}
 
 
-def once(clone: Path, engine: str, instances: list[list[Any]]) -> dict[str, Any]:
-    """Each model's answer by its train image, without a server."""
+def once(clone: Path, engine: str, instances: Rows) -> dict[str, Answer]:
+    """Return each model's answer by its train image, without a server."""
     payload = json.dumps({"instances": instances})
-    done = {
-        directory: make(clone, directory, "predict-once", engine=engine, PAYLOAD=payload)
-        for directory in MODEL_DIRS
-    }
-    assert [answered.stderr for answered in done.values() if answered.returncode] == []
-    return {directory: json.loads(answered.stdout) for directory, answered in done.items()}
+    answers = {}
+    for directory in MODEL_DIRS:
+        done = make(clone, directory, "predict-once", ENGINE=engine, PAYLOAD=payload)
+        answers[directory] = json.loads(output_of(done))
+    return answers
 
 
-def reference(models: Path, directory: str, instances: list[list[Any]]) -> dict[str, Any]:
-    """What the model file answers in this very process."""
+def reference(models: Path, directory: str, instances: Rows) -> Answer:
+    """Return the answer of a model file that this process has loaded."""
     return Model(init_model(setting(directory, "MODEL_NAME"), models)).predict(instances)
 
 
-def differences(found: dict[str, Any], expected: dict[str, Any]) -> int:
-    """The rows on which two answers' predictions or scores are not the same."""
-    both = zip(
-        found["predictions"],
-        found["scores"],
-        expected["predictions"],
-        expected["scores"],
-        strict=True,
-    )
-    return sum(
-        prediction != right
-        or any(abs(a - b) > TOLERANCE for a, b in zip(scores, right_scores, strict=True))
-        for prediction, scores, right, right_scores in both
-    )
+def differences(found: Answer, expected: Answer) -> int:
+    """Return on how many rows two answers' predictions or scores differ."""
+    assert len(found["predictions"]) == len(expected["predictions"])
+    assert len(found["scores"]) == len(expected["scores"])
+    count = 0
+    for row, prediction in enumerate(expected["predictions"]):
+        scores = zip(found["scores"][row], expected["scores"][row], strict=True)
+        is_close = all(abs(one - other) <= TOLERANCE for one, other in scores)
+        if found["predictions"][row] != prediction or not is_close:
+            count += 1
+    return count
 
 
-@pytest.mark.parametrize("road", [single, combined, once])
-def test_every_road_gives_the_model_files_own_answers(
+@pytest.mark.parametrize("method", [single, combined, once])
+def test_every_method_gives_the_model_files_own_answers(
     clone: Path,
     engine: str,
-    road: Callable[..., dict[str, Any]],
+    method: Callable[..., dict[str, Answer]],
     trained: Path,
-    instances: list[list[Any]],
+    instances: Rows,
 ) -> None:
-    answers = road(clone, engine, instances)
+    answers = method(clone, engine, instances)
     for directory in MODEL_DIRS:
         expected = reference(trained / "models", directory, instances)
         assert len(answers[directory]["predictions"]) == ROWS
@@ -148,12 +146,12 @@ def test_every_road_gives_the_model_files_own_answers(
         assert differences(answers[directory], expected) == 0
 
 
-def test_a_difference_would_be_seen(trained: Path, instances: list[list[Any]]) -> None:
-    first, second = (
-        reference(trained / "models", directory, instances) for directory in MODEL_DIRS[:2]
-    )
+def test_a_difference_would_be_counted(trained: Path, instances: Rows) -> None:
+    first = reference(trained / "models", MODEL_DIRS[0], instances)
+    second = reference(trained / "models", MODEL_DIRS[1], instances)
     assert differences(first, first) == 0
     assert differences(first, second) > ROWS / 2
     nudged = {**first, "scores": [[a, b + 2 * TOLERANCE] for a, b in first["scores"]]}
     assert differences(nudged, first) == ROWS
-    assert {0, 1} == set(first["predictions"]), "the sample holds both classes"
+    # The sample holds both classes.
+    assert {0, 1} == set(first["predictions"])

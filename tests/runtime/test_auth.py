@@ -1,89 +1,108 @@
-"""API keys: what a key file may be, who gets in, and that a stranger's body is never waited for."""
+"""API keys: key files, requests with and without a key, bodies of rejected ones."""
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import MODEL_DIRS, run
-from support.daemon import JSON, PATHS, ROUTES, Daemon, instances
-from test_serve import HELD, start
+from support.commands import ROOT, WITHOUT_CAPABILITIES, make, needs_setpriv
+from support.models import MODEL_DIRS, example, example_body
+from support.network import read_response, request_bytes, request_head, send
+from support.server import JSON, PATHS, ROUTES, Server, start_and_fail
 
-FIRST, SECOND = "first-key-0123456789", "second~key+/=9876543210"
+FIRST = "first-key-0123456789"
+SECOND = "second~key+/=9876543210"
+UNKNOWN = "another-key-0123456789"
 MODEL = MODEL_DIRS[0]
 PATH = PATHS[MODEL]
+BODY = example_body(MODEL)
 FORM = "expected one key a line, each of 16 or more printable ASCII characters without spaces"
 
 
+def bearer(key: str) -> dict[str, str]:
+    """Return the headers of a JSON body and of a key."""
+    return {**JSON, "Authorization": f"Bearer {key}"}
+
+
 @pytest.fixture(scope="module")
-def daemon(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A daemon that knows two keys."""
+def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that accepts two keys."""
     file = tmp_path_factory.mktemp("keys") / "keys"
     file.write_text(f"{FIRST}\n\n  {SECOND}\r\n")
-    with Daemon(trained, ROUTES[MODEL], API_KEY_FILE=str(file)) as running:
-        yield running.ready()
+    with Server(trained, ROUTES[MODEL], API_KEY_FILE=str(file)) as running:
+        yield running.wait_until_ready()
 
 
 @pytest.fixture(scope="module")
-def open_daemon(trained: Path) -> Iterator[Daemon]:
-    """The control: a daemon without keys."""
-    with Daemon(trained, ROUTES[MODEL], API_KEY_FILE="") as running:
-        yield running.ready()
+def open_server(trained: Path) -> Iterator[Server]:
+    """The control: a server without keys."""
+    with Server(trained, ROUTES[MODEL], API_KEY_FILE="") as running:
+        yield running.wait_until_ready()
 
 
 @pytest.mark.parametrize(
     "value", [f"Bearer {FIRST}", f"Bearer {SECOND}", f"bearer {FIRST}", f"BEARER  {SECOND}"]
 )
-def test_who_sends_a_known_key_is_answered(daemon: Daemon, value: str) -> None:
-    answer = daemon.ask("POST", PATH, instances(MODEL), {**JSON, "Authorization": value})
-    assert answer.json["payload"]["predictions"] == json.loads(instances(MODEL))["expected"]
+def test_server_answers_a_request_with_a_known_key(server: Server, value: str) -> None:
+    response = server.post(PATH, BODY, {**JSON, "Authorization": value})
+    assert response.json()["payload"]["predictions"] == example(MODEL)["expected"]
 
 
-STRANGERS = [
-    "",
-    "Bearer",
-    "Bearer ",
-    FIRST,
-    f"Basic {FIRST}",
-    f"Bearer{FIRST}",
-    f"Bearer {FIRST[:-1]}",
-    f"Bearer {FIRST}x",
-    f"Bearer {FIRST.upper()}",
-    f"Bearer {FIRST} {SECOND}",
-    f"Bearer {FIRST}\t\xe9",
-]
-
-
-@pytest.mark.parametrize("value", STRANGERS)
-def test_who_sends_none_or_another_is_refused(
-    daemon: Daemon, open_daemon: Daemon, value: str
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        FIRST,
+        f"Basic {FIRST}",
+        f"Bearer{FIRST}",
+        f"Bearer {FIRST[:-1]}",
+        f"Bearer {FIRST}x",
+        f"Bearer {FIRST.upper()}",
+        f"Bearer {FIRST} {SECOND}",
+        f"Bearer {FIRST}\t\xe9",
+    ],
+)
+def test_server_rejects_a_request_without_a_known_key(
+    server: Server, open_server: Server, value: str
 ) -> None:
-    sent = {**JSON, "Authorization": value} if value else JSON
-    answer = daemon.ask("POST", PATH, instances(MODEL), sent)
-    assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+    headers = dict(JSON)
+    if value:
+        headers["Authorization"] = value
+
+    rejected = server.post(PATH, BODY, headers)
+    assert rejected.status_code == 401
+    assert rejected.headers["WWW-Authenticate"] == "Bearer"
     message = "expected Authorization: Bearer KEY, found none or an unknown key"
-    assert answer.json == {"error": {"code": "unauthorized", "message": message, "path": None}}
-    assert open_daemon.ask("POST", PATH, instances(MODEL), sent).status == 200
+    error = {"code": "unauthorized", "message": message, "path": None}
+    assert rejected.json() == {"error": error}
+
+    assert open_server.post(PATH, BODY, headers).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
-def test_the_pages_for_probes_need_no_key(daemon: Daemon, path: str) -> None:
-    assert daemon.ask("GET", path, headers={}).status == 200
+def test_pages_for_probes_need_no_key(server: Server, path: str) -> None:
+    assert server.status(path) == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/openapi.json", "/none", "//health", "/Health", "/health/"])
-def test_every_other_page_does(daemon: Daemon, open_daemon: Daemon, path: str) -> None:
-    assert daemon.ask("GET", path, headers={}).status == 401
-    allowed = daemon.ask("GET", path, headers={"Authorization": f"Bearer {SECOND}"}).status
-    assert allowed == open_daemon.ask("GET", path, headers={}).status != 401
+def test_every_other_page_needs_a_key(server: Server, open_server: Server, path: str) -> None:
+    # Raw requests, because `requests` sends "//health" as "/health".
+    without_key = request_head(path, method="GET")
+    with_key = request_head(path, f"Authorization: Bearer {SECOND}", method="GET")
+    assert send(server.port, without_key).status_code == 401
+
+    allowed = send(server.port, with_key).status_code
+    assert allowed != 401
+    assert allowed == send(open_server.port, without_key).status_code
 
 
-def first_bytes(daemon: Daemon, seconds: float) -> bytes:
-    """What comes back to a request without a key whose body is never sent, within `seconds`."""
-    with daemon.raw(
-        f"POST {PATH} HTTP/1.1\r\nHost: here\r\nContent-Length: 100\r\n\r\n".encode()
-    ) as connection:
+def response_without_body(server: Server, seconds: float) -> bytes:
+    """Return the response to a request without a key whose body is never sent.
+
+    Empty if there is none within `seconds`.
+    """
+    with server.connect(request_head(PATH, "Content-Length: 100")) as connection:
         connection.settimeout(seconds)
         try:
             return connection.recv(1000)
@@ -91,30 +110,41 @@ def first_bytes(daemon: Daemon, seconds: float) -> bytes:
             return b""
 
 
-def test_a_strangers_body_is_not_waited_for(daemon: Daemon, open_daemon: Daemon) -> None:
-    assert first_bytes(daemon, 5).startswith(b"HTTP/1.1 401 ")
-    assert first_bytes(open_daemon, 0.5) == b""
-
-
-def test_a_refused_connection_is_usable_and_the_body_is_not_taken_for_a_request(
-    daemon: Daemon,
+def test_server_rejects_a_request_without_a_key_before_its_body_arrives(
+    server: Server, open_server: Server
 ) -> None:
-    connection = daemon.connect()
-    smuggled = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n" * 1000
-    for headers, status in ((JSON, 401), ({**JSON, "Authorization": f"Bearer {FIRST}"}, 400)):
-        connection.request("POST", PATH, smuggled, headers)
-        response = connection.getresponse()
-        response.read()
-        assert response.status == status
-    connection.close()
+    assert response_without_body(server, 5).startswith(b"HTTP/1.1 401 ")
+    assert response_without_body(open_server, 0.5) == b""
 
 
-def test_refusals_are_counted_and_no_key_is_in_log_or_metrics(daemon: Daemon) -> None:
-    before = daemon.samples().get(("predict_requests_total", PATH, "401"), 0)
-    daemon.ask("POST", PATH, b"{", {**JSON, "Authorization": "Bearer another-key-0123456789"})
-    assert daemon.samples()["predict_requests_total", PATH, "401"] == before + 1
-    told = daemon.said + daemon.ask("GET", "/metrics").body.decode()
-    assert not any(key in told for key in (FIRST, SECOND, "another-key"))
+def test_server_does_not_take_the_body_of_a_rejected_request_for_a_request(
+    server: Server,
+) -> None:
+    body = request_head("/health", method="GET") * 1000
+    rejected = request_bytes("POST", PATH, body)
+    allowed = request_bytes("POST", PATH, body, f"Authorization: Bearer {FIRST}")
+
+    with server.connect(rejected) as connection:
+        assert read_response(connection).status_code == 401
+        connection.sendall(allowed)
+        assert read_response(connection).status_code == 400
+
+
+def test_rejected_requests_are_counted(server: Server) -> None:
+    sample = ("predict_requests_total", PATH, "401")
+    before = server.metrics().get(sample, 0)
+    server.post(PATH, b"{", bearer(UNKNOWN))
+    assert server.metrics()[sample] == before + 1
+
+
+def test_no_key_is_in_log_or_metrics(server: Server) -> None:
+    server.post(PATH, BODY, bearer(FIRST))
+    server.post(PATH, BODY, bearer(SECOND))
+    server.post(PATH, BODY, bearer(UNKNOWN))
+    written = server.output + server.get("/metrics").text
+    assert PATH in written
+    for key in (FIRST, SECOND, UNKNOWN):
+        assert key not in written
 
 
 @pytest.mark.parametrize(
@@ -122,73 +152,78 @@ def test_refusals_are_counted_and_no_key_is_in_log_or_metrics(daemon: Daemon) ->
     [
         (b"", ": is empty"),
         (b" \n\n", ": is empty"),
-        (b"too-short-012345"[:15], ", line 1: found 15 other bytes"),
+        (b"too-short-01234", ", line 1: found 15 other bytes"),
         (b"a-good-key-0123456789\nshort\n", ", line 2: found 5 other bytes"),
         (b"a good key 0123456789", ", line 1: found 21 other bytes"),
         ("clé-0123456789abcdef".encode(), ", line 1: found 21 other bytes"),
         (b"a-good-key\0-0123456789", ", line 1: found 22 other bytes"),
     ],
 )
-def test_a_bad_key_file_is_refused_at_start_without_showing_it(
+def test_start_fails_with_an_invalid_key_file_without_printing_it(
     tmp_path: Path, content: bytes, found: str
 ) -> None:
     file = tmp_path / "keys"
     file.write_bytes(content)
-    done = start(tmp_path, "a:none:f", API_KEY_FILE=str(file))
-    assert (done.returncode, done.stdout) == (78, "")
+    done = start_and_fail(tmp_path, "a:none:f", API_KEY_FILE=str(file))
+    assert done.returncode == 78
+    assert done.stdout == ""
     assert done.stderr == f"predict: API_KEY_FILE={file}{found}; {FORM}\n"
 
 
-def test_a_key_of_sixteen_characters_is_enough(tmp_path: Path) -> None:
-    (tmp_path / "keys").write_text("0123456789abcdef")
-    assert (
-        "importing none failed"
-        in start(tmp_path, "a:none:f", API_KEY_FILE=str(tmp_path / "keys")).stderr
-    )
+def test_start_accepts_a_key_of_sixteen_characters(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("0123456789abcdef")
+    # The keys are read before the routes, so an error of the route shows that they are valid.
+    done = start_and_fail(tmp_path, "a:none:f", API_KEY_FILE=str(file))
+    assert "importing none failed" in done.stderr
 
 
-def test_a_key_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    for path, reason in (
-        (tmp_path / "none", "No such file or directory"),
-        (tmp_path, "Is a directory"),
-    ):
-        done = start(tmp_path, API_KEY_FILE=str(path))
-        assert (done.returncode, done.stdout) == (78, "")
-        assert done.stderr == f"predict: API_KEY_FILE={path}: can't be read ({reason}); {FORM}\n"
+@pytest.mark.parametrize(
+    ("name", "reason"), [("none", "No such file or directory"), ("", "Is a directory")]
+)
+def test_start_names_a_key_file_that_is_not_a_file(tmp_path: Path, name: str, reason: str) -> None:
+    path = tmp_path / name
+    done = start_and_fail(tmp_path, "a:none:f", API_KEY_FILE=str(path))
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert done.stderr == f"predict: API_KEY_FILE={path}: can't be read ({reason}); {FORM}\n"
 
 
-@pytest.mark.skipif(bool(HELD) and not shutil.which("setpriv"), reason="as root this needs setpriv")
-def test_a_key_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+@needs_setpriv
+def test_start_names_a_key_file_without_read_permission(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(FIRST)
     file.chmod(0)
-    with Daemon(tmp_path, "a:none:f", HELD, API_KEY_FILE=str(file)) as refused:
-        assert refused.ended() == 78
-        assert (
-            refused.said
-            == f"predict: API_KEY_FILE={file}: can't be read (Permission denied); {FORM}\n"
-        )
+    prefix = WITHOUT_CAPABILITIES
+    reason = "can't be read (Permission denied)"
+    with Server(tmp_path, "a:none:f", prefix=prefix, API_KEY_FILE=str(file)) as failed:
+        assert failed.wait() == 78
+        assert failed.output == f"predict: API_KEY_FILE={file}: {reason}; {FORM}\n"
 
 
 @pytest.mark.parametrize("path", ["keys", "./keys", "/nonexistent/keys"])
-def test_make_wants_the_key_files_full_path(path: str) -> None:
-    done = run(
-        "make", "-s", "-C", MODEL, "predict", f"API_KEY_FILE={path}", env={"ENGINE": "local"}
-    )
-    text = f'run.sh: API_KEY_FILE={path}: expected the full path of a file, such as API_KEY_FILE="$HOME/keys"\n'
-    assert done.returncode == 2 and done.stderr.startswith(text)
+def test_make_rejects_a_key_file_without_its_full_path(path: str) -> None:
+    done = make(ROOT, MODEL, "predict", f"API_KEY_FILE={path}", ENGINE="local")
+    expected = 'expected the full path of a file, such as API_KEY_FILE="$HOME/keys"'
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"run.sh: API_KEY_FILE={path}: {expected}\n")
 
 
-def said_by_make(daemon: Daemon, file: Path) -> str:
-    """What make test-endpoint says of a daemon, with keys from `file`."""
-    variables = {"PORT": str(daemon.port), "API_KEY_FILE": str(file)}
-    done = run("make", "-s", "-C", MODEL, "test-endpoint", env=variables)
+def output_of_test_endpoint(server: Server, file: Path) -> str:
+    """Return what `make test-endpoint` prints with the keys in `file`."""
+    done = make(ROOT, MODEL, "test-endpoint", PORT=server.port, API_KEY_FILE=file)
     return done.stdout + done.stderr
 
 
-def test_make_test_endpoint_sends_the_first_key(daemon: Daemon, tmp_path: Path) -> None:
-    (tmp_path / "keys").write_text(f"\n{SECOND}\nothers\n")
-    assert "4 predictions, as expected" in said_by_make(daemon, tmp_path / "keys")
-    (tmp_path / "keys").write_text("another-key-0123456789\n")
-    assert f"{PATH}: expected status 200, found 401" in said_by_make(daemon, tmp_path / "keys")
-    assert "No such file" in said_by_make(daemon, tmp_path / "none")
+def test_make_test_endpoint_sends_the_first_key(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+
+    file.write_text(f"\n{SECOND}\n{UNKNOWN}\n")
+    assert "4 predictions, as expected" in output_of_test_endpoint(server, file)
+
+    file.write_text(f"{UNKNOWN}\n{SECOND}\n")
+    rejected = f"{PATH}: expected status 200, found 401"
+    assert rejected in output_of_test_endpoint(server, file)
+
+    file.unlink()
+    assert "No such file" in output_of_test_endpoint(server, file)

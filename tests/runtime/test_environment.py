@@ -1,4 +1,4 @@
-"""`.s2i/environment`: s2i's reading of it, and every file that is refused before a build, in it and at start."""
+"""`.s2i/environment`: how s2i reads it, and the errors that are found in it."""
 
 import ast
 import shutil
@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import MODEL_DIRS, ROOT, free_port, run
 from runtime.environment import (
     KNOWN,
     MAX_LINE_BYTES,
@@ -17,28 +16,43 @@ from runtime.environment import (
     parse_routes,
     read,
 )
+from support.commands import ROOT, run
+from support.models import MODEL_DIRS
+from support.network import free_port
 
-READER = ROOT / "builders" / "runtime" / "environment.py"
-# What a host runs, whose Python may be 3.9.
+READER = ROOT / "builders/runtime/environment.py"
+# These run on a host whose Python may be 3.9.
 HOST_FILES = [
-    READER,
-    *(
-        ROOT / "engines" / name
-        for name in ("check_endpoint.py", "pip_settings.py", "port.py", "model_table.py")
-    ),
-    ROOT / "all" / "generate.py",
-    ROOT / "utils" / "encode_decode.py",
+    "all/generate.py",
+    "builders/commands.py",
+    "builders/runtime/environment.py",
+    "builders/runtime/settings.py",
+    "engines/check_endpoint.py",
+    "engines/model_table.py",
+    "engines/pip_settings.py",
+    "engines/port.py",
+    "utils/atomic_file.py",
+    "utils/encode_decode.py",
+    "utils/errors.py",
+    "utils/signing.py",
 ]
+CONFIGURATION_ERROR = 78
+ENVIRONMENT_FILES = sorted(ROOT.glob("*/.s2i/environment"))
 FORM = "expected route:module:function, several joined by commas"
 PARTS = "expected letters, digits and . _ ~ - in parts joined by /"
 TRAIN = b"TRAIN_MODULE=m\nTRAIN_FUNCTION=f\n"
 
 
-def written(directory: Path, content: bytes) -> Path:
-    """An environment file with this content."""
+def write_environment(directory: Path, content: bytes) -> Path:
+    """Write an environment file and return its path."""
     path = directory / "environment"
     path.write_bytes(content)
     return path
+
+
+def malformed(line: str) -> str:
+    """Return the message about a first line that is not KEY=value."""
+    return f", line 1: expected KEY=value, found {line!r}; s2i would drop it"
 
 
 @pytest.mark.parametrize(
@@ -68,14 +82,10 @@ def written(directory: Path, content: bytes) -> Path:
         ),
     ],
 )
-def test_lines_are_read_as_s2i_reads_them(
+def test_reader_reads_lines_as_s2i_does(
     tmp_path: Path, content: bytes, expected: dict[str, str]
 ) -> None:
-    assert read(written(tmp_path, content)) == expected
-
-
-def malformed(line: str) -> str:
-    return f", line 1: expected KEY=value, found {line!r}; s2i would drop it"
+    assert read(write_environment(tmp_path, content)) == expected
 
 
 UNREADABLE = [
@@ -120,43 +130,49 @@ MISSPELT = [
 
 
 @pytest.mark.parametrize(("name", "content", "problem"), UNREADABLE)
-def test_a_line_that_s2i_would_drop_or_change_is_refused(
+def test_reader_rejects_a_line_that_s2i_would_drop_or_change(
     tmp_path: Path, name: str, content: bytes, problem: str
 ) -> None:
-    path = written(tmp_path, content)
-    with pytest.raises(ConfigurationError) as refusal:
+    path = write_environment(tmp_path, content)
+
+    with pytest.raises(ConfigurationError) as error:
         read(path)
-    assert str(refusal.value) == f"{path}{problem}"
+
+    assert str(error.value) == f"{path}{problem}"
 
 
 @pytest.mark.parametrize(("key", "meant"), MISSPELT)
-def test_a_key_that_nearly_is_a_known_one_is_refused(tmp_path: Path, key: str, meant: str) -> None:
-    path = written(tmp_path, f"{key}=1\n".encode())
-    with pytest.raises(ConfigurationError) as refusal:
+def test_reader_rejects_a_misspelt_key(tmp_path: Path, key: str, meant: str) -> None:
+    path = write_environment(tmp_path, f"{key}=1\n".encode())
+
+    with pytest.raises(ConfigurationError) as error:
         read(path)
-    assert str(refusal.value) == f"{path}, line 1: {key} is not known, did you mean {meant}?"
+
+    assert str(error.value) == f"{path}, line 1: {key} is not known, did you mean {meant}?"
 
 
 @pytest.mark.parametrize(
     "key", [*KNOWN, "ROUTER_IP", "MODEL_DIR", "TRAINING", "TRAIN_ROWS", "HOST", "P", "LD_PRELOAD"]
 )
-def test_a_known_key_and_one_unlike_any_pass(tmp_path: Path, key: str) -> None:
-    assert read(written(tmp_path, f"{key}=1\n".encode())) == {key: "1"}
+def test_reader_accepts_known_keys_and_keys_unlike_them(tmp_path: Path, key: str) -> None:
+    path = write_environment(tmp_path, f"{key}=1\n".encode())
+
+    assert read(path) == {key: "1"}
 
 
 QUOTES = "quotes are part of the value here; leave them out"
 NO_TRAIN = "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them"
-WRONG = [
+INVALID = [
     ("train", b"", NO_TRAIN),
     (
         "train",
         b"TRAIN_MODULE=\nTRAIN_FUNCTION=\n",
-        "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them",
+        NO_TRAIN,
     ),
     (
         "train",
         b"ROUTES=p:m:f\n",
-        "TRAIN_MODULE and TRAIN_FUNCTION are not set; a train image needs them",
+        NO_TRAIN,
     ),
     (
         "train",
@@ -179,7 +195,8 @@ WRONG = [
     (
         "train",
         b"TRAIN_MODULE=m/train.py\nTRAIN_FUNCTION=f\n",
-        "TRAIN_MODULE=m/train.py: expected a module such as package.module in 'm/train.py', found 'm/train'",
+        "TRAIN_MODULE=m/train.py: "
+        "expected a module such as package.module in 'm/train.py', found 'm/train'",
     ),
     (
         "train",
@@ -239,7 +256,8 @@ WRONG = [
     (
         "predict",
         b"ROUTES=p:a.class:f\n",
-        "ROUTES: entry 'p:a.class:f': expected a module such as package.module in 'a.class', found 'class'",
+        "ROUTES: entry 'p:a.class:f': "
+        "expected a module such as package.module in 'a.class', found 'class'",
     ),
     (
         "predict",
@@ -258,27 +276,33 @@ WRONG = [
         "ROUTES: entry 'p:runtime:f': the name 'runtime' is the builder's own; rename your module",
     ),
 ]
-RESERVED = "/ health ready metrics openapi.json docs v2/x v2 /health health/ metrics/mine docs/a/b static/x".split()
+RESERVED = """
+/ health ready metrics openapi.json docs v2/x v2 /health health/ metrics/mine docs/a/b static/x
+""".split()
 
 
-@pytest.mark.parametrize(("role", "content", "problem"), WRONG)
-def test_variables_that_make_no_image_are_refused(
+@pytest.mark.parametrize(("role", "content", "problem"), INVALID)
+def test_check_rejects_variables_that_make_no_image(
     tmp_path: Path, role: str, content: bytes, problem: str
 ) -> None:
-    path = written(tmp_path, content)
-    with pytest.raises(ConfigurationError) as refusal:
+    path = write_environment(tmp_path, content)
+
+    with pytest.raises(ConfigurationError) as error:
         check_file(path, role)
-    assert str(refusal.value) == f"{path}: {problem}"
+
+    assert str(error.value) == f"{path}: {problem}"
 
 
 @pytest.mark.parametrize("route", RESERVED)
-def test_a_route_of_the_server_itself_is_refused(route: str) -> None:
+def test_parser_rejects_a_route_that_the_server_needs(route: str) -> None:
     entry = f"{route}:m:f"
-    with pytest.raises(ConfigurationError) as refusal:
+
+    with pytest.raises(ConfigurationError) as error:
         parse_routes(entry)
-    assert str(refusal.value) == (
-        f"ROUTES: entry {entry!r}: /{route.strip('/')} is reserved for the server; choose another route"
-    )
+
+    path = f"/{route.strip('/')}"
+    reserved = f"{path} is reserved for the server; choose another route"
+    assert str(error.value) == f"ROUTES: entry {entry!r}: {reserved}"
 
 
 @pytest.mark.parametrize(
@@ -295,158 +319,188 @@ def test_a_route_of_the_server_itself_is_refused(route: str) -> None:
         ("p:runtimes.x:f", [("p", "runtimes.x", "f")]),
     ],
 )
-def test_routes_are_split_trimmed_and_kept_in_order(
+def test_parser_splits_and_trims_routes_in_their_order(
     text: str, expected: list[tuple[str, str, str]]
 ) -> None:
     assert parse_routes(text) == [Route(*parts) for parts in expected]
 
 
-def test_a_payload_may_hold_quotes_and_the_other_known_keys_may_not() -> None:
+def test_check_accepts_quotes_in_the_payload_only() -> None:
     variables = {"TRAIN_MODULE": "m", "TRAIN_FUNCTION": "f", "PAYLOAD": '{"a": "b"}'}
     assert check(variables, "train") == []
+
     with pytest.raises(ConfigurationError, match="^TRAIN='1': quotes are part"):
         check({**variables, "TRAIN": "'1'"}, "train")
 
 
-@pytest.mark.parametrize(
-    "model", sorted(ROOT.glob("*/.s2i/environment")), ids=lambda path: path.parent.parent.name
-)
-def test_every_model_here_passes_and_only_all_cannot_train(model: Path) -> None:
-    assert check_file(model, "predict")
-    if model.parent.parent.name != "all":
-        check_file(model, "train")
+@pytest.mark.parametrize("path", ENVIRONMENT_FILES, ids=lambda path: path.parent.parent.name)
+def test_check_accepts_every_directory_here_but_all_cannot_train(path: Path) -> None:
+    assert check_file(path, "predict")
+
+    if path.parent.parent.name != "all":
+        check_file(path, "train")
         return
     with pytest.raises(ConfigurationError, match="TRAIN_MODULE and TRAIN_FUNCTION are not set"):
-        check_file(model, "train")
+        check_file(path, "train")
 
 
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    for path, reason in (
-        (tmp_path / "none", "No such file or directory"),
-        (tmp_path, "Is a directory"),
-    ):
-        with pytest.raises(ConfigurationError) as refusal:
+def test_reader_rejects_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    reasons = {
+        tmp_path / "none": "No such file or directory",
+        tmp_path: "Is a directory",
+    }
+    for path, reason in reasons.items():
+        with pytest.raises(ConfigurationError) as error:
             read(path)
-        assert str(refusal.value) == f"{path}: can't be read ({reason}); every model needs one"
+
+        assert str(error.value) == f"{path}: can't be read ({reason}); every model needs one"
 
 
-def refused(*command: str | Path, cwd: Path, text: str, env: dict[str, str] | None = None) -> None:
-    """Asserts that a command ends with the exit code for configuration and says no more than `text`."""
+def assert_rejected(
+    *command: str | Path, cwd: Path, message: str, env: dict[str, str] | None = None
+) -> None:
+    """Run a Python command that must fail with `message` as its only output."""
     done = run(sys.executable, *command, cwd=cwd, env=env, seconds=20)
-    assert (done.returncode, done.stdout, done.stderr) == (78, "", f"{text}\n")
+
+    assert done.returncode == CONFIGURATION_ERROR
+    assert done.stdout == ""
+    assert done.stderr == f"{message}\n"
 
 
-@pytest.mark.parametrize(("role", "content", "problem"), WRONG)
-def test_the_command_refuses_them_too(
+@pytest.mark.parametrize(("role", "content", "problem"), INVALID)
+def test_command_rejects_variables_that_make_no_image(
     tmp_path: Path, role: str, content: bytes, problem: str
 ) -> None:
-    path = written(tmp_path, content)
-    refused(READER, "check", path, role, cwd=tmp_path, text=f"environment: {path}: {problem}")
+    path = write_environment(tmp_path, content)
+    message = f"environment: {path}: {problem}"
+
+    assert_rejected(READER, "check", path, role, cwd=tmp_path, message=message)
 
 
-@pytest.mark.parametrize(("content", "problem"), [case[1:] for case in UNREADABLE[::4]])
-def test_the_command_refuses_an_unreadable_file(
-    tmp_path: Path, content: bytes, problem: str
+@pytest.mark.parametrize(("name", "content", "problem"), UNREADABLE[::4])
+def test_command_rejects_a_line_that_s2i_would_drop_or_change(
+    tmp_path: Path, name: str, content: bytes, problem: str
 ) -> None:
-    path = written(tmp_path, content)
-    refused(READER, "check", path, "predict", cwd=tmp_path, text=f"environment: {path}{problem}")
+    path = write_environment(tmp_path, content)
+    message = f"environment: {path}{problem}"
+
+    assert_rejected(READER, "check", path, "predict", cwd=tmp_path, message=message)
 
 
-@pytest.mark.parametrize(("role", "content", "problem"), [*WRONG[1::4], WRONG[-1]])
-def test_the_start_refuses_what_the_variables_show(
+@pytest.mark.parametrize(("role", "content", "problem"), [*INVALID[1::4], INVALID[-1]])
+def test_start_fails_with_variables_that_make_no_image(
     tmp_path: Path, role: str, content: bytes, problem: str
 ) -> None:
-    program = {"train": "train", "predict": "serve"}[role]
-    env = {
-        **read(written(tmp_path, content)),
+    module = {"train": "runtime.train", "predict": "runtime.serve"}[role]
+    environment = {
+        **read(write_environment(tmp_path, content)),
         "PYTHONPATH": str(ROOT / "builders"),
         "PORT": str(free_port()),
+        "LOG_FORMAT": "text",
     }
-    env["LOG_FORMAT"] = "text"
-    refused("-m", f"runtime.{program}", cwd=tmp_path, text=f"{role}: {problem}", env=env)
+    message = f"{role}: {problem}"
+
+    assert_rejected("-m", module, cwd=tmp_path, message=message, env=environment)
 
 
-def test_a_sound_file_passes_the_command_without_a_word(tmp_path: Path) -> None:
-    path = written(tmp_path, TRAIN + b"ROUTES= /p : m : f , q:m:g\n")
-    for role in ("train", "predict"):
-        done = run(sys.executable, READER, "check", path, role)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+@pytest.mark.parametrize("role", ["train", "predict"])
+def test_command_prints_nothing_for_a_valid_file(tmp_path: Path, role: str) -> None:
+    path = write_environment(tmp_path, TRAIN + b"ROUTES= /p : m : f , q:m:g\n")
+    done = run(sys.executable, READER, "check", path, role)
+
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert done.stderr == ""
 
 
-def test_run_gives_the_command_the_files_variables_under_those_set_already(tmp_path: Path) -> None:
-    path = written(tmp_path, b"A=of the file\nB='of the file' = $A\n")
-    done = run(
-        sys.executable,
-        READER,
-        "run",
-        path,
-        "sh",
-        "-c",
-        'echo "$A|$B"; exit 3',
-        env={"A": "set already"},
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (
-        3,
-        "set already|'of the file' = $A\n",
-        "",
-    )
+def test_run_adds_the_variables_of_the_file_to_those_set_already(tmp_path: Path) -> None:
+    path = write_environment(tmp_path, b"A=of the file\nB='of the file' = $A\n")
+    script = 'echo "$A|$B"; exit 3'
+    environment = {"A": "set already"}
+    done = run(sys.executable, READER, "run", path, "sh", "-c", script, env=environment)
+
+    assert done.returncode == 3
+    assert done.stdout == "set already|'of the file' = $A\n"
+    assert done.stderr == ""
 
 
-def test_the_command_prints_its_usage_when_called_wrongly() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    ["", "check", "check file", "check file cook", "run file", "cook file"],
+)
+def test_command_prints_its_usage_for_wrong_arguments(arguments: str) -> None:
     usage = ast.get_docstring(ast.parse(READER.read_text()), clean=False)
-    for arguments in (
-        [],
-        ["check"],
-        ["check", "file"],
-        ["check", "file", "cook"],
-        ["run", "file"],
-        ["cook", "file"],
-    ):
-        done = run(sys.executable, READER, *arguments)
-        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{usage}\n"), arguments
+    done = run(sys.executable, READER, *arguments.split())
+
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"{usage}\n"
 
 
-@pytest.mark.parametrize("file", HOST_FILES, ids=lambda path: path.name)
-def test_what_the_host_runs_is_python_3_9(file: Path) -> None:
-    ast.parse(file.read_text(), feature_version=(3, 9))
+@pytest.mark.parametrize("file", HOST_FILES)
+def test_file_for_the_host_parses_as_python_3_9(file: str) -> None:
+    source = (ROOT / file).read_text()
+    ast.parse(source, feature_version=(3, 9))
+
+    newer_source = source + "\nmatch 1:\n    case _: pass\n"
     with pytest.raises(SyntaxError):
-        ast.parse(file.read_text() + "\nmatch 1:\n    case _: pass\n", feature_version=(3, 9))
+        ast.parse(newer_source, feature_version=(3, 9))
+
+
+def is_python_3_9(program: str) -> bool:
+    """Return whether a program is a Python 3.9 that runs."""
+    done = run(program, "-c", "import sys; print(sys.version_info[:2])")
+    return done.stdout == "(3, 9)\n"
 
 
 @pytest.fixture(scope="module")
 def python39() -> str:
     """A Python 3.9 of this machine."""
-    found = [
-        shutil.which("python3.9"),
-        *sorted(Path.home().glob(".pyenv/versions/3.9.*/bin/python")),
-    ]
-    for candidate in filter(None, found):
-        if (
-            run(candidate, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 9))").returncode
-            == 0
-        ):
-            return str(candidate)
+    candidates = [str(path) for path in Path.home().glob(".pyenv/versions/3.9.*/bin/python")]
+    on_path = shutil.which("python3.9")
+    if on_path is not None:
+        candidates.insert(0, on_path)
+
+    for candidate in candidates:
+        if is_python_3_9(candidate):
+            return candidate
     pytest.skip("this machine has no Python 3.9")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"),
+    ("arguments", "exit_code"),
     [
+        ("builders/commands.py object name value", 0),
         ("builders/runtime/environment.py check all/.s2i/environment predict", 0),
-        ("builders/runtime/environment.py check all/.s2i/environment train", 78),
+        ("builders/runtime/environment.py check all/.s2i/environment train", CONFIGURATION_ERROR),
         ("engines/pip_settings.py", 0),
         ("engines/port.py 0", 2),
         ("engines/check_endpoint.py", 2),
         ("engines/model_table.py", 0),
-        ("engines/model_table.py models/no_such.pkl", 78),
+        ("engines/model_table.py models/no_such.pkl", CONFIGURATION_ERROR),
         ("all/generate.py --check " + " ".join(MODEL_DIRS), 0),
     ],
 )
-def test_what_the_host_runs_runs_on_python_3_9(python39: str, arguments: str, code: int) -> None:
+def test_file_for_the_host_runs_on_python_3_9(
+    python39: str, arguments: str, exit_code: int
+) -> None:
     done = run(python39, "-I", *arguments.split())
-    assert done.returncode == code, done.stderr
+
+    assert done.returncode == exit_code, done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_python_3_9_would_not_run_newer_code(python39: str) -> None:
-    assert run(python39, "-c", "def f(x: int | None): ...").returncode == 1
+@pytest.mark.parametrize(("argument", "exit_code"), [("names", 0), ("none", 2)])
+def test_settings_run_on_python_3_9(python39: str, argument: str, exit_code: int) -> None:
+    environment = {"PYTHONPATH": str(ROOT / "builders"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = run(python39, "-m", "runtime.settings", argument, env=environment)
+
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_python_3_9_fails_on_newer_code(python39: str) -> None:
+    done = run(python39, "-c", "def f(x: int | None): ...")
+
+    assert done.returncode == 1
+    assert "TypeError" in done.stderr

@@ -1,9 +1,10 @@
-"""What the daemon tells: one JSON line for each event, nothing secret, and an id for each request that needs one."""
+"""The log: one JSON line per event, without secrets; request ids."""
 
 import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,215 +13,270 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MODEL_DIRS, ROOT, setting
-from support.daemon import JSON, PATHS, ROUTES, Daemon, instances, until
-from test_serve import renamed, start
+from support.applications import PYTHONPATH, routes
+from support.commands import ROOT, clean_environment, wait_until
+from support.models import (
+    MODEL_DIRS,
+    example_body,
+    file_digest,
+    model_file,
+    replace_model_file,
+    rewrite_model,
+    setting,
+)
+from support.network import request_bytes, send
+from support.server import JSON, PATHS, ROUTES, Server, start_and_fail
 
-APPLICATION = """
-import logging
-
-def echo(msg):
-    logging.getLogger("mine").warning("two\\nlines and %s", "more")
-    return {"echo": 1}
-
-def fail(msg):
-    raise KeyError("why")
-
-class Away(Exception):
-    status, code = 503, "away"
-
-def away(msg):
-    raise Away("elsewhere")
-"""
 MODEL = MODEL_DIRS[0]
 NAME = setting(MODEL, "MODEL_NAME")
-ALL = ",".join([ROUTES[MODEL], *(f"{name}:app:{name}" for name in ("echo", "fail", "away"))])
-GOOD = b'{"payload": "a secret body"}'
-SECRET = {**JSON, "Authorization": "Bearer a-secret-key-012345", "Cookie": "a secret cookie"}
+PATH = PATHS[MODEL]
+BODY = example_body(MODEL)
+FUNCTIONS = ("echo", "log", "fail", "away")
+ALL = f"{ROUTES[MODEL]},{routes(*FUNCTIONS)}"
+# The loggers of the libraries, whose lines depend on their versions.
+LIBRARIES = ("gunicorn.error", "uvicorn.error")
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00"
+
+KEY = "a-secret-key-012345"
+SECRET_BODY = b'{"payload": "a secret body"}'
+SECRET_HEADERS = {**JSON, "Authorization": f"Bearer {KEY}", "Cookie": "a secret cookie"}
 
 
 @pytest.fixture
-def application(tmp_path: Path, trained: Path) -> Path:
-    """Small functions, and a copy of one model."""
-    (tmp_path / "app.py").write_text(APPLICATION)
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / f"{NAME}.pkl").write_bytes(
-        (trained / "models" / f"{NAME}.pkl").read_bytes()
-    )
+def directory(trained: Path, tmp_path: Path) -> Path:
+    """A folder with a copy of one model."""
+    file = model_file(tmp_path)
+    file.parent.mkdir()
+    shutil.copy(model_file(trained), file)
     return tmp_path
 
 
+def log_server(directory: Path, **variables: str) -> Server:
+    """Start a server with one model and the functions of apps/app.py."""
+    return Server(directory, ALL, PYTHONPATH=PYTHONPATH, **variables)
+
+
 @pytest.fixture(scope="module")
-def daemon(trained: Path) -> Iterator[Daemon]:
-    """A daemon whose log is JSON."""
-    (trained / "app.py").write_text(APPLICATION)
-    with Daemon(trained, ALL, LOG_FORMAT="json") as running:
-        yield running.ready()
+def server(trained: Path) -> Iterator[Server]:
+    """A server whose log is JSON."""
+    with log_server(trained, LOG_FORMAT="json") as running:
+        yield running.wait_until_ready()
 
 
-def lines(daemon: Daemon) -> list[dict[str, Any]]:
-    """The log, of which every line must be JSON and tell when, how bad and what."""
-    parsed = [json.loads(line) for line in daemon.said.splitlines()]
-    for line in parsed:
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", line["time"])
-        assert line["level"] in ("info", "warning", "error") and line["event"] and line["process"]
-    return parsed
+def log_lines(server: Server) -> list[dict[str, Any]]:
+    """Return the log, one JSON object per line.
+
+    Every line must have time, level, event and process.
+    """
+    lines = [json.loads(line) for line in server.output.splitlines()]
+    for line in lines:
+        assert re.fullmatch(TIME, line["time"])
+        assert line["level"] in ("info", "warning", "error")
+        assert line["event"]
+        assert line["process"]
+    return lines
 
 
-def events(daemon: Daemon) -> list[str]:
-    """The events of the log, in order."""
-    return [line["event"] for line in lines(daemon)]
+def log_events(server: Server) -> list[str]:
+    """Return the events of the log, in order."""
+    return [line["event"] for line in log_lines(server)]
 
 
-def test_a_whole_life_is_one_json_line_for_each_event(application: Path) -> None:
-    with Daemon(application, ALL, LOG_FORMAT="json") as daemon:
-        daemon.ready()
-        new = renamed(application, NAME, NAME, modelDescription="another")
-        until(lambda: "model swapped" in events(daemon), 5)
-        (application / "models" / f"{NAME}.pkl").write_bytes(b"spoilt")
-        until(lambda: "model refused" in events(daemon), 5)
-        daemon.raw(b"garbage\r\n\r\n").close()
-        until(lambda: "uvicorn.error" in events(daemon), 5)
-        os.kill(daemon.workers()[0], signal.SIGKILL)
-        until(lambda: "worker replaced" in events(daemon) and daemon.status() == 200, 5)
-        daemon.signal(signal.SIGTERM)
-        assert daemon.ended() == 0
-        told = [
-            event for event in events(daemon) if event not in ("gunicorn.error", "uvicorn.error")
-        ]
-        assert told[:6] == ["model loaded", "start", *["ready"] * 4]
-        assert told[6:8] == ["model swapped", "model refused"] and told[-1] == "stop"
-        swapped = next(line for line in lines(daemon) if line["event"] == "model swapped")
-        assert (swapped["route"], swapped["model"], swapped["digest"]) == (PATHS[MODEL], NAME, new)
-        assert "Invalid HTTP request received." in [line["message"] for line in lines(daemon)]
+def wait_for_event(server: Server, event: str) -> dict[str, Any]:
+    """Wait for an event and return its first line of the log."""
+    wait_until(lambda: event in log_events(server), 5)
+    return next(line for line in log_lines(server) if line["event"] == event)
 
 
-def test_a_failure_is_one_line_with_its_request_and_its_traceback(daemon: Daemon) -> None:
-    for path, status, text in (
-        ("/fail", 500, "KeyError: 'why'"),
-        ("/away", 503, "Away: elsewhere"),
-    ):
-        answer = daemon.ask(
-            "POST", f"{path}?token=secret", GOOD, {**SECRET, "X-Request-Id": "mine-1"}
-        )
-        assert (answer.status, answer.headers["x-request-id"]) == (status, "mine-1")
-        line = lines(daemon)[-1]
-        assert (line["event"], line["level"], line["status"]) == ("failure", "error", status)
-        assert (line["method"], line["path"], line["request"]) == ("POST", path, "mine-1")
-        assert text in line["traceback"] and 0 < line["milliseconds"] < 5000
-    assert "secret" not in daemon.said
+def test_every_event_of_a_server_is_one_json_line(directory: Path) -> None:
+    with log_server(directory, LOG_FORMAT="json") as server:
+        server.wait_until_ready()
+
+        content = rewrite_model(directory, NAME, NAME, modelDescription="another")
+        swapped = wait_for_event(server, "model swapped")
+        assert swapped["route"] == PATH
+        assert swapped["model"] == NAME
+        assert swapped["digest"] == file_digest(content)
+
+        replace_model_file(model_file(directory), b"corrupt")
+        wait_for_event(server, "model refused")
+
+        server.connect(b"garbage\r\n\r\n").close()
+        line = wait_for_event(server, "uvicorn.error")
+        assert line["message"] == "Invalid HTTP request received."
+
+        os.kill(server.worker_pids()[0], signal.SIGKILL)
+        wait_for_event(server, "worker replaced")
+        wait_until(lambda: server.status() == 200, 5)
+
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+        events = [event for event in log_events(server) if event not in LIBRARIES]
+        ready = ["ready"] * (1 + len(FUNCTIONS))
+        assert events[:2] == ["model loaded", "start"]
+        assert events[2:9] == [*ready, "model swapped", "model refused"]
+        assert events[-1] == "stop"
 
 
-def test_what_is_the_clients_fault_is_not_told_and_what_went_well_is_not(daemon: Daemon) -> None:
-    before = lines(daemon)
-    for path, body in (
-        (PATHS[MODEL], b"{"),
-        ("/none", GOOD),
-        ("/", GOOD),
-        (PATHS[MODEL], instances(MODEL)),
-    ):
-        daemon.ask("POST", path, body)
-    daemon.ask("GET", "/health")
-    assert lines(daemon) == before
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [("/fail", 500, "KeyError: 'a private detail'"), ("/away", 503, "Away: elsewhere")],
+)
+def test_failure_of_a_function_is_one_line_with_request_and_traceback(
+    server: Server, path: str, status: int, error: str
+) -> None:
+    headers = {**SECRET_HEADERS, "X-Request-Id": "mine-1"}
+    response = server.post(f"{path}?token=secret", SECRET_BODY, headers)
+    assert response.status_code == status
+    assert response.headers["X-Request-Id"] == "mine-1"
+
+    line = log_lines(server)[-1]
+    assert line["event"] == "failure"
+    assert line["level"] == "error"
+    assert line["method"] == "POST"
+    assert line["path"] == path
+    assert line["status"] == status
+    assert line["request"] == "mine-1"
+    assert error in line["traceback"]
+    assert 0 < line["milliseconds"] < 5000
+    assert "secret" not in server.output
 
 
-def test_the_access_log_tells_each_request_and_nothing_secret(application: Path) -> None:
-    (application / "keys").write_text("a-secret-key-012345")
-    keys = {"API_KEY_FILE": str(application / "keys")}
-    with Daemon(application, ALL, LOG_FORMAT="json", ACCESS_LOG="1", **keys) as daemon:
-        daemon.ready()
-        asked = [
-            (PATHS[MODEL], 200),
-            ("/fail", 500),
-            ("/none", 404),
-            ("/echo", 401),
-            ("/health", 405),
-        ]
-        for path, status in asked:
-            sent = {
-                **SECRET,
-                **({"Authorization": "Bearer a-secret-guess-01"} if status == 401 else {}),
-            }
-            body = instances(MODEL) if status == 200 else GOOD
-            assert daemon.ask("POST", path, body, sent).status == status
-        told = [line for line in lines(daemon) if "status" in line and line["method"] == "POST"]
-        assert [(line["path"], line["status"]) for line in told] == asked
-        assert told[0]["model"] == NAME and told[0]["digest"] == daemon.ask("GET", "/ready").json["routes"][
-            PATHS[MODEL]]["digest"]  # fmt: skip
-        assert len({line["request"] for line in told}) == len(asked)
-        assert "secret" not in daemon.said and "Husband" not in daemon.said
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", PATH, b"{", 400),
+        ("POST", "/none", SECRET_BODY, 404),
+        ("POST", "/", SECRET_BODY, 405),
+        ("POST", PATH, BODY, 200),
+        ("GET", "/health", None, 200),
+    ],
+)
+def test_client_errors_and_successes_are_not_logged(
+    server: Server, method: str, path: str, body: bytes | None, status: int
+) -> None:
+    before = log_lines(server)
+    assert server.request(method, path, body).status_code == status
+    assert log_lines(server) == before
+
+
+def test_access_log_has_a_line_for_each_request_and_no_secrets(directory: Path) -> None:
+    (directory / "keys").write_text(KEY)
+    wrong_key = {**SECRET_HEADERS, "Authorization": "Bearer a-secret-guess-01"}
+    requests = [
+        (PATH, BODY, SECRET_HEADERS, 200),
+        ("/fail", SECRET_BODY, SECRET_HEADERS, 500),
+        ("/none", SECRET_BODY, SECRET_HEADERS, 404),
+        ("/echo", SECRET_BODY, wrong_key, 401),
+        ("/health", SECRET_BODY, SECRET_HEADERS, 405),
+    ]
+    variables = {"ACCESS_LOG": "1", "API_KEY_FILE": str(directory / "keys")}
+
+    with log_server(directory, LOG_FORMAT="json", **variables) as server:
+        server.wait_until_ready()
+        for path, body, headers, status in requests:
+            assert server.post(path, body, headers).status_code == status
+
+        lines = [line for line in log_lines(server) if line.get("method") == "POST"]
+        logged = [(line["path"], line["status"]) for line in lines]
+        assert logged == [(path, status) for path, _, _, status in requests]
+        assert len({line["request"] for line in lines}) == len(requests)
+
+        content = model_file(directory).read_bytes()
+        assert lines[0]["model"] == NAME
+        assert lines[0]["digest"] == file_digest(content)
+
+        assert "secret" not in server.output
+        assert b"Husband" in BODY
+        assert "Husband" not in server.output
 
 
 @pytest.mark.parametrize("sent", ["a", "0123-abcd.ef:9/+=_", "x" * 128])
-def test_a_clients_request_id_comes_back(daemon: Daemon, sent: str) -> None:
-    for path, body in ((PATHS[MODEL], instances(MODEL)), (PATHS[MODEL], b"{"), ("/none", GOOD)):
-        assert (
-            daemon.ask("POST", path, body, {**JSON, "X-Request-Id": sent}).headers["x-request-id"]
-            == sent
-        )
+@pytest.mark.parametrize(("path", "body"), [(PATH, BODY), (PATH, b"{"), ("/none", SECRET_BODY)])
+def test_response_has_the_request_id_of_the_client(
+    server: Server, path: str, body: bytes, sent: str
+) -> None:
+    response = server.post(path, body, {**JSON, "X-Request-Id": sent})
+    assert response.headers["X-Request-Id"] == sent
 
 
 @pytest.mark.parametrize("sent", ["", " ", "x" * 129, "a b", "a\tb", "é", '"', "<script>", "a;b"])
-def test_an_id_that_is_long_or_not_plain_is_replaced(daemon: Daemon, sent: str) -> None:
-    headers = {**JSON, "X-Request-Id": sent.encode().decode("latin-1")}
-    answer = daemon.ask("POST", PATHS[MODEL], instances(MODEL), headers)
-    assert answer.status == 200 and re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
+def test_server_replaces_a_request_id_that_is_long_or_not_plain(server: Server, sent: str) -> None:
+    # A raw request, because `requests` rejects a header that is a space. The é is sent as UTF-8.
+    header = f"X-Request-Id: {sent}".encode().decode("latin-1")
+    response = send(server.port, request_bytes("POST", PATH, BODY, header))
+    assert response.status_code == 200
+    assert re.fullmatch("[0-9a-f]{16}", response.headers["X-Request-Id"])
 
 
-def test_an_error_gets_an_id_and_a_plain_answer_needs_none(daemon: Daemon) -> None:
-    ids = {
-        daemon.ask("POST", path, b"{").headers["x-request-id"]
-        for path in (PATHS[MODEL], "/none", "/ready")
-    }
-    assert len(ids) == 3
-    assert "x-request-id" not in daemon.ask("POST", PATHS[MODEL], instances(MODEL)).headers
+def test_error_response_has_a_request_id_of_its_own(server: Server) -> None:
+    responses = [server.post(path, b"{") for path in (PATH, "/none", "/ready")]
+    assert len({response.headers["X-Request-Id"] for response in responses}) == 3
 
 
-def test_what_the_application_logs_is_one_line_too(daemon: Daemon) -> None:
-    daemon.ask("POST", "/echo", GOOD)
-    line = lines(daemon)[-1]
-    assert (line["event"], line["level"], line["message"]) == (
-        "mine",
-        "warning",
-        "two\nlines and more",
-    )
+def test_successful_response_needs_no_request_id(server: Server) -> None:
+    response = server.post(PATH, BODY)
+    assert response.status_code == 200
+    assert "X-Request-Id" not in response.headers
 
 
-def test_text_is_one_line_whatever_the_path_holds(application: Path) -> None:
-    with Daemon(application, ALL, ACCESS_LOG="1") as daemon:
-        daemon.ready()
-        daemon.ask("GET", "/a%0a--->%20Answering%1b[31m")
-        last = daemon.said.splitlines()[-1]
-        form = (
-            r"---> GET /a%0A---%3E%20Answering%1B%5B31m 404 in \d+\.\d+ ms \(request [0-9a-f]{16}\)"
-        )
-        assert re.fullmatch(form, last), last
+def test_message_of_the_application_is_one_line(server: Server) -> None:
+    server.post("/log", SECRET_BODY)
+    line = log_lines(server)[-1]
+    assert line["event"] == "mine"
+    assert line["level"] == "warning"
+    assert line["message"] == "two\nlines and more"
 
 
-def refused(**streams: Any) -> subprocess.CompletedProcess[bytes]:
-    """A daemon that refuses its variables and says so."""
-    clean = {key: value for key, value in os.environ.items() if key != "LOG_FORMAT"}
-    env = {**clean, "PYTHONPATH": str(ROOT / "builders"), "PORT": "no"}
-    return subprocess.run([sys.executable, "-m", "runtime.serve"], env=env, timeout=20, **streams)
+def test_text_log_has_one_line_for_a_path_with_line_breaks(directory: Path) -> None:
+    with log_server(directory, ACCESS_LOG="1") as server:
+        server.wait_until_ready()
+        server.get("/a%0a--->%20Answering%1b[31m")
+        last = server.output.splitlines()[-1]
+
+    path = re.escape("/a%0A---%3E%20Answering%1B%5B31m")
+    form = rf"---> GET {path} 404 in \d+\.\d+ ms \(request [0-9a-f]{{16}}\)"
+    assert re.fullmatch(form, last), last
 
 
-def test_a_terminal_gets_text_and_all_else_json() -> None:
-    message = "PORT=no: expected a whole number from 1 to 65535"
-    piped = json.loads(refused(capture_output=True).stderr)
-    assert (piped["event"], piped["level"], piped["message"]) == ("refused", "error", message)
-    ours, theirs = pty.openpty()
-    assert refused(stderr=theirs, stdout=theirs).returncode == 78
-    assert os.read(ours, 1000).decode() == f"predict: {message}\r\n"
-    os.close(ours)
-    os.close(theirs)
+def run_with_invalid_port(**streams: Any) -> subprocess.CompletedProcess[bytes]:
+    """Start a server that ends with an error, without LOG_FORMAT."""
+    environment = clean_environment(PYTHONPATH=str(ROOT / "builders"), PORT="no")
+    command = [sys.executable, "-m", "runtime.serve"]
+    return subprocess.run(command, env=environment, timeout=20, **streams)
 
 
-def test_another_format_or_access_log_is_refused(tmp_path: Path) -> None:
-    assert (
-        start(tmp_path, LOG_FORMAT="xml").stderr
-        == "predict: LOG_FORMAT=xml: expected json or text\n"
-    )
-    assert (
-        start(tmp_path, ACCESS_LOG="yes").stderr
-        == "predict: ACCESS_LOG=yes: expected a whole number from 0 to 1\n"
-    )
+INVALID_PORT = "PORT=no: expected a whole number from 1 to 65535"
+
+
+def test_log_is_json_if_it_is_not_a_terminal() -> None:
+    line = json.loads(run_with_invalid_port(capture_output=True).stderr)
+    assert line["event"] == "refused"
+    assert line["level"] == "error"
+    assert line["message"] == INVALID_PORT
+
+
+def test_log_is_text_on_a_terminal() -> None:
+    reader, terminal = pty.openpty()
+    try:
+        done = run_with_invalid_port(stdout=terminal, stderr=terminal)
+        assert done.returncode == 78
+        assert os.read(reader, 1000).decode() == f"predict: {INVALID_PORT}\r\n"
+    finally:
+        os.close(reader)
+        os.close(terminal)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("LOG_FORMAT", "xml", "expected json or text"),
+        ("ACCESS_LOG", "yes", "expected a whole number from 0 to 1"),
+    ],
+)
+def test_start_fails_with_an_unknown_log_setting(
+    tmp_path: Path, name: str, value: str, expected: str
+) -> None:
+    done = start_and_fail(tmp_path, routes("echo"), **{name: value})
+    assert done.stderr == f"predict: {name}={value}: {expected}\n"

@@ -1,53 +1,57 @@
-"""The Flask app through its own test client: the handler's bytes, a list of routes, JSON where there is nothing."""
+"""The Flask app, through its test client: routes, the root page, JSON errors."""
 
 import json
 from typing import Any
 
 import pytest
+from flask import Flask
 from runtime.endpoint import Endpoint
 from runtime.message import Message
 from runtime.pages.app import create_app
+from support.hooks import SampleHook
 from werkzeug.test import Client, TestResponse
 
 
-class Refused(Exception):
+class Rejected(Exception):
+    """An error with a status, a code and a path of its own."""
+
     status = 422
-    code = "refused"
+    code = "rejected"
     path = "payload"
 
 
 def predict(msg: Message) -> dict[str, Any]:
-    """Answers with its payload; refuses "refuse", fails on "fail"."""
-    if msg.payload == "refuse":
-        raise Refused("refused")
+    """Answer with the payload; reject "reject", fail on "fail"."""
+    if msg.payload == "reject":
+        raise Rejected("rejected")
     if msg.payload == "fail":
-        raise RuntimeError("a secret")
+        raise RuntimeError("a private detail")
     return {"predictions": msg.payload}
 
 
-class Hook:
-    """A hook whose model is there, or not."""
-
-    quick_bytes = 0
-
-    def __init__(self, ready: bool):
-        self.ready = ready
-        self.info = {"model": "a_model", "digest": "1234"}
-
-    def refresh(self) -> None:
-        if not self.ready:
-            raise RuntimeError("models/a_model.pkl: no such file")
-
-
-def hooked(path: str, ready: bool) -> Endpoint:
-    """An endpoint with a hook, brought up to date."""
+def endpoint_with_hook(path: str, ready: bool) -> Endpoint:
+    """Return an endpoint that has tried to load its model."""
     endpoint = Endpoint(path, predict)
-    endpoint.hook = Hook(ready)
+    endpoint.hook = SampleHook(ready)
     endpoint.refresh()
     return endpoint
 
 
-ENDPOINTS = [Endpoint("plain", predict), hooked("a/predict", True), hooked("b/predict", False)]
+ENDPOINTS = [
+    Endpoint("plain", predict),
+    endpoint_with_hook("a/predict", ready=True),
+    endpoint_with_hook("b/predict", ready=False),
+]
+BODIES = [
+    b'{"payload": [1, "\xc3\xa9"]}',
+    b"",
+    b"{",
+    b"[]",
+    b'{"payload": "reject"}',
+    b'{"payload": "fail"}',
+    b"\xff\0",
+]
+CONTENT_TYPES = ["application/json", "application/json; charset=utf-8", "text/plain", None]
 
 
 @pytest.fixture(scope="module")
@@ -56,36 +60,33 @@ def client() -> Client:
     return create_app(ENDPOINTS).test_client()
 
 
-BODIES = [
-    b'{"payload": [1, "\xc3\xa9"]}',
-    b"",
-    b"{",
-    b"[]",
-    b'{"payload": "refuse"}',
-    b'{"payload": "fail"}',
-    b"\xff\0",
-]
+def error_in(response: TestResponse) -> dict[str, Any]:
+    """Return the error in a response, which must be JSON and never HTML."""
+    assert response.content_type == "application/json"
+    assert b"<" not in response.data
+    error: dict[str, Any] = json.loads(response.data)["error"]
+    return error
 
 
-@pytest.mark.parametrize(
-    "content_type", ["application/json", "application/json; charset=utf-8", "text/plain", None]
-)
+@pytest.mark.parametrize("content_type", CONTENT_TYPES)
 @pytest.mark.parametrize("body", BODIES)
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
-def test_a_route_answers_as_its_endpoint_does(
+def test_route_returns_the_response_of_its_endpoint(
     client: Client, endpoint: Endpoint, body: bytes, content_type: str | None
 ) -> None:
     response = client.post(endpoint.path, data=body, content_type=content_type)
+
     expected = endpoint.answer(body, content_type)
-    assert (response.status_code, response.data) == (expected.status, expected.body)
+    assert response.status_code == expected.status
+    assert response.data == expected.body
     assert response.content_type == "application/json"
 
 
-def test_the_root_lists_the_routes_as_text(
-    client: Client, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_root_page_lists_the_routes_as_text(client: Client) -> None:
     response = client.get("/")
-    assert (response.status_code, response.content_type) == (200, "text/plain; charset=utf-8")
+
+    assert response.status_code == 200
+    assert response.content_type == "text/plain; charset=utf-8"
     assert response.text == (
         "POST /plain    ready\n"
         "POST /a/predict  a_model  ready\n"
@@ -93,23 +94,18 @@ def test_the_root_lists_the_routes_as_text(
     )
 
 
-def error(response: TestResponse) -> dict[str, Any]:
-    """The error that a response holds, which is JSON and never HTML."""
-    assert response.content_type == "application/json" and b"<" not in response.data
-    return json.loads(response.data)["error"]
-
-
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize(
     "path", ["/none", "/plain/", "/a", "/a/predict/x", "/openapi", "/v2/health", "/%2e%2e/x"]
 )
-def test_what_is_not_there_is_a_404(client: Client, method: str, path: str) -> None:
+def test_request_for_unknown_path_returns_404(client: Client, method: str, path: str) -> None:
     response = client.open(path, method=method)
-    shown = path.replace("%2e", ".")
+
+    decoded_path = path.replace("%2e", ".")
     assert response.status_code == 404
-    assert error(response) == {
+    assert error_in(response) == {
         "code": "not_found",
-        "message": f"{method} {shown}: Not Found; / lists the routes",
+        "message": f"{method} {decoded_path}: Not Found; / lists the routes",
         "path": None,
     }
 
@@ -123,25 +119,31 @@ def test_what_is_not_there_is_a_404(client: Client, method: str, path: str) -> N
         ("POST", "/", "GET"),
     ],
 )
-def test_a_wrong_method_is_a_405_with_allow(
+def test_request_with_wrong_method_returns_405_with_allow(
     client: Client, method: str, path: str, allowed: str
 ) -> None:
     response = client.open(path, method=method)
+
     assert response.status_code == 405
     assert allowed in response.headers["Allow"].split(", ")
-    message = f"{method} {path}: Method Not Allowed; / lists the routes"
-    assert error(response) == {"code": "method_not_allowed", "message": message, "path": None}
+    assert error_in(response) == {
+        "code": "method_not_allowed",
+        "message": f"{method} {path}: Method Not Allowed; / lists the routes",
+        "path": None,
+    }
 
 
 @pytest.mark.parametrize("path", ["//plain", "/a//predict", "//", "///none"])
-def test_doubled_slashes_are_no_redirect_and_no_html(client: Client, path: str) -> None:
+def test_path_with_doubled_slashes_returns_a_json_error(client: Client, path: str) -> None:
     response = client.post("/", environ_overrides={"PATH_INFO": path})
+
     assert response.status_code in (400, 404, 405)
-    assert error(response)["code"]
+    assert error_in(response)["code"]
 
 
-def test_flask_alone_would_answer_with_html() -> None:
-    from flask import Flask
+def test_error_of_flask_alone_fails_the_check() -> None:
+    bare = Flask("bare", static_folder=None).test_client()
+    response = bare.get("/none")
 
     with pytest.raises(AssertionError):
-        error(Flask("bare", static_folder=None).test_client().get("/none"))
+        error_in(response)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from conftest import MODEL_DIRS, ROOT, free_port, run, setting
 from runtime.serve import PredictServer
-from runtime.settings import cgroup_cpus, read_settings
+from runtime.settings import read_settings
 from support.daemon import PATHS, ROUTES, Daemon, instances, until
 
 from utils.encode_decode import MAGIC, init_model, pickle_model
@@ -82,47 +82,6 @@ def start(
     return run(sys.executable, "-m", "runtime.serve", cwd=directory, env=env, seconds=20)
 
 
-def whole(name: str, text: str, least: int, most: int) -> tuple[str, str, str]:
-    """A bad variable and the sentence that refuses it."""
-    return name, text, f"{name}={text}: expected a whole number from {least} to {most}"
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        whole("PORT", "abc", 1, 65535),
-        whole("PORT", "0", 1, 65535),
-        whole("PORT", "65536", 1, 65535),
-        whole("PORT", "5000 ", 1, 65535),
-        whole("PORT", "５０００", 1, 65535),
-        whole("PORT", "1" * 5000, 1, 65535),
-        whole("WORKERS", "0", 1, 64),
-        whole("WORKERS", "1.5", 1, 64),
-        whole("WORKERS", "auto", 1, 64),
-        whole("MAX_BODY_BYTES", "-1", 1, 1 << 40),
-        whole("MAX_BODY_BYTES", "16M", 1, 1 << 40),
-        whole("MAX_ROWS", "0", 1, 1 << 40),
-        whole("MAX_WAITING", "0", 1, 1 << 40),
-        whole("HEADER_SECONDS", "0", 1, 3600),
-        whole("BODY_SECONDS", "0", 1, 3600),
-        whole("BODY_SECONDS", "1e3", 1, 3600),
-        whole("DRAIN_SECONDS", "-1", 0, 600),
-        whole("DRAIN_SECONDS", "601", 0, 600),
-    ],
-)
-def test_a_bad_variable_is_refused_with_what_was_expected(
-    foreign: Path, name: str, text: str, message: str
-) -> None:
-    done = start(foreign, **{name: text})
-    assert (done.returncode, done.stdout, done.stderr) == (78, "", f"predict: {message}\n")
-
-
-def test_a_bad_variable_is_refused_before_models_are_loaded(foreign: Path) -> None:
-    (foreign / "models" / "own.txt").unlink()
-    for name in ("MAX_BODY_BYTES", "DRAIN_SECONDS"):
-        assert start(foreign, **{name: "x"}).stderr.startswith(f"predict: {name}=x: expected"), name
-
-
 @pytest.mark.parametrize(
     ("routes", "message"),
     [
@@ -173,38 +132,6 @@ def test_a_host_that_is_none_of_this_machines_is_named(foreign: Path) -> None:
         done = start(foreign, HOST=host)
         assert done.returncode in (69, 78) and host in done.stderr and "HOST" in done.stderr
         assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "200000 100000\n"}, 2),
-        ({"cpu.max": "250000 100000\n"}, 2),
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "max 100000\n"}, 1),
-        ({"cpu.max": "800000 200000\n"}, 4),
-        ({"cpu.max": ""}, 1),
-        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "300000\n"}, 1),
-        (
-            {
-                "cpu.max": "200000 100000\n",
-                "cpu/cpu.cfs_quota_us": "300000\n",
-                "cpu/cpu.cfs_period_us": "100000\n",
-            },
-            2,
-        ),
-        ({}, 1),
-    ],
-)
-def test_the_cgroup_tells_the_number_of_workers(
-    tmp_path: Path, files: dict[str, str], expected: int
-) -> None:
-    (tmp_path / "cpu").mkdir()
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
-    assert cgroup_cpus(tmp_path) == expected
 
 
 def test_the_time_to_leave_is_longer_than_the_drain() -> None:

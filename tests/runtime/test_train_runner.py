@@ -1,77 +1,103 @@
-"""The train runner, run as a container runs it, on small applications of the tests' own."""
+"""The train runner, run as a container runs it, on small applications."""
 
 import json
 import os
-import subprocess
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
 import pytest
-from conftest import ROOT, run
 from runtime.endpoint import encode
+from support.commands import ROOT, Completed, run
 
 APPLICATION = """
 import json
 
 def train(msg):
-    with open("seen.json", "w") as file:
-        json.dump([msg.payload, msg["payload"], msg.get("payload"), msg.get("other", "none")], file)
+    readings = [msg.payload, msg["payload"], msg.get("payload"), msg.get("other", "none")]
+    with open("readings.json", "w") as file:
+        json.dump(readings, file)
     print("trained")
-    return {"an answer": "that nobody asked for"}
+    return {"an answer": "that the runner drops"}
 
 def predict(msg):
     return {"predictions": [msg.payload]}
 """
+# Root may write anywhere, so this application becomes another user once it is loaded.
+WRITING_APPLICATION = """
+import os
+
+def train(msg):
+    if os.getuid() == 0:
+        os.setuid(12345)
+    open("models/a.pkl", "w").close()
+"""
+CONFIGURATION_ERROR = 78
+PERMISSION_ERROR = 77
 
 
-def runner(directory: Path, application: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the train runner in a directory whose app.py is `application`."""
+def train_function(statement: str) -> str:
+    """Return an application whose train function is one statement."""
+    return f"def train(msg):\n    {statement}\n"
+
+
+def run_application(directory: Path, application: str, **variables: str) -> Completed:
+    """Run the train runner in a directory whose app.py is `application`."""
     (directory / "app.py").write_text(application)
-    entries = {
-        f"{role}_{part}": name
-        for role, name in (("TRAIN", "train"), ("PREDICT", "predict"))
-        for part, name in (("MODULE", "app"), ("FUNCTION", name))
-    }
-    env = {
+    environment = {
         "PYTHONPATH": str(ROOT / "builders"),
         "PYTHONDONTWRITEBYTECODE": "1",
-        **entries,
+        "TRAIN_MODULE": "app",
+        "TRAIN_FUNCTION": "train",
+        "PREDICT_MODULE": "app",
+        "PREDICT_FUNCTION": "predict",
         **variables,
     }
-    return run(sys.executable, "-m", "runtime.train", cwd=directory, env=env, seconds=60)
+    return run(sys.executable, "-m", "runtime.train", cwd=directory, env=environment, seconds=60)
+
+
+def readings_in(directory: Path) -> list[object]:
+    """Return what APPLICATION's train function has read from its message."""
+    readings: list[object] = json.loads((directory / "readings.json").read_text())
+    return readings
+
+
+def reject_constant(constant: str) -> NoReturn:
+    """Fail on NaN and the infinities, which JSON doesn't have."""
+    raise AssertionError(f"{constant} is not JSON")
 
 
 @pytest.mark.parametrize("payload", [{"$ref": "data/a.csv"}, [1, "é", None], "text", 0, None])
-def test_train_is_called_with_the_payload_that_reads_three_ways(
-    tmp_path: Path, payload: object
-) -> None:
-    done = runner(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=json.dumps(payload))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "trained\n", "")
-    assert json.loads((tmp_path / "seen.json").read_text()) == [payload, payload, payload, "none"]
+def test_train_function_can_read_the_payload_in_three_ways(tmp_path: Path, payload: object) -> None:
+    done = run_application(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=json.dumps(payload))
+
+    assert done.returncode == 0
+    assert done.stdout == "trained\n"
+    assert done.stderr == ""
+    assert readings_in(tmp_path) == [payload, payload, payload, "none"]
 
 
-def test_a_train_function_without_payload_gets_none(tmp_path: Path) -> None:
-    assert runner(tmp_path, APPLICATION, TRAIN="1").returncode == 0
-    assert json.loads((tmp_path / "seen.json").read_text())[0] is None
+def test_train_function_gets_none_without_payload(tmp_path: Path) -> None:
+    done = run_application(tmp_path, APPLICATION, TRAIN="1")
+
+    assert done.returncode == 0
+    assert readings_in(tmp_path) == [None, None, None, "none"]
 
 
 @pytest.mark.parametrize("train", ["", "0"])
-def test_without_train_the_predict_function_answers_on_stdout_alone(
-    tmp_path: Path, train: str
-) -> None:
-    done = runner(tmp_path, APPLICATION, TRAIN=train, PAYLOAD='{"a": [1.5]}')
-    assert (done.returncode, done.stdout, done.stderr) == (
-        0,
-        '{"predictions": [{"a": [1.5]}]}\n',
-        "",
-    )
-    assert not (tmp_path / "seen.json").exists()
+def test_runner_prints_only_the_prediction_without_train(tmp_path: Path, train: str) -> None:
+    done = run_application(tmp_path, APPLICATION, TRAIN=train, PAYLOAD='{"a": [1.5]}')
+
+    assert done.returncode == 0
+    assert done.stdout == '{"predictions": [{"a": [1.5]}]}\n'
+    assert done.stderr == ""
+    assert not (tmp_path / "readings.json").exists()
 
 
 @pytest.mark.parametrize(
-    "text",
+    "expression",
     [
         "np.array([[1, 2], [3, 4]])",
         "np.float32(0.1)",
@@ -84,20 +110,16 @@ def test_without_train_the_predict_function_answers_on_stdout_alone(
         "np.array([np.nan, np.inf])",
     ],
 )
-def test_the_offline_answer_is_the_daemons(tmp_path: Path, text: str) -> None:
-    answer = eval(text, {"np": np})
-    done = runner(
-        tmp_path, f"import numpy as np\n\ndef predict(msg):\n    return {{'predictions': {text}}}\n"
+def test_runner_prints_the_answer_that_the_server_sends(tmp_path: Path, expression: str) -> None:
+    application = (
+        f"import numpy as np\n\ndef predict(msg):\n    return {{'predictions': {expression}}}\n"
     )
+    done = run_application(tmp_path, application)
     assert done.returncode == 0, done.stderr
-    assert (
-        json.loads(done.stdout, parse_constant=not_json)
-        == json.loads(encode({"predictions": answer}))["payload"]
-    )
 
-
-def not_json(constant: str) -> None:
-    raise AssertionError(f"{constant} is not JSON")
+    answer = {"predictions": eval(expression, {"np": np})}
+    sent_by_server = json.loads(encode(answer))["payload"]
+    assert json.loads(done.stdout, parse_constant=reject_constant) == sent_by_server
 
 
 @pytest.mark.parametrize(
@@ -116,14 +138,15 @@ def not_json(constant: str) -> None:
     ],
     ids=lambda text: text[:20],
 )
-def test_a_payload_that_is_not_json_is_refused(tmp_path: Path, payload: str, reason: str) -> None:
-    done = runner(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=payload)
-    assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.startswith(
-        f"train: PAYLOAD: expected JSON, found {payload[:60]!r} ({reason}"
-    )
+def test_runner_rejects_payload_that_is_not_json(tmp_path: Path, payload: str, reason: str) -> None:
+    done = run_application(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=payload)
+
+    message = f"train: PAYLOAD: expected JSON, found {payload[:60]!r} ({reason}"
+    assert done.returncode == CONFIGURATION_ERROR
+    assert done.stdout == ""
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "seen.json").exists()
+    assert not (tmp_path / "readings.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -135,7 +158,7 @@ def test_a_payload_that_is_not_json_is_refused(tmp_path: Path, payload: str, rea
         ),
         (
             {"TRAIN_MODULE": "app.none"},
-            "TRAIN_MODULE: importing app.none failed: ModuleNotFoundError(\"No module named "
+            'TRAIN_MODULE: importing app.none failed: ModuleNotFoundError("No module named '
             "'app.none'; 'app' is not a package\")",
         ),
         ({"TRAIN_FUNCTION": "none"}, "TRAIN_MODULE: app has no function none"),
@@ -154,15 +177,18 @@ def test_a_payload_that_is_not_json_is_refused(tmp_path: Path, payload: str, rea
         ),
     ],
 )
-def test_a_function_that_is_not_there_is_named(
+def test_runner_names_the_function_that_is_missing(
     tmp_path: Path, variables: dict[str, str], message: str
 ) -> None:
-    done = runner(tmp_path, APPLICATION, **{"TRAIN": "1", **variables})
-    assert (done.returncode, done.stdout, done.stderr) == (78, "", f"train: {message}\n")
+    done = run_application(tmp_path, APPLICATION, **{"TRAIN": "1", **variables})
+
+    assert done.returncode == CONFIGURATION_ERROR
+    assert done.stdout == ""
+    assert done.stderr == f"train: {message}\n"
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
+    ("statement", "error"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
         ("raise ValueError('no such thing')", "ValueError: no such thing"),
@@ -170,93 +196,101 @@ def test_a_function_that_is_not_there_is_named(
         ("int.parse", "AttributeError: type object 'int' has no attribute 'parse'"),
     ],
 )
-def test_an_error_in_the_function_shows_its_traceback(
-    tmp_path: Path, code: str, error: str
+def test_runner_prints_the_traceback_of_an_error_in_the_function(
+    tmp_path: Path, statement: str, error: str
 ) -> None:
-    done = runner(tmp_path, f"def train(msg):\n    {code}\n", TRAIN="1")
-    assert (done.returncode, done.stdout) == (1, "")
+    done = run_application(tmp_path, train_function(statement), TRAIN="1")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
     assert done.stderr.startswith("Traceback (most recent call last):\n")
-    assert done.stderr.endswith(f"{error}\n") and 'app.py", line' in done.stderr
+    assert 'app.py", line' in done.stderr
+    assert done.stderr.endswith(f"{error}\n")
 
 
-@pytest.mark.parametrize("code", ["1 / 0", "int.parse", "def f(:", "raise SystemExit(0)"])
-def test_an_application_that_fails_on_import_is_a_configuration_error_with_its_traceback(
-    tmp_path: Path, code: str
-) -> None:
-    done = runner(tmp_path, f"{code}\n", TRAIN="1")
-    assert (done.returncode, done.stdout) == (78, "")
+@pytest.mark.parametrize("statement", ["1 / 0", "int.parse", "def f(:", "raise SystemExit(0)"])
+def test_runner_reports_a_failed_import_with_its_traceback(tmp_path: Path, statement: str) -> None:
+    done = run_application(tmp_path, f"{statement}\n", TRAIN="1")
+
+    assert done.returncode == CONFIGURATION_ERROR
+    assert done.stdout == ""
     assert "Traceback (most recent call last):\n" in done.stderr
     assert 'app.py", line 1' in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("train: TRAIN_MODULE: importing app failed: ")
+    last_line = done.stderr.splitlines()[-1]
+    assert last_line.startswith("train: TRAIN_MODULE: importing app failed: ")
 
 
 @pytest.mark.parametrize(
-    ("attributes", "code", "stderr"),
+    ("attribute", "exit_code", "output_pattern"),
     [
-        ("exit_code = 78", 78, "train: the column age is missing\n"),
-        ("exit_code = 5", 5, "train: the column age is missing\n"),
-        ("status = 422", 78, "train: the column age is missing\n"),
-        ("other = 1", 1, None),
+        ("exit_code = 78", CONFIGURATION_ERROR, r"train: the column age is missing\n"),
+        ("exit_code = 5", 5, r"train: the column age is missing\n"),
+        ("status = 422", CONFIGURATION_ERROR, r"train: the column age is missing\n"),
+        ("other = 1", 1, r"Traceback(.|\n)*"),
     ],
 )
-def test_an_error_for_people_is_one_sentence(
-    tmp_path: Path, attributes: str, code: int, stderr: str | None
+def test_runner_prints_one_sentence_for_an_error_with_exit_code_or_status(
+    tmp_path: Path, attribute: str, exit_code: int, output_pattern: str
 ) -> None:
-    application = f"class Wrong(Exception):\n    {attributes}\n\ndef train(msg):\n    raise Wrong('the column age is missing')\n"
-    done = runner(tmp_path, application, TRAIN="1")
-    assert (done.returncode, done.stdout) == (code, "")
-    assert done.stderr == stderr if stderr else done.stderr.startswith("Traceback")
+    application = (
+        "class Wrong(Exception):\n"
+        f"    {attribute}\n\n"
+        "def train(msg):\n"
+        "    raise Wrong('the column age is missing')\n"
+    )
+    done = run_application(tmp_path, application, TRAIN="1")
+
+    assert done.returncode == exit_code
+    assert done.stdout == ""
+    assert re.fullmatch(output_pattern, done.stderr)
 
 
-# Root may write anywhere, so the application turns into another user once it is loaded.
-WRITES = """
-import os
-
-def train(msg):
-    if os.getuid() == 0:
-        os.setuid(12345)
-    open("models/a.pkl", "w").close()
-"""
-
-
-def test_a_folder_that_may_not_be_written_ends_with_the_way_out(tmp_path: Path) -> None:
+def test_runner_advises_how_to_make_a_folder_writable(tmp_path: Path) -> None:
     models = tmp_path / "models"
     models.mkdir()
-    for directory in (tmp_path, models):
-        directory.chmod(0o555 if directory == models else 0o755)
-    done = runner(tmp_path, WRITES, TRAIN="1")
+    # The other user must be able to enter pytest's folder.
+    tmp_path.chmod(0o755)
+
+    models.chmod(0o555)
+    done = run_application(tmp_path, WRITING_APPLICATION, TRAIN="1")
+
     uid = os.getuid() or 12345
-    assert (done.returncode, done.stdout, done.stderr) == (
-        77,
-        "",
+    assert done.returncode == PERMISSION_ERROR
+    assert done.stdout == ""
+    assert done.stderr == (
         f"train: models/a.pkl: Permission denied for user {uid}:{os.getgid()}; "
-        "give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`\n",
+        "give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`\n"
     )
+
     models.chmod(0o777)
-    assert runner(tmp_path, WRITES, TRAIN="1").returncode == 0
+    done = run_application(tmp_path, WRITING_APPLICATION, TRAIN="1")
+    assert done.returncode == 0, done.stderr
 
 
-def test_a_permission_error_without_a_file_keeps_its_words(tmp_path: Path) -> None:
-    done = runner(
-        tmp_path,
-        "def train(msg):\n    raise PermissionError('the licence has expired')\n",
-        TRAIN="1",
-    )
-    assert done.returncode == 77
-    assert "the licence has expired" in done.stderr and "None" not in done.stderr
+def test_runner_prints_the_text_of_a_permission_error_without_a_file(tmp_path: Path) -> None:
+    application = train_function("raise PermissionError('the licence has expired')")
+    done = run_application(tmp_path, application, TRAIN="1")
+
+    assert done.returncode == PERMISSION_ERROR
+    assert "the licence has expired" in done.stderr
+    assert "None" not in done.stderr
 
 
-def test_an_application_that_ends_itself_keeps_its_exit_code(tmp_path: Path) -> None:
-    assert runner(tmp_path, "def train(msg):\n    raise SystemExit(3)\n", TRAIN="1").returncode == 3
+def test_runner_keeps_the_exit_code_of_an_application_that_exits(tmp_path: Path) -> None:
+    done = run_application(tmp_path, train_function("raise SystemExit(3)"), TRAIN="1")
+
+    assert done.returncode == 3
 
 
-def test_the_application_is_imported_from_the_working_directory(tmp_path: Path) -> None:
-    (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "inner.py").write_text(
-        "def train(msg):\n    print(open('here').read())\n"
-    )
+def test_runner_imports_the_application_from_the_working_directory(tmp_path: Path) -> None:
+    module = tmp_path / "package" / "inner.py"
+    module.parent.mkdir()
+    module.write_text(train_function("print(open('here').read())"))
     (tmp_path / "here").write_text("relative")
-    variables: dict[str, Any] = {"TRAIN": "1", "TRAIN_MODULE": "package.inner"}
-    assert runner(tmp_path, APPLICATION, **variables).stdout == "relative\n"
-    (tmp_path / "package" / "inner.py").unlink()
-    assert runner(tmp_path, APPLICATION, **variables).returncode == 78
+
+    done = run_application(tmp_path, APPLICATION, TRAIN="1", TRAIN_MODULE="package.inner")
+    assert done.stdout == "relative\n"
+
+    module.unlink()
+    done = run_application(tmp_path, APPLICATION, TRAIN="1", TRAIN_MODULE="package.inner")
+    assert done.returncode == CONFIGURATION_ERROR
