@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.clones import build_wheel as wheel
 from support.clones import make_clone
-from support.commands import PUBLIC, ROOT, Completed, output_of, run
-from support.commands import make as _make
+from support.commands import ROOT, output_of, run
 from support.docker import (
     docker_problem,
     image_of,
@@ -24,31 +22,10 @@ from support.docker import (
 from support.models import MODEL_DIRS, setting, train
 from support.network import free_port
 
-# The former names of helpers, for test files that don't import them from tests/support yet.
-__all__ = [
-    "MODEL_DIRS",
-    "PUBLIC",
-    "ROOT",
-    "Completed",
-    "free_port",
-    "image_of",
-    "make",
-    "make_clone",
-    "remove_images",
-    "run",
-    "setting",
-    "train",
-    "wheel",
-]
+# The former place of these helpers, for test files that don't import them from tests/support yet.
+__all__ = ["MODEL_DIRS", "ROOT", "free_port", "run", "setting"]
 
 pytest_plugins = ["support.figures"]
-
-
-def make(
-    clone: Path, directory: str, *targets: str, engine: str = "docker", **variables: object
-) -> Completed:
-    """Run make under one engine; the former form of support.commands.make."""
-    return _make(clone, directory, *targets, ENGINE=engine, **variables)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -73,7 +50,7 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with data/, and models/ with every model, trained by its own function."""
+    """A directory with data/ and models/, every model trained by its own function."""
     directory = tmp_path_factory.mktemp("trained")
     (directory / "models").mkdir()
     (directory / "data").symlink_to(ROOT / "data")

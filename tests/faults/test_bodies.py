@@ -1,4 +1,4 @@
-"""Malformed bodies on every route: an error is a 4xx in JSON, and shows nothing of the inside."""
+"""Malformed bodies on every route: each error is a 4xx in JSON without internals."""
 
 import re
 from collections import Counter
@@ -121,7 +121,7 @@ def test_no_body_fails_the_server(server: Server, figure: Figure, tmp_path: Path
     posted = client.statuses.total()
     figure(
         f"{posted:,} malformed and hostile bodies on {len(ALL_PATHS)} routes",
-        f"{client.families()}, {len(client.wrong)} dropped, not JSON or telling of the inside",
+        f"{client.families()}, {len(client.wrong)} dropped, not JSON or showing internals",
         naive_handler(tmp_path),
     )
     assert client.kinds_of_wrong() == []

@@ -1,4 +1,4 @@
-"""Builds that fail with Docker: the cause is named, the tag stays, and nothing is left over."""
+"""Failed builds with Docker: the cause is named, the tag stays, nothing is left."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from support.clones import with_other_hash
 from support.commands import ROOT, Completed, run, without_programs
-from support.docker import inspect, s2i_build, tags
+from support.docker import WHEELS, inspect, s2i_build, tags
 from support.figures import Figure, times
 
 pytestmark = pytest.mark.docker
@@ -107,7 +107,7 @@ def broken(directory: Path, files: Mapping[str, str | None]) -> Iterator[None]:
 
 @contextmanager
 def only_program(program: str, clone: Path, folder: Path) -> Iterator[dict[str, str]]:
-    """Yield variables with a PATH that has one of docker and s2i; all if none is named."""
+    """Yield variables with a PATH that has only one of docker and s2i."""
     if not program:
         yield {}
         return
@@ -157,7 +157,8 @@ def test_a_build_that_fails_names_the_cause_and_leaves_the_old_image(
         if not is_named or after != before:
             problems[name] = (done.returncode, done.stderr[-500:], after)
 
-    control = s2i_build(ROOT / "bench/apps/constant", "s2i-model-python", "Bad Tag").returncode
+    application = ROOT / "bench/apps/constant"
+    control = s2i_build(application, "s2i-model-python", "Bad Tag", *WHEELS).returncode
     figure(
         f"{len(FAULTS)} builds that fail, with Docker",
         f"{len(FAULTS) - len(problems)} non-zero and named, the tag unmoved, nothing left over",

@@ -1,4 +1,4 @@
-"""Model files that are missing or no model files: the server is up, reports it, and recovers."""
+"""Model files that are missing or bad: the server is up, reports it and recovers."""
 
 import os
 import shutil

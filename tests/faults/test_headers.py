@@ -1,4 +1,4 @@
-"""Headers and trailers without end: cut at 64 KiB, so that no other request waits for them."""
+"""Headers without end: cut at 64 KiB, so that no other request waits for them."""
 
 import http.client
 import socket
@@ -42,7 +42,10 @@ def server(trained: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 class Flood(NamedTuple):
-    """A header without end: the status, the bytes sent, and another request's longest wait."""
+    """The outcome of a header without end.
+
+    `waited` is the longest wait of another request in seconds.
+    """
 
     status: int
     sent: int

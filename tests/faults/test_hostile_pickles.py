@@ -1,4 +1,4 @@
-"""Hostile pickles with a valid digest: nothing runs or dies, memory and time stay bounded."""
+"""Hostile pickles with a valid digest: nothing runs, memory and time are bounded."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ MOST_SECONDS = 30
 
 
 class Reading(NamedTuple):
-    """What came of each file, the reader's peak memory in KB, and its longest time in seconds."""
+    """Each file's outcome, the peak memory in KB and the longest time in seconds."""
 
     results: dict[str, str]
     peak: int
@@ -58,7 +58,7 @@ def test_no_pickle_can_call_anything(tmp_path: Path, figure: Figure) -> None:
     plain = commands_run("plain", tmp_path, bodies, marker)
     prefix = commands_run("prefix", tmp_path, bodies, marker)
     figure(
-        f"roads to a call, with a right digest: {len(bodies)}",
+        f"calls in a pickle with a right digest: {len(bodies)}",
         "all refused, nothing run",
         f"plain pickle.load: {plain} run; an allow-list by prefix: {prefix}",
     )
@@ -80,7 +80,7 @@ def test_bombs_and_foreign_files_are_refused_in_little_memory_and_time(
     codes = unpickle("plain", tmp_path, bombs())
     failed = sum(code != 0 for code in codes.values())
     figure(
-        f"bombs and foreign files, with a right digest: {len(bodies)}",
+        f"bombs and foreign files with a right digest: {len(bodies)}",
         f"all refused, {reading.peak // 1000} MB and {reading.longest:.1f} s at most",
         f"plain: {failed} of {len(codes)} fail",
     )

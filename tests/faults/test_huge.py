@@ -1,4 +1,4 @@
-"""Huge bodies: rejected or answered, while memory grows by less than twice the limit."""
+"""Huge bodies: rejected or answered; memory grows by less than twice the limit."""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""kill -9 of a worker, of the parent, of all: what is lost, how soon it answers, what stays."""
+"""kill -9 of a worker, of the parent, of all: what is lost, how soon it answers."""
 
 import os
 import signal

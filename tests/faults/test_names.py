@@ -1,4 +1,4 @@
-"""A clone under names that look like commands to a shell or make: it trains, nothing runs."""
+"""A clone under names that look like commands: it trains, and nothing runs."""
 
 import os
 import shutil
@@ -119,7 +119,7 @@ def images(clone: Path) -> dict[str, int]:
 
 
 def unquoted_makefile(folder: Path) -> str:
-    """Run a Makefile that writes $(CURDIR) without quotes under each name; it must fail."""
+    """Run a Makefile with an unquoted $(CURDIR) under each name; it must fail."""
     failed = 0
     for name in NAMES:
         directory = folder / name

@@ -1,4 +1,4 @@
-"""Three times a worker's load: a bounded queue answers in time and rejects the rest."""
+"""Three times a worker's load: the queue is bounded, the rest is rejected."""
 
 from collections import Counter
 from pathlib import Path
@@ -19,7 +19,7 @@ WORK = request_bytes("POST", "/work", b'{"payload": 0.02}')
 
 
 class Overload(NamedTuple):
-    """p99 with a full queue and at three times that load, and the replies to the latter."""
+    """p99 with a full queue, p99 at three times that load, and the replies then."""
 
     p99_full: float
     p99_over: float

@@ -1,4 +1,4 @@
-"""$ref and model_name that lead elsewhere: refused, and nothing there is opened or written."""
+"""$ref and model_name that lead elsewhere: refused, nothing opened or written."""
 
 import os
 import threading
@@ -61,7 +61,7 @@ def canary_server() -> Iterator[CanaryServer]:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A train container's directory, with links in data/ to a canary and a pipe outside."""
+    """A train container's directory, with links to a canary and a pipe outside."""
     project = tmp_path / "project"
     outside = tmp_path / "outside"
     for folder in (project / "data/sub", project / "models", outside):

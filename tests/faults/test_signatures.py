@@ -215,7 +215,7 @@ def test_a_path_that_is_no_key_file_is_refused(
 def test_a_relative_path_is_refused(
     tmp_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative path names another file in each folder: make's, the model's, the image's."""
+    """make, the model directory and the image would each find another file."""
     use(OLD)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODEL_HMAC_KEY_FILE", "keys")

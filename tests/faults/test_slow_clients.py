@@ -1,4 +1,4 @@
-"""Clients that never finish a header or a body: others aren't slowed, and they are cut in time."""
+"""Clients that never finish a request: they are cut in time and slow no others."""
 
 import json
 import select
@@ -112,25 +112,25 @@ def test_slow_clients_are_cut_in_time_and_others_are_not_slowed(
         closed_loop(port, data, 4, 1)
         before = closed_loop(port, data, 4, LOAD_SECONDS)
         with SlowClients(port, "header", "body") as slow:
-            beside = closed_loop(port, data, 4, LOAD_SECONDS)
+            loaded = closed_loop(port, data, 4, LOAD_SECONDS)
             assert slow.cut == {}
             wait_until(lambda: len(slow.cut) == 2 * MANY, 20)
         after = closed_loop(port, data, 4, LOAD_SECONDS)
         assert "Traceback" not in server.output
 
-    assert {outcome.status for outcome in before + beside + after} == {200}
+    assert {outcome.status for outcome in before + loaded + after} == {200}
     longest = max(slow.cut.values())
     usual_p99 = p99(before + after)
-    beside_p99 = p99(beside)
+    loaded_p99 = p99(loaded)
     figure(
-        f"{MANY} slow headers and {MANY} slow bodies at once, four clients beside them",
-        f"p99 {beside_p99 * 1000:.1f} ms, {beside_p99 / usual_p99:.2f} of that without them; "
+        f"{MANY} slow headers and {MANY} slow bodies at once, four other clients",
+        f"p99 {loaded_p99 * 1000:.1f} ms, {loaded_p99 / usual_p99:.2f} of that without them; "
         f"all cut after {longest:.1f} s (limit {LIMIT})",
         sync_worker(trained),
     )
     assert min(slow.cut.values()) > LIMIT - 0.5
     assert longest < LIMIT + 1
-    assert beside_p99 < 2 * usual_p99 + NOISE_SECONDS
+    assert loaded_p99 < 2 * usual_p99 + NOISE_SECONDS
 
 
 def test_every_kind_of_slow_client_is_cut_in_time(trained: Path) -> None:

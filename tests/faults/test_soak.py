@@ -1,4 +1,4 @@
-"""A server under load for minutes, its model swapped and its workers killed: what grows?
+"""A server under load, its model swapped and its workers killed: what grows?
 
 MINUTES sets how long; `make soak` takes 10. A model is swapped every 10 s, a worker killed every
 minute.

@@ -1,4 +1,4 @@
-"""SIGTERM under load from 64 clients: none of them loses a request that was accepted."""
+"""SIGTERM under load from 64 clients: no accepted request is lost."""
 
 import subprocess
 import time

@@ -1,4 +1,4 @@
-"""Model files replaced under load, half of them bad: no request fails or gets mixed answers."""
+"""Model files replaced under load, half of them bad: no request fails."""
 
 import json
 import statistics
@@ -57,7 +57,7 @@ CORRUPTIONS: list[Callable[[bytes], bytes]] = [
 
 
 class Swaps:
-    """Ten models' files, good and bad ones, and what the server's answers show of them."""
+    """Ten models' files, good and bad ones, and the server's answers with them."""
 
     def __init__(self, directory: Path, trained: Path):
         self.directory = directory
@@ -148,7 +148,7 @@ def swaps(tmp_path: Path, trained: Path) -> Swaps:
 
 
 def replace_under_load(swaps: Swaps) -> float:
-    """Replace files for all rounds; return the MB by which a worker grew after warming up."""
+    """Replace files for all rounds; return a worker's growth in MB after warm-up."""
     memory: list[list[float]] = []
     paths = [f"/{name}" for name in NAMES]
     body = example_body(MODEL_DIRS[0])

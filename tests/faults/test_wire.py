@@ -1,4 +1,4 @@
-"""Bytes that are no valid HTTP: the server answers or closes in time, and serves others."""
+"""Bytes that are no valid HTTP: the server answers or closes in time."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""Trainers that are killed, run at once, or lack room, rights or memory: no file is ever broken."""
+"""Trainers that are killed or lack room, rights or memory: no file is broken."""
 
 import os
 import re
@@ -107,7 +107,7 @@ def test_a_trainer_killed_at_any_moment_leaves_a_complete_file(
     assert old + new == tries
     figure(
         f"a trainer killed {tries} times, at any moment",
-        f"old file {old}, whole new one {new}, broken 0",
+        f"old file {old}, complete new one {new}, broken 0",
     )
 
 
@@ -125,7 +125,7 @@ def test_a_trainer_killed_while_it_writes_leaves_a_complete_file(
     assert naive > 0
     figure(
         f"a trainer killed {tries} times, once it writes",
-        f"old file {old}, whole new one {new}, broken 0; "
+        f"old file {old}, complete new one {new}, broken 0; "
         f"{counts['leftovers']} leftovers, gone after the next run",
         f"in place: {naive} of 50 broken",
     )
@@ -142,7 +142,7 @@ def test_two_trainers_of_one_name_leave_one_complete_file(project: Path, figure:
         assert [trainer.wait(120) for trainer in both] == [0, 0]
         assert init_model("m", project / "models")["modelName"] == "m"
         assert os.listdir(project / "models") == ["m.pkl"]
-    figure(f"two trainers of one name at once, {PAIRS} times", "one whole file, no leftover")
+    figure(f"two trainers of one name at once, {PAIRS} times", "one complete file, no leftover")
 
 
 @pytest.fixture
@@ -171,7 +171,7 @@ def test_a_full_disk_is_named_and_the_old_file_stays(small: Path, figure: Figure
     assert 0 < size < 1_000_000
     figure(
         "a full disk",
-        "exit 74, old file whole, no leftover",
+        "exit 74, old file complete, no leftover",
         f"in place: {size:,} of 1,000,000 bytes",
     )
 
@@ -214,7 +214,7 @@ def test_files_of_another_user_are_named_and_stay(
     assert done.returncode == 77, done.stderr
     assert re.fullmatch(expected, done.stderr), done.stderr
     check_only_file(project, before)
-    figure(f"models/ of another owner, mode {mode:o}", "exit 77, old file whole, no leftover")
+    figure(f"models/ of another owner, mode {mode:o}", "exit 77, old file complete, no leftover")
 
 
 def test_a_lack_of_memory_is_named_and_the_old_file_stays(project: Path, figure: Figure) -> None:

@@ -1,4 +1,4 @@
-"""Sample applications: the modules in tests/support/apps, whose functions tests serve.
+"""Sample applications: the modules of tests/support/apps, which tests serve.
 
     write_application(directory)            # directory/app.py, the functions of apps/app.py
     Server(directory, routes("echo", "sleep"))

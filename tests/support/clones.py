@@ -1,4 +1,4 @@
-"""Clones of the repository that tests may change, and packages that they install there.
+"""Clones of the repository, which tests may change, and packages for them.
 
 make_clone, build_wheel, with_other_hash.
 """

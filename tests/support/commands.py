@@ -1,4 +1,4 @@
-"""Commands: run programs and make as a user would, without what the developer's own shell sets.
+"""Commands: run programs and make, without the developer's own variables.
 
 ROOT, Completed, run, make, output_of, clean_environment, without_programs, wait_until;
 WITHOUT_CAPABILITIES and the mark needs_setpriv, for tests in which a folder's permissions must

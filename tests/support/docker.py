@@ -1,7 +1,7 @@
 """Docker: images by make and by s2i, what is in them, and their removal.
 
-docker_problem, image_of, make_docker, make_docker_clone, remove_images, s2i_build; inspect, tags,
-exported, files_of, tree_of.
+docker_problem, image_of, make_docker, make_docker_clone, remove_images, s2i_build, WHEELS; inspect,
+tags, exported, files_of, tree_of.
 """
 
 import json
@@ -16,6 +16,8 @@ from support.clones import make_clone
 from support.commands import ROOT, Completed, make, output_of, run
 
 SMALL_FILE_BYTES = 1 << 20
+# Arguments of s2i: the wheels that earlier builds have fetched.
+WHEELS = ("--volume", "s2i-python-wheels:/var/cache/s2i")
 
 
 def docker_problem() -> str:

@@ -1,4 +1,4 @@
-"""The servers of the fault tests: the predict server with versioned models, and naive controls.
+"""The servers of the fault tests: versioned models, and naive controls.
 
 versions_server, models_folder; naive_server, write_naive_model.
 """
@@ -60,7 +60,8 @@ def write_naive_model(directory: Path) -> bytes:
 
     table = pd.read_csv(ROOT / "data/adult_income-prepped.csv", nrows=NAIVE_ROWS)
     categories = make_column_selector(dtype_exclude="number")
-    encoder = make_column_transformer((OneHotEncoder(), categories), remainder="passthrough")
+    one_hot = OneHotEncoder(handle_unknown="ignore")
+    encoder = make_column_transformer((one_hot, categories), remainder="passthrough")
     pipeline = make_pipeline(encoder, DecisionTreeClassifier(max_depth=8))
     pipeline.fit(table.drop(columns=LABEL), table[LABEL])
 

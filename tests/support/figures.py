@@ -1,4 +1,4 @@
-"""The figures of the fault tests, in a table at the end of a run: FULL, times, Figure.
+"""The figures of the fault tests, in a table at a run's end: FULL, times, Figure.
 
 `make test` tries each fault a few times; with FAULTS=full (`make test-faults`) it is tried as often
 as the figures of tests/faults/README.md say.

@@ -25,7 +25,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Outcome(NamedTuple):
-    """The outcome of a request: its status, or LOST, or REFUSED if no connection was accepted.
+    """The outcome of a request: a status, LOST, or REFUSED (no connection).
 
     `sent` and `ended` are times of time.monotonic(). `worker` is the process id in the connection's
     last answer, 0 if there was none.

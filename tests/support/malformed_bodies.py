@@ -1,4 +1,4 @@
-"""Malformed and hostile request bodies: CORPUS, and `mutated`, which makes more from good ones."""
+"""Malformed and hostile request bodies: CORPUS, and `mutated` for random ones."""
 
 import json
 from typing import Any

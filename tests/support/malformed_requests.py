@@ -1,4 +1,4 @@
-"""Requests that HTTP forbids, or that servers and proxies have read differently: CASES."""
+"""Requests that HTTP forbids, or that servers have read differently: CASES."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Models: what their directories say, their examples, and model files that tests write.
+"""Models: settings and examples of their directories, and model files.
 
 MODEL_DIRS, FASTEST, setting, train; example, example_body, example_rows, list_row, object_row,
 instances_body; model_file, file_digest, seal, rewrite_model, two_versions, replace_model_file.

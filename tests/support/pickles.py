@@ -1,4 +1,4 @@
-"""Hostile pickles, each kind as a dictionary of contents by name. No function here loads one.
+"""Hostile pickles, each kind a dictionary of contents by name; none is loaded.
 
 KEYS (the contents of a minimal model file), calls (of a command, by every opcode), bombs,
 foreign_files, harmless_files.

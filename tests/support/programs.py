@@ -1,4 +1,4 @@
-"""The programs of the fault tests in tests/faults/programs: processes of their own, which may die.
+"""The programs in tests/faults/programs: processes of their own, which may die.
 
 command, run_program, result_of.
 """

@@ -1,4 +1,4 @@
-"""The predict server as a process of its own, and its HTTP client, which is `requests`.
+"""The predict server as a process of its own, and its `requests` client.
 
     with Server(directory, routes("echo"), WORKERS="2") as server:
         server.wait_until_ready()

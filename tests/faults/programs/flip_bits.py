@@ -1,6 +1,7 @@
-"""Flip a bit of a model file, many times; print how many were refused, and opcodes read.
+"""Flip a bit of a model file, many times; print the counts of outcomes.
 
-Usage: flip_bits.py FILE TIMES FOLDER, where FOLDER gets the changed files.
+Usage: flip_bits.py FILE TIMES FOLDER, where FOLDER gets the changed files. Counts the opcodes too
+that were read.
 """
 
 import json

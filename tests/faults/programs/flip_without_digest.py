@@ -1,7 +1,7 @@
-"""Flip a bit of a model file, many times, and load it in the naive way: without a digest.
+"""Flip a bit of a model file, many times, and load it without its digest.
 
-Usage: flip_without_digest.py FILE TIMES. Prints how many were accepted, refused, or killed their
-process. Each try is a process of its own, as some die.
+Usage: flip_without_digest.py FILE TIMES. Each try is a process of its own, as some die.
+Prints how many files were accepted, refused, or killed their process.
 """
 
 import json

@@ -1,8 +1,9 @@
-"""Kill a trainer, many times; print what each has left: the old model file, a new one, or neither.
+"""Kill a trainer, many times; print how many left the old file or a new one.
 
 Usage: kill_trainers.py TIMES anytime|writing trainer|in-place, in a train container's directory.
-`writing` kills once the write has begun. The `in-place` trainer is the naive one: it opens the
-model file and writes. Imports once, and forks for each trainer.
+Prints too how many left a broken file. `writing` kills once the write has begun. The `in-place`
+trainer is the naive one: it opens the model file and writes. Imports once, and forks for each
+trainer.
 """
 
 import json

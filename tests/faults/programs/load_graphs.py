@@ -1,6 +1,7 @@
-"""Load every model of a folder and answer its golden rows, within 4 GB; print what came of each.
+"""Load every model of a folder, within 4 GB; print the outcomes.
 
-Usage: load_graphs.py FOLDER. Prints results by name, "taken" or the reason, and the peak in KB.
+Usage: load_graphs.py FOLDER. Answers each model's golden rows. Prints the outcomes by name, "taken"
+or the reason, and the peak memory in KB.
 """
 
 import json

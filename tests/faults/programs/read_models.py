@@ -1,6 +1,7 @@
-"""Read every model file of a folder, within 1 GB; print each result, the peak and the longest time.
+"""Read every model file of a folder, within 1 GB; print the outcomes.
 
-Usage: read_models.py FOLDER. A result is "taken", or the reason why the file was refused.
+Usage: read_models.py FOLDER. An outcome is "taken", or the reason why the file was refused. Prints
+the peak memory in KB and the longest time in seconds too.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Cut a model file short at many lengths; print how many were refused, and opcodes read.
+"""Cut a model file short at many lengths; print the counts of outcomes.
 
-Usage: truncate_model.py FILE STEP [whole]. Tries every STEPth length, and each of the last 500.
-`whole` cuts nothing.
+Usage: truncate_model.py FILE STEP [uncut]. Tries every STEPth length, and each of the last 500.
+`uncut` cuts nothing. Counts the opcodes too that were read.
 """
 
 import json
@@ -22,7 +22,7 @@ def main() -> None:
 
     path = Path(sys.argv[1])
     step = int(sys.argv[2])
-    cuts = sys.argv[3:] != ["whole"]
+    cuts = sys.argv[3:] != ["uncut"]
     content = path.read_bytes()
     lengths = set(range(0, len(content), step))
     lengths |= set(range(max(0, len(content) - LAST), len(content)))

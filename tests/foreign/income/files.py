@@ -1,4 +1,4 @@
-"""Lists models/ with Debian's `tree`, and the classes in a pickle that is opened on demand."""
+"""List models/ by Debian's program tree, and the classes of a pickle there."""
 
 import json
 import pickle

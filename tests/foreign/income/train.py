@@ -1,4 +1,4 @@
-"""Fits a logistic regression, the way a data scientist without this repository would."""
+"""Fit a logistic regression, as a data scientist without this repository does."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""The predict server with workers that hear no signal for a second after their fork.
+"""The predict server with workers that hear no signal in their first second.
 
 `python -m late stock` runs it under gunicorn's own arbiter. A second is what a busy machine may
 take; an idle one takes a thousandth of it.
@@ -15,7 +15,7 @@ DEAF_SECONDS = 1.0
 
 
 class LateServer(serve.PredictServer):
-    """The predict server whose workers let a second pass before they have signal handlers.
+    """The predict server whose workers have signal handlers a second late.
 
     The handlers that a worker inherits from its parent do nothing in it.
     """

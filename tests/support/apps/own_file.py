@@ -1,4 +1,4 @@
-"""An application that reads a file of its own, models/own.txt, when it is imported."""
+"""An application that reads a file of its own, models/own.txt, at import."""
 
 import os
 
