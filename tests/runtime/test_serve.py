@@ -1,159 +1,174 @@
-"""The daemon as a process: start and its refusals, model files that come and go, signals, workers."""
+"""The predict server: start-up and its errors, changes of model files, metrics."""
 
-import hashlib
 import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import MODEL_DIRS, ROOT, free_port, run, setting
+import requests
 from runtime.serve import PredictServer
 from runtime.settings import read_settings
-from support.daemon import PATHS, ROUTES, Daemon, instances, until
+from support.applications import routes, write_application
+from support.commands import ROOT, WITHOUT_CAPABILITIES, needs_setpriv, run, wait_until
+from support.load import Load
+from support.models import (
+    MODEL_DIRS,
+    example_body,
+    example_rows,
+    file_digest,
+    model_file,
+    replace_model_file,
+    rewrite_model,
+    seal,
+    setting,
+)
+from support.server import ALL_ROUTES, PATHS, ROUTES, Server, start_and_fail
+from support.workers import served_models, wait_until_workers_answer
 
-from utils.encode_decode import MAGIC, init_model, pickle_model
+from utils.encode_decode import init_model
 
-APPLICATION = """
-import os
-import time
-
-NAMES = [os.environ.get(name) for name in ("MODElNAME", "MODEL_NAME")]
-CONTENT = open("models/own.txt").read()
-
-def names(msg):
-    return {"names": NAMES, "content": CONTENT, "pid": os.getpid()}
-
-def sleep(msg):
-    time.sleep(msg.payload)
-    return {"slept": msg.payload}
-"""
-FOREIGN = "names:app:names,sleep:app:sleep"
-GOOD = b'{"payload": 1}'
+FUNCTIONS = routes("names", "sleep")
+CONTENT = routes("content", module="own_file")
+ANY = b'{"payload": 1}'
 MODEL = MODEL_DIRS[0]
+NAME = setting(MODEL, "MODEL_NAME")
+OTHER_NAME = setting(MODEL_DIRS[-1], "MODEL_NAME")
+PATH = PATHS[MODEL]
+BODY = example_body(MODEL)
+WRONG_ANSWERS = "answers its golden rows otherwise than when it was trained"
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> Path:
-    """An application that has nothing of this repository."""
+def directory(tmp_path: Path) -> Path:
+    """A folder with an application that uses nothing of this repository."""
+    write_application(tmp_path, "app", "own_file")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "own.txt").write_text("its own")
-    (tmp_path / "app.py").write_text(APPLICATION)
     return tmp_path
 
 
 @pytest.fixture
-def own(foreign: Path, trained: Path) -> Path:
-    """The same with copies of the trained models."""
-    for file in (trained / "models").glob("*.pkl"):
-        shutil.copy2(file, foreign / "models")
-    return foreign
+def models_directory(directory: Path, trained: Path) -> Path:
+    """The same folder with copies of the trained models."""
+    shutil.copytree(trained / "models", directory / "models", dirs_exist_ok=True)
+    return directory
 
 
-def model_file(directory: Path, model: str = MODEL) -> Path:
-    """Where a model directory's model is."""
-    return directory / "models" / f"{setting(model, 'MODEL_NAME')}.pkl"
-
-
-def digest(file: Path) -> str:
-    """The digest in a model file's trailer."""
-    return file.read_bytes()[-40:-8].hex()
-
-
-def start(
-    directory: Path, routes: str = FOREIGN, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Starts a daemon that is to refuse, and waits for its end."""
-    env = {
-        "PYTHONPATH": str(ROOT / "builders"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "ROUTES": routes,
-        "HOST": "127.0.0.1",
-    }
-    env |= {"PORT": str(free_port()), "LOG_FORMAT": "text", **variables}
-    return run(sys.executable, "-m", "runtime.serve", cwd=directory, env=env, seconds=20)
+@pytest.fixture
+def pair(models_directory: Path) -> Iterator[Server]:
+    """A server with two workers and one model."""
+    entries = f"{ROUTES[MODEL]},{routes('work')}"
+    with Server(models_directory, entries, WORKERS="2") as server:
+        server.wait_until_ready()
+        wait_until_workers_answer(server, 2)
+        yield server
 
 
 @pytest.mark.parametrize(
-    ("routes", "message"),
+    ("entries", "message"),
     [
-        ("a:none:f", "route a: importing none failed: ModuleNotFoundError(\"No module named 'none'\")"),
-        ("a:app.none:f", "route a: importing app.none failed: ModuleNotFoundError(\"No module named 'app.none'; "
-         "'app' is not a package\")"),
+        (
+            "a:none:f",
+            "route a: importing none failed: ModuleNotFoundError(\"No module named 'none'\")",
+        ),
+        (
+            "a:app.none:f",
+            "route a: importing app.none failed: "
+            "ModuleNotFoundError(\"No module named 'app.none'; 'app' is not a package\")",
+        ),
         ("a:app:none", "route a: app has no function none"),
         ("a:app:NAMES", "route a: app has no function NAMES"),
         ("names:app:names,b:app:none", "route b: app has no function none"),
         ("", "ROUTES is not set; expected route:module:function, several joined by commas"),
-        ("ready:app:names", "ROUTES: entry 'ready:app:names': /ready is reserved for the server; choose another route"),
+        (
+            "ready:app:names",
+            "ROUTES: entry 'ready:app:names': /ready is reserved for the server; "
+            "choose another route",
+        ),
     ],
-)  # fmt: skip
-def test_a_route_that_cannot_be_served_is_refused(foreign: Path, routes: str, message: str) -> None:
-    done = start(foreign, routes)
-    assert (done.returncode, done.stdout, done.stderr.splitlines()[-1]) == (
-        78,
-        "",
-        f"predict: {message}",
-    )
+)
+def test_start_fails_with_a_route_that_cannot_be_served(
+    directory: Path, entries: str, message: str
+) -> None:
+    done = start_and_fail(directory, entries)
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1] == f"predict: {message}"
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "def f(:", "raise SystemExit(0)", "import no_such"])
-def test_an_application_that_fails_on_import_is_refused_with_its_traceback(
-    foreign: Path, source: str
+def test_start_shows_the_traceback_of_an_application_that_fails_on_import(
+    directory: Path, source: str
 ) -> None:
-    (foreign / "app.py").write_text(f"{source}\n")
-    done = start(foreign)
-    assert (done.returncode, done.stdout) == (78, "")
-    assert "Traceback (most recent call last):\n" in done.stderr and "app.py" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("predict: route names: importing app failed: ")
+    (directory / "app.py").write_text(f"{source}\n")
+    done = start_and_fail(directory, FUNCTIONS)
+    assert done.returncode == 78
+    assert done.stdout == ""
+    assert "Traceback (most recent call last):\n" in done.stderr
+    assert "app.py" in done.stderr
+
+    message = "predict: route names: importing app failed: "
+    assert done.stderr.splitlines()[-1].startswith(message)
 
 
-def test_a_taken_port_is_named_at_once(foreign: Path) -> None:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
+def test_start_fails_at_once_on_a_port_that_is_in_use(directory: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+
         started = time.monotonic()
-        done = start(foreign, PORT=str(port))
+        done = start_and_fail(directory, FUNCTIONS, PORT=str(port))
         assert time.monotonic() - started < 3
-    text = f"predict: 127.0.0.1:{port}: Address already in use; set another PORT\n"
-    assert (done.returncode, done.stdout, done.stderr) == (69, "", text)
+
+    assert done.returncode == 69
+    assert done.stdout == ""
+    expected = f"predict: 127.0.0.1:{port}: Address already in use; set another PORT\n"
+    assert done.stderr == expected
 
 
-def test_a_host_that_is_none_of_this_machines_is_named(foreign: Path) -> None:
-    for host in ("no.such.host.invalid", "192.0.2.1"):
-        done = start(foreign, HOST=host)
-        assert done.returncode in (69, 78) and host in done.stderr and "HOST" in done.stderr
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_start_names_a_host_that_is_not_an_address_of_this_machine(
+    directory: Path, host: str
+) -> None:
+    done = start_and_fail(directory, FUNCTIONS, HOST=host)
+    assert done.returncode in (69, 78)
+    assert host in done.stderr
+    assert "HOST" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
-def test_the_time_to_leave_is_longer_than_the_drain() -> None:
-    for seconds in ("0", "1", "60", "600"):
-        server = PredictServer(read_settings({"DRAIN_SECONDS": seconds}), app=None)
-        assert server.cfg.graceful_timeout >= int(seconds) + 30
+@pytest.mark.parametrize("seconds", [0, 1, 60, 600])
+def test_workers_have_half_a_minute_after_the_drain(seconds: int) -> None:
+    settings = read_settings({"DRAIN_SECONDS": str(seconds)})
+    server = PredictServer(settings, app=None)
+    assert server.cfg.graceful_timeout >= seconds + 30
 
 
-def test_a_foreign_application_is_ready_once_imported(foreign: Path) -> None:
-    with Daemon(foreign, FOREIGN, PYTHONPATH=str(ROOT / "builders")) as daemon:
-        assert daemon.ready(10).ask("GET", "/ready").json == {
-            "status": "ready",
-            "routes": {"/names": {}, "/sleep": {}},
-        }
-        payload = daemon.ask("POST", "/names", GOOD).json["payload"]
-        assert (payload["content"], payload["names"]) == ("its own", [None, None])
-        assert payload["pid"] in daemon.workers() and len(daemon.workers()) == 1
-        address = f"http://127.0.0.1:{daemon.port}"
-        answering = "".join(
-            f"---> Answering POST {address}/{name}\n" for name in ("names", "sleep")
-        )
-        assert daemon.said == f"---> Starting 1 worker\n{answering}"
+def test_server_is_ready_once_an_application_without_models_is_imported(directory: Path) -> None:
+    # The application is imported without this repository on the path.
+    builders = str(ROOT / "builders")
+    with Server(directory, f"{FUNCTIONS},{CONTENT}", PYTHONPATH=builders) as server:
+        server.wait_until_ready(10)
+        ready = server.get("/ready").json()
+        assert ready == {"status": "ready", "routes": {"/names": {}, "/sleep": {}, "/content": {}}}
+
+        names = server.post("/names", ANY).json()["payload"]
+        content = server.post("/content", ANY).json()["payload"]
+        (worker,) = server.worker_pids()
+        assert names == {"names": [None, None], "pid": worker}
+        assert content == {"content": "its own", "pid": worker}
+
+        output = [
+            "---> Starting 1 worker",
+            f"---> Answering POST {server.url}/names",
+            f"---> Answering POST {server.url}/sleep",
+            f"---> Answering POST {server.url}/content",
+        ]
+        assert server.output.splitlines() == output
 
 
 @pytest.mark.parametrize(
@@ -165,358 +180,197 @@ def test_a_foreign_application_is_ready_once_imported(foreign: Path) -> None:
         ({"MODElNAME": ""}, ["", None]),
     ],
 )
-def test_both_names_of_the_model_are_set_before_the_import(
-    foreign: Path, variables: dict[str, str], expected: list[str | None]
+def test_server_sets_both_names_of_the_model_before_the_import(
+    directory: Path, variables: dict[str, str], expected: list[str | None]
 ) -> None:
-    with Daemon(foreign, FOREIGN, **variables) as daemon:
-        assert daemon.ready(10).ask("POST", "/names", GOOD).json["payload"]["names"] == expected
-
-
-def renamed(directory: Path, name: str, source: str, **changes: Any) -> str:
-    """Writes models/NAME.pkl with what the model `source` holds, and returns its digest."""
-    contents = init_model(source, directory / "models")
-    contents.pop("digest")
-    return digest(pickle_model({**contents, "modelName": name, **changes}, directory / "models"))
+    with Server(directory, FUNCTIONS, **variables) as server:
+        server.wait_until_ready(10)
+        assert server.post("/names", ANY).json()["payload"]["names"] == expected
 
 
 @pytest.mark.parametrize("variable", ["MODElNAME", "MODEL_NAME"])
-def test_the_variable_names_another_model_for_a_single_route(own: Path, variable: str) -> None:
-    other = renamed(own, "another", setting(MODEL, "MODEL_NAME"))
-    with Daemon(own, ROUTES[MODEL], **{variable: "another"}) as daemon:
-        shown = daemon.ready().ask("GET", "/ready").json["routes"]
-        assert shown == {PATHS[MODEL]: {"model": "another", "digest": other}}
+def test_variable_chooses_another_model_for_a_single_route(
+    models_directory: Path, variable: str
+) -> None:
+    digest = file_digest(rewrite_model(models_directory, "another", NAME))
+    with Server(models_directory, ROUTES[MODEL], **{variable: "another"}) as server:
+        server.wait_until_ready()
+        expected = {PATH: {"model": "another", "digest": digest}}
+        assert server.get("/ready").json()["routes"] == expected
 
 
-def test_no_variable_renames_the_models_of_several_routes(own: Path) -> None:
-    renamed(own, "another", setting(MODEL, "MODEL_NAME"))
-    with Daemon(
-        own, ",".join(ROUTES.values()), MODElNAME="another", MODEL_NAME="another"
-    ) as daemon:
-        shown = daemon.ready().ask("GET", "/ready").json["routes"]
-        assert {path: info["model"] for path, info in shown.items()} == {
-            PATHS[model]: setting(model, "MODEL_NAME") for model in MODEL_DIRS
-        }
+def test_variables_do_not_change_the_models_of_several_routes(models_directory: Path) -> None:
+    rewrite_model(models_directory, "another", NAME)
+    variables = {"MODElNAME": "another", "MODEL_NAME": "another"}
+    with Server(models_directory, ALL_ROUTES, **variables) as server:
+        server.wait_until_ready()
+        ready = server.get("/ready").json()["routes"]
+
+    names = {path: info["model"] for path, info in ready.items()}
+    assert names == {PATHS[model]: setting(model, "MODEL_NAME") for model in MODEL_DIRS}
 
 
-def test_a_missing_model_is_named_until_its_file_is_there(own: Path) -> None:
-    file = model_file(own)
+def check_not_ready(response: requests.Response, message: str) -> None:
+    """Check that a response asks the client to try again later, with a message."""
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "1"
+    error = {"code": "not_ready", "message": message, "path": None}
+    assert response.json() == {"error": error}
+
+
+def test_server_names_a_missing_model_until_its_file_arrives(models_directory: Path) -> None:
+    file = model_file(models_directory)
     content = file.read_bytes()
     file.unlink()
     reason = f"models/{file.name}: no such file; train the model first (make train)"
-    with Daemon(own, ",".join(ROUTES.values())) as daemon:
-        until(lambda: daemon.status("/health") == 200, 20)
-        ready = daemon.ask("GET", "/ready")
-        assert (ready.status, ready.headers["retry-after"]) == (503, "1")
-        assert ready.json == {
-            "error": {"code": "not_ready", "message": f"{PATHS[MODEL]}: {reason}", "path": None}
-        }
-        refused = daemon.ask("POST", PATHS[MODEL], instances(MODEL))
-        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-        assert refused.json == {"error": {"code": "not_ready", "message": reason, "path": None}}
-        assert daemon.ask("POST", PATHS[MODEL_DIRS[1]], instances(MODEL_DIRS[1])).status == 200
-        assert f"POST {PATHS[MODEL]}  {file.stem}  {reason}" in daemon.ask("GET", "/").body.decode()
-        file.with_suffix(".new").write_bytes(content)
-        file.with_suffix(".new").rename(file)
-        until(lambda: daemon.status() == 200, 2)
-        assert daemon.ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
-        assert daemon.said.count(f"predict: {PATHS[MODEL]}: {reason}\n") == 1
+
+    with Server(models_directory, ALL_ROUTES) as server:
+        wait_until(lambda: server.status("/health") == 200, 20)
+        check_not_ready(server.get("/ready"), f"{PATH}: {reason}")
+        check_not_ready(server.post(PATH, BODY), reason)
+
+        other = MODEL_DIRS[1]
+        assert server.post(PATHS[other], example_body(other)).status_code == 200
+        assert f"POST {PATH}  {file.stem}  {reason}" in server.get("/").text
+
+        replace_model_file(file, content)
+        wait_until(lambda: server.status() == 200, 2)
+        assert server.post(PATH, BODY).status_code == 200
+        assert server.output.count(f"predict: {PATH}: {reason}\n") == 1
 
 
-def digests(daemon: Daemon, path: str, times: int = 30) -> set[str]:
-    """The digests that the workers show, by many connections."""
-    return {daemon.ask("GET", "/ready").json["routes"][path]["digest"] for _ in range(times)}
+def served_digests(server: Server, requests: int = 1) -> set[str]:
+    """Return the digests of the model in the responses to some requests.
+
+    Each request has a connection of its own, which any worker may accept.
+    """
+    digests = set()
+    for _ in range(requests):
+        digests.add(server.get("/ready").json()["routes"][PATH]["digest"])
+    return digests
 
 
-class Asking:
-    """Posts the model's test instances without pause until the block ends; `answers` counts what came back."""
+def test_every_worker_serves_a_new_model_file(models_directory: Path, pair: Server) -> None:
+    old = file_digest(model_file(models_directory).read_bytes())
+    assert served_digests(pair, 30) == {old}
 
-    def __init__(self, daemon: Daemon):
-        self.answers: dict[tuple[int, str], int] = {}
-        self._daemon = daemon
-        self._thread = threading.Thread(target=self._ask)
-        self._asking = True
+    with Load(pair.port, [PATH], BODY, clients=1, turns=1) as load:
+        time.sleep(0.3)
+        new = file_digest(rewrite_model(models_directory, NAME, OTHER_NAME))
+        time.sleep(2)
+        assert new != old
+        assert served_digests(pair, 30) == {new}
 
-    def _ask(self) -> None:
-        while self._asking:
-            answer = self._daemon.ask("POST", PATHS[MODEL], instances(MODEL))
-            key = answer.status, json.dumps(answer.json["payload"]["scores"])
-            self.answers[key] = self.answers.get(key, 0) + 1
+    assert {outcome.status for outcome in load.outcomes} == {200}
+    scores = {
+        json.dumps(json.loads(outcome.body)["payload"]["scores"]) for outcome in load.outcomes
+    }
+    assert len(scores) == 2
+    assert served_models(pair) == [(PATH, NAME, new)]
 
-    def __enter__(self) -> "Asking":
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._asking = False
-        self._thread.join()
+RUNS_A_COMMAND = b"cos\nsystem\n(S'touch ran'\ntR."
+# Neighbours have different messages, because the server logs a message once.
+CORRUPTIONS: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("is not a model file of this repository", lambda content: b""),
+    ("its sha256 doesn't match its contents", lambda content: b"x" + content[1:]),
+    ("(its end is missing or another's)", lambda content: content[:-100]),
+    ("refused: opcode GLOBAL at byte 0", lambda content: seal(RUNS_A_COMMAND)),
+]
+
+
+def wait_for_output(server: Server, text: str, start: int = 0, seconds: float = 3) -> None:
+    """Wait until the server has printed a text after its first `start` characters."""
+    wait_until(lambda: text in server.output[start:], seconds)
+
+
+def test_server_keeps_the_last_valid_model_if_a_file_is_corrupt(models_directory: Path) -> None:
+    file = model_file(models_directory)
+    content = file.read_bytes()
+
+    with Server(models_directory, ROUTES[MODEL]) as server:
+        server.wait_until_ready()
+        expected = server.post(PATH, BODY)
+        assert expected.status_code == 200
+
+        for problem, corrupt in CORRUPTIONS:
+            start = len(server.output)
+            replace_model_file(file, corrupt(content))
+            wait_for_output(server, problem, start, 2.5)
+            assert served_digests(server) == {file_digest(content)}
+            assert server.post(PATH, BODY).content == expected.content
+
+        replace_model_file(file, content)
+        new = file_digest(rewrite_model(models_directory, NAME, NAME, modelDescription="another"))
+        wait_until(lambda: served_digests(server) == {new}, 2)
+
+    assert not (models_directory / "ran").exists()
+
+
+def test_server_keeps_its_model_if_the_next_one_fails_its_golden_rows(
+    models_directory: Path,
+) -> None:
+    golden = init_model(NAME, models_directory / "models")["golden"]
+    flipped = [1 - prediction for prediction in golden["predictions"]]
+
+    with Server(models_directory, ROUTES[MODEL]) as server:
+        server.wait_until_ready()
+        before = served_digests(server)
+        rewrite_model(models_directory, NAME, NAME, golden={**golden, "predictions": flipped})
+        wait_for_output(server, WRONG_ANSWERS)
+        assert served_digests(server) == before
+        assert server.status() == 200
+
+
+def test_server_is_not_ready_if_its_first_model_fails_its_golden_rows(
+    models_directory: Path,
+) -> None:
+    golden = init_model(NAME, models_directory / "models")["golden"]
+    scores = [[0.5, 0.5] for _ in golden["scores"]]
+    rewrite_model(models_directory, NAME, NAME, golden={**golden, "scores": scores})
+
+    with Server(models_directory, ROUTES[MODEL]) as server:
+        wait_until(lambda: server.status("/health") == 200, 20)
+        ready = server.get("/ready")
+        assert ready.status_code == 503
+        assert WRONG_ANSWERS in ready.json()["error"]["message"]
+
+
+def test_metrics_of_every_worker_are_sums_over_all(pair: Server) -> None:
+    for _ in range(40):
+        assert pair.post(PATH, BODY).status_code == 200
+    for _ in range(20):
+        assert pair.post(PATH, b"{").status_code == 400
+
+    rows = len(example_rows(MODEL))
+    for _ in range(10):
+        metrics = pair.metrics()
+        assert metrics["predict_requests_total", PATH, "200"] == 40
+        assert metrics["predict_requests_total", PATH, "400"] == 20
+        assert metrics["predict_batch_size_count", PATH] == 40
+        assert metrics["predict_batch_size_sum", PATH] == 40 * rows
+        assert metrics["predict_latency_seconds_bucket", PATH, "+Inf"] == 40
 
 
 @pytest.fixture
-def pair(own: Path) -> Iterator[Daemon]:
-    """Two workers that serve one model."""
-    with Daemon(own, f"{ROUTES[MODEL]},{FOREIGN}", WORKERS="2") as daemon:
-        daemon.ready()
-        until(
-            lambda: (
-                len({daemon.ask("POST", "/names", GOOD).json["payload"]["pid"] for _ in range(10)})
-                == 2
-            ),
-            10,
-        )
-        yield daemon
+def read_only_directory(models_directory: Path) -> Iterator[Path]:
+    """A folder with models in which nobody without capabilities may write."""
+    folders = (models_directory, models_directory / "models")
+    for folder in folders:
+        folder.chmod(0o555)
+    yield models_directory
+    for folder in folders:
+        folder.chmod(0o755)
 
 
-def test_another_good_model_file_is_answered_with_by_every_worker(own: Path, pair: Daemon) -> None:
-    old = digest(model_file(own))
-    assert digests(pair, PATHS[MODEL]) == {old}
-    with Asking(pair) as asking:
-        time.sleep(0.3)
-        new = renamed(own, setting(MODEL, "MODEL_NAME"), setting(MODEL_DIRS[-1], "MODEL_NAME"))
-        time.sleep(2)
-        assert digests(pair, PATHS[MODEL]) == {new} != {old}
-    assert len(asking.answers) == 2 and {status for status, _ in asking.answers} == {200}
-    (shown,) = [
-        key[2:]
-        for key, value in pair.samples().items()
-        if key[0] == "predict_model_info" and value == 1
-    ]
-    assert shown == (setting(MODEL, "MODEL_NAME"), new)
+@needs_setpriv
+def test_server_serves_from_a_folder_without_write_permission(read_only_directory: Path) -> None:
+    denied = run(*WITHOUT_CAPABILITIES, "touch", read_only_directory / "written")
+    assert denied.returncode == 1
 
-
-def sealed(body: bytes) -> bytes:
-    """A file whose trailer agrees with `body`, whatever that is."""
-    return body + hashlib.sha256(body).digest() + MAGIC
-
-
-# No two neighbours have the same message, since a message is said once.
-SPOILT = {
-    "is not a model file of this repository": lambda content: b"",
-    "its sha256 doesn't match its contents": lambda content: b"x" + content[1:],
-    "(its end is missing or another's)": lambda content: content[:-100],
-    "refused: opcode GLOBAL at byte 0": lambda content: sealed(b"cos\nsystem\n(S'touch ran'\ntR."),
-}
-
-
-def test_a_bad_model_file_leaves_the_last_good_one_in_service(own: Path) -> None:
-    file = model_file(own)
-    good, content = digest(file), file.read_bytes()
-    with Daemon(own, ROUTES[MODEL]) as daemon:
-        expected = daemon.ready().ask("POST", PATHS[MODEL], instances(MODEL))
-        for problem, spoil in SPOILT.items():
-            said = len(daemon.said)
-            file.with_suffix(".new").write_bytes(spoil(content))
-            file.with_suffix(".new").rename(file)
-            until(lambda: problem in daemon.said[said:], 2.5)  # noqa: B023
-            assert digests(daemon, PATHS[MODEL], 1) == {good}
-            assert daemon.ask("POST", PATHS[MODEL], instances(MODEL)).body == expected.body
-        new = renamed_after_repair(own, content)
-        until(lambda: digests(daemon, PATHS[MODEL], 1) == {new}, 2)
-    assert not (own / "ran").exists()
-
-
-def renamed_after_repair(directory: Path, content: bytes) -> str:
-    """Puts a good model file back, with another description, and returns its digest."""
-    model_file(directory).write_bytes(content)
-    name = setting(MODEL, "MODEL_NAME")
-    return renamed(directory, name, name, modelDescription="another")
-
-
-def test_a_model_that_fails_its_golden_rows_does_not_take_over(own: Path) -> None:
-    name = setting(MODEL, "MODEL_NAME")
-    golden = init_model(name, own / "models")["golden"]
-    with Daemon(own, ROUTES[MODEL]) as daemon:
-        before = digests(daemon.ready(), PATHS[MODEL], 1)
-        flipped = [1 - prediction for prediction in golden["predictions"]]
-        renamed(own, name, name, golden={**golden, "predictions": flipped})
-        until(
-            lambda: "answers its golden rows otherwise than when it was trained" in daemon.said, 3
-        )
-        assert digests(daemon, PATHS[MODEL], 1) == before and daemon.status() == 200
-
-
-def test_a_first_model_that_fails_its_golden_rows_is_not_ready(own: Path) -> None:
-    name = setting(MODEL, "MODEL_NAME")
-    golden = init_model(name, own / "models")["golden"]
-    renamed(own, name, name, golden={**golden, "scores": [[0.5, 0.5] for _ in golden["scores"]]})
-    with Daemon(own, ROUTES[MODEL]) as daemon:
-        until(lambda: daemon.status("/health") == 200, 20)
-        ready = daemon.ask("GET", "/ready")
-        assert ready.status == 503
-        assert (
-            "answers its golden rows otherwise than when it was trained"
-            in ready.json["error"]["message"]
-        )
-
-
-def test_metrics_add_up_over_workers(pair: Daemon) -> None:
-    rows = json.loads(instances(MODEL))["payload"]["instances"]
-    for _ in range(40):
-        assert pair.ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
-    for _ in range(20):
-        assert pair.ask("POST", PATHS[MODEL], b"{").status == 400
-    for _ in range(10):
-        samples = pair.samples()
-        assert samples["predict_requests_total", PATHS[MODEL], "200"] == 40
-        assert samples["predict_requests_total", PATHS[MODEL], "400"] == 20
-        assert samples["predict_batch_size_count", PATHS[MODEL]] == 40
-        assert samples["predict_batch_size_sum", PATHS[MODEL]] == 40 * len(rows)
-        assert samples["predict_latency_seconds_bucket", PATHS[MODEL], "+Inf"] == 40
-
-
-def test_counts_outlive_a_worker_and_its_successor_answers(own: Path, pair: Daemon) -> None:
-    for _ in range(20):
-        assert pair.ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
-    old = pair.workers()
-    os.kill(old[0], signal.SIGKILL)
-    pids = until(lambda: other_pids(pair, old), 3)
-    assert old[0] not in pids and old[1] in pids
-    for _ in range(20):
-        assert pair.ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
-    assert pair.samples()["predict_requests_total", PATHS[MODEL], "200"] == 40
-    shown = [
-        key[2:]
-        for key, value in pair.samples().items()
-        if key[0] == "predict_model_info" and value == 1
-    ]
-    assert shown == [(setting(MODEL, "MODEL_NAME"), digest(model_file(own)))]
-
-
-def other_pids(daemon: Daemon, old: list[int]) -> set[int]:
-    """The process ids that answer, once there are two and the first of `old` is none of them."""
-    try:
-        pids = {daemon.ask("POST", "/names", GOOD).json["payload"]["pid"] for _ in range(10)}
-    except OSError:
-        return set()
-    return pids if len(pids) == 2 and old[0] not in pids else set()
-
-
-def test_a_killed_worker_is_replaced_and_answering_within_two_seconds(own: Path) -> None:
-    with Daemon(own, ",".join([*ROUTES.values(), FOREIGN])) as daemon:
-        (old,) = daemon.ready().workers()
-        os.kill(old, signal.SIGKILL)
-        until(lambda: daemon.workers() not in ([], [old]) and daemon.status() == 200, 2)
-        assert daemon.ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
-        assert daemon.ask("POST", "/names", GOOD).json["payload"]["pid"] != old
-
-
-def first_digest(daemon: Daemon) -> str:
-    """The digest that the first answer after a worker's death shows."""
-    (old,) = daemon.workers()
-    os.kill(old, signal.SIGKILL)
-    until(lambda: daemon.workers() not in ([], [old]), 5)
-    answer: dict[str, Any] = until(
-        lambda: daemon.status("/ready") == 200 and daemon.ask("GET", "/ready").json, 5
-    )
-    return str(answer["routes"][PATHS[MODEL]]["digest"])
-
-
-def test_a_replaced_worker_has_the_replaced_model(own: Path) -> None:
-    with Daemon(own, ROUTES[MODEL]) as daemon:
-        daemon.ready()
-        new = renamed(own, setting(MODEL, "MODEL_NAME"), setting(MODEL_DIRS[-1], "MODEL_NAME"))
-        until(lambda: digests(daemon, PATHS[MODEL], 1) == {new}, 3)
-        for _ in range(3):
-            assert first_digest(daemon) == new
-
-
-def test_two_workers_leave_nothing_in_memory(own: Path, pair: Daemon) -> None:
-    pair.signal(signal.SIGTERM)
-    assert pair.ended() == 0
-    assert [
-        path for path in Path("/dev/shm").iterdir() if path.stat().st_mtime > own.stat().st_ctime
-    ] == []
-
-
-def test_sigterm_turns_ready_off_and_serves_on_until_the_drain_is_over(foreign: Path) -> None:
-    with Daemon(foreign, FOREIGN, DRAIN_SECONDS="2") as daemon:
-        daemon.ready()
-        daemon.signal(signal.SIGTERM)
-        started = time.monotonic()
-        until(lambda: daemon.status() == 503, 1)
-        stopping = {
-            "error": {"code": "stopping", "message": "the server is stopping", "path": None}
-        }
-        while time.monotonic() - started < 1.5:
-            assert daemon.ask("GET", "/ready").json == stopping
-            answer = daemon.ask("POST", "/names", GOOD)
-            assert (answer.status, answer.headers["connection"]) == (200, "close")
-            assert daemon.status("/health") == 200
-        assert daemon.ended(5) == 0
-        assert 1.9 < time.monotonic() - started < 4
-        assert "Traceback" not in daemon.said
-
-
-def in_flight(daemon: Daemon, seconds: float) -> tuple[threading.Thread, list[Any]]:
-    """A request that takes `seconds`, under way in a thread, and the list that gets its answer."""
-    answers: list[Any] = []
-    body = json.dumps({"payload": seconds}).encode()
-    thread = threading.Thread(target=lambda: answers.append(daemon.ask("POST", "/sleep", body)))
-    thread.start()
-    time.sleep(0.3)
-    return thread, answers
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_requests_in_flight_are_finished(foreign: Path, number: signal.Signals) -> None:
-    with Daemon(foreign, FOREIGN) as daemon:
-        thread, answers = in_flight(daemon.ready(), 1)
-        daemon.signal(number)
-        assert daemon.ended(5) == 0
-        thread.join()
-        assert answers[0].json == {"payload": {"slept": 1}}
-        assert "Traceback" not in daemon.said
-
-
-def test_a_killed_server_would_lose_them(foreign: Path) -> None:
-    with Daemon(foreign, FOREIGN) as daemon:
-        worker = daemon.ready().workers()[0]
-        connection = daemon.connect()
-        connection.request("POST", "/sleep", b'{"payload": 1}')
-        time.sleep(0.2)
-        os.kill(worker, signal.SIGKILL)
-        with pytest.raises((ConnectionError, OSError)):
-            connection.getresponse()
-
-
-def test_an_idle_kept_connection_does_not_hold_up_the_end(foreign: Path) -> None:
-    with Daemon(foreign, FOREIGN) as daemon:
-        connection = daemon.ready().connect()
-        connection.request("GET", "/health")
-        connection.getresponse().read()
-        daemon.signal(signal.SIGTERM)
-        assert daemon.ended(3) == 0
-        connection.close()
-
-
-def test_sigint_ends_without_draining(foreign: Path) -> None:
-    with Daemon(foreign, FOREIGN, DRAIN_SECONDS="10") as daemon:
-        daemon.ready().signal(signal.SIGINT)
-        assert daemon.ended(3) == 0
-        assert "Traceback" not in daemon.said
-
-
-def test_ctrl_c_reaches_every_process_and_ends_without_draining(foreign: Path) -> None:
-    with Daemon(foreign, FOREIGN, DRAIN_SECONDS="10", WORKERS="2") as daemon:
-        daemon.ready()
-        for pid in [*daemon.workers(), daemon.process.pid]:
-            os.kill(pid, signal.SIGINT)
-        assert daemon.ended(3) == 0
-        assert "Traceback" not in daemon.said
-
-
-# Root without capabilities is held by a folder's permissions like anybody else.
-HELD = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.getuid() == 0 else ()
-
-
-@pytest.mark.skipif(bool(HELD) and not shutil.which("setpriv"), reason="as root this needs setpriv")
-def test_it_serves_from_a_folder_that_it_may_not_write(own: Path) -> None:
-    for directory in (own / "models", own):
-        directory.chmod(0o555)
-    try:
-        assert run(*HELD, "touch", own / "written").returncode == 1
-        with Daemon(own, ",".join(ROUTES.values()), HELD, HOME="/nonexistent") as daemon:
-            assert daemon.ready().ask("POST", PATHS[MODEL], instances(MODEL)).status == 200
-        assert daemon.ended() == 0
-    finally:
-        for directory in (own, own / "models"):
-            directory.chmod(0o755)
+    variables = {"HOME": "/nonexistent"}
+    prefix = WITHOUT_CAPABILITIES
+    with Server(read_only_directory, ALL_ROUTES, prefix=prefix, **variables) as server:
+        server.wait_until_ready()
+        assert server.post(PATH, BODY).status_code == 200
+    assert server.wait() == 0

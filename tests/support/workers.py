@@ -1,0 +1,44 @@
+"""The workers of a server: which of them answer, and what they serve.
+
+answering_pids and wait_until_workers_answer need the route `work` of apps/app.py; served_models.
+"""
+
+import requests
+from support.commands import wait_until
+from support.server import Server
+
+REQUESTS = 10
+
+
+def answering_pids(server: Server) -> set[int]:
+    """Return the process ids of the workers that answer some requests.
+
+    Each request has a connection of its own, which any worker may accept. Empty if one fails.
+    """
+    try:
+        responses = [server.post("/work", b'{"payload": 0}') for _ in range(REQUESTS)]
+    except requests.RequestException:
+        return set()
+    return {response.json()["payload"]["pid"] for response in responses}
+
+
+def wait_until_workers_answer(server: Server, workers: int, seconds: float = 10) -> set[int]:
+    """Wait until so many workers answer, and return their process ids."""
+    pids: set[int] = set()
+
+    def all_answer() -> bool:
+        pids.clear()
+        pids.update(answering_pids(server))
+        return len(pids) == workers
+
+    wait_until(all_answer, seconds)
+    return pids
+
+
+def served_models(server: Server) -> list[tuple[str, ...]]:
+    """Return route, model and digest of each model that /metrics shows as served."""
+    models = []
+    for sample, value in server.metrics().items():
+        if sample[0] == "predict_model_info" and value == 1:
+            models.append(sample[1:])
+    return models
