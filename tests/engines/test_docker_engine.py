@@ -373,7 +373,7 @@ def test_a_models_folder_that_may_not_be_written_is_named(
     assert file.startswith("train: ")
     assert "models" in file
     assert reason == (
-        "for user 12345:0; "
+        "for user 12345:0. "
         "Give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`."
     )
     assert list(folder.iterdir()) == []
@@ -591,7 +591,7 @@ def test_without_root_a_model_builds_and_a_setup_that_needs_root_fails(
     failed = make_docker(directory.parent, directory.name, "build-predict")
     assert failed.returncode == 2
     assert (
-        "assemble: setup.sh failed as user 1001; "
+        "assemble: setup.sh failed as user 1001. "
         "If it needs root, use a builder made with ASSEMBLE_USER=0.\n"
     ) in failed.stderr
     assert inspect(image)["Id"] == before

@@ -112,9 +112,9 @@ def test_a_build_without_an_image_fails_whatever_s2i_ends_with(
         BASE_IMAGE="base",
         S2I_EXIT_CODE=str(code),
     )
-    problem = f"s2i ended with exit code {code}; its messages stand above"
+    problem = f"s2i failed (exit code {code}, output above)"
     assert built.returncode == 1
-    assert built.stderr == f"docker-build.sh: {problem}, and {IMAGE} is as it was\n"
+    assert built.stderr == f"docker-build.sh: {problem}. Image {IMAGE} was not changed.\n"
 
     commands = docker.commands.read_text()
     assert f"rmi {IMAGE}:unfinished" in commands

@@ -29,7 +29,7 @@ BAD_TAG = (
     "with single . _ - between them. Set CONTAINER_NAME.\n"
 )
 NO_MODULE = "importing finance_income_prediction.nothing failed: ModuleNotFoundError("
-KILLED = "s2i ended with exit code 137; its messages stand above, and {} is as it was\n"
+KILLED = "s2i failed (exit code 137, output above). Image {} was not changed.\n"
 Victim = tuple[Path, str]
 
 

@@ -1,7 +1,7 @@
 """Ports, and HTTP as bytes, for tests in which the bytes are the point.
 
-free_port, is_listening, connect; raw_request, request_head, request_bytes, send, read_response;
-Response.
+free_port, is_listening, connect; raw_request, request_head, request_bytes, send, read_response,
+read_last_response; Response.
 """
 
 import http.client
@@ -71,6 +71,14 @@ def read_response(connection: socket.socket, method: str = "GET") -> Response:
     parsed = http.client.HTTPResponse(connection, method=method)
     parsed.begin()
     return Response(parsed.status, parsed.headers, parsed.read())
+
+
+def read_last_response(connection: socket.socket) -> Response:
+    """Read a response after which the server must close the connection."""
+    response = read_response(connection)
+    assert response.headers["Connection"] == "close"
+    assert connection.recv(1) == b""
+    return response
 
 
 def send(port: int, data: bytes) -> Response:

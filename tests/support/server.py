@@ -5,8 +5,8 @@
         response = server.post("/echo", b'{"payload": 1}')
         assert response.status_code == 200 and response.json() == {"payload": {"echo": 1}}
 
-ROUTES, ALL_ROUTES and PATHS are those of this repository's models; start_and_fail is for servers
-that must not start.
+ROUTES, ALL_ROUTES and PATHS are those of this repository's models. error_in returns the error in
+a response. start_and_fail is for servers that must not start.
 """
 
 import os
@@ -17,14 +17,14 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 from runtime.environment import read
 from support.commands import ROOT, Completed, clean_environment, run, wait_until
 from support.models import MODEL_DIRS, instances_body
-from support.network import connect, free_port
+from support.network import Response, connect, free_port
 
 JSON = {"Content-Type": "application/json"}
 LABELS = ("route", "status", "le", "model", "digest")
@@ -200,6 +200,15 @@ class Server:
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to the server's first process."""
         self.process.send_signal(number)
+
+
+def error_in(response: requests.Response | Response) -> dict[str, Any]:
+    """Return the error in a response, which must be JSON with nothing else."""
+    document = response.json()
+    assert response.headers["Content-Type"] == "application/json"
+    assert list(document) == ["error"]
+    error: dict[str, Any] = document["error"]
+    return error
 
 
 def start_and_fail(directory: Path, routes: str, **variables: str) -> Completed:
