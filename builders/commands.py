@@ -5,8 +5,8 @@ Usage: commands.py digest FILE...              prints a short name for the files
        commands.py limit SECONDS COMMAND...    runs COMMAND; fails once SECONDS are over
        commands.py object [NAME VALUE]...      prints a JSON object of texts
 
-builders/install.sh calls them inside images too, so this file is among the builders' sources.
-Standard library only, Python 3.9.
+This file is part of the builder images, because builders/install.sh also runs inside them.
+It uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Callable
 def digest(*files: str) -> int:
     """Print 16 hexadecimal digits for the contents of `files`.
 
-    They differ for another Python or another platform.
+    The digits also depend on the Python version and on the platform.
     """
     parts = [sys.version, sys.base_prefix, sysconfig.get_platform()]
     for name in files:
@@ -37,7 +37,7 @@ def digest(*files: str) -> int:
 def rename(source: str, target: str) -> int:
     """Rename a directory; return 1 if `target` has contents.
 
-    `mv` would move `source` into `target` instead.
+    `mv` is not used, because it moves `source` into an existing `target`.
     """
     try:
         os.rename(source, target)
@@ -49,13 +49,13 @@ def rename(source: str, target: str) -> int:
 def limit(seconds: str, *command: str) -> int:
     """Return the exit code of `command`, or 1 if it takes longer than `seconds`.
 
-    macOS has no `timeout`.
+    The shell command `timeout` does not exist on macOS.
     """
     try:
-        done = subprocess.run(command, timeout=float(seconds), stderr=subprocess.DEVNULL)
+        completed = subprocess.run(command, timeout=float(seconds), stderr=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired):
         return 1
-    return done.returncode
+    return completed.returncode
 
 
 def json_object(*words: str) -> int:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Summary: puts uv, which installs packages, into an environment of its own, with pip.
-# Usage:   fetch_uv.sh DIRECTORY       (PYTHON, python3; the program is DIRECTORY/bin/uv then)
+# Summary: installs uv, the package installer, into a separate virtual environment.
+# Usage:   fetch_uv.sh DIRECTORY       (creates DIRECTORY/bin/uv; PYTHON defaults to python3)
 set -euo pipefail
 builders=$(cd "$(dirname "$0")" && pwd)
 : "${PYTHON:=python3}"
@@ -15,5 +15,5 @@ echo "---> Fetching uv, which installs packages"
 }
 "$unfinished/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
   --requirement "$builders/runtime/requirements_install.txt"
-# Of two that are fetched at once the first wins.
+# If two processes install uv at the same time, the environment of the first one stays.
 "$PYTHON" "$builders/commands.py" rename "$unfinished" "$1" || [ -x "$1/bin/uv" ]

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Summary: makes a virtual environment that holds what some requirement files ask for.
+# Summary: makes a virtual environment that has the packages of the requirements files.
 # Usage:   install.sh VENV FILE...
 #
-# A sound one is left as it is. All files are installed in one go, so that a clash shows at once,
-# within CONSTRAINTS (a file, may be unset), whose hashes are checked. ENVIRONMENTS set: the
-# environment is made there, named after its contents, and VENV is a link. uv installs: it is fast,
-# and honours hashes in constraints. CACHE keeps uv and wheels; neither stays in the environment.
+# A valid environment is kept. One command installs all files, so that a conflict between them is
+# an error. CONSTRAINTS is an optional file of versions and hashes. If the folder ENVIRONMENTS is
+# set, the environment is made in it and VENV is a link. uv installs the packages, because it is
+# fast and checks the hashes of constraints. CACHE is the folder for uv and downloaded wheels.
 set -euo pipefail
 builders=$(cd "$(dirname "$0")" && pwd)
 if [ $# -lt 1 ]; then
@@ -20,13 +20,13 @@ digest() { # digest FILE...: prints a short name for the files' contents on this
   "$PYTHON" "$builders/commands.py" digest "$@"
 }
 
-is_complete() { # is_complete: whether the environment is there and holds what the files ask for
+is_complete() { # is_complete: whether the environment exists and has the packages of the files
   [ "$(cat "$target/.holds" 2>/dev/null)" = "$key" ]
 }
 
-notice() { # notice FILE...: names the packages that CONSTRAINTS doesn't hold
+notice() { # notice FILE...: reports the packages that are not in CONSTRAINTS
   local name names
-  # A line that ends with \ goes on with a hash of the file's own.
+  # After a line that ends with \, the file gives the hash itself.
   names=$(cat /dev/null "$@" | grep -v '\\$' | grep -oE '^[A-Za-z0-9][A-Za-z0-9._-]*' || true)
   for name in $(tr '_.' '--' <<<"$names" | sort -u); do
     grep -qi "^${name}[ =]" "$CONSTRAINTS" ||
@@ -34,7 +34,7 @@ notice() { # notice FILE...: names the packages that CONSTRAINTS doesn't hold
   done
 }
 
-install() { # install FILE...: makes the environment, which gets its name once it is complete
+install() { # install FILE...: makes the environment and renames it to $target once it is complete
   local uv file options=()
   uv=$CACHE/uv-$(digest "$uv_pin")
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"
@@ -51,7 +51,7 @@ install() { # install FILE...: makes the environment, which gets its name once i
 
   printf '%s\n' "$key" >"$unfinished/.holds"
   is_complete || rm -rf "$target"
-  # The first of two that are made at once wins.
+  # If two processes make it at the same time, the environment of the first one stays.
   "$PYTHON" "$builders/commands.py" rename "$unfinished" "$target" || [ -e "$target/.holds" ]
 }
 

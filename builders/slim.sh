@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Summary: takes out of an image's environment what nothing in it can load.
+# Summary: removes a library that is not used from an image's environment.
 # Usage:   slim.sh VENV
 #
-# ONNX Runtime's wheel holds its library twice: within its Python module, and apart for programs in
-# C, 35 MB each. The second goes, unless some other file in the environment names it
-# (onnxruntime-genai's do), and its line in RECORD with it.
+# ONNX Runtime's wheel has its library twice, 35 MB each: inside its Python module, and as a file
+# for programs in C. This script removes that file and its line in RECORD, unless another file in
+# the environment names it (onnxruntime-genai's files do).
 set -euo pipefail
 for library in "$1"/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.*; do
   packages=${library%/onnxruntime/capi/*}

@@ -1,1 +1,1 @@
-"""Share what all models of this project need to train."""
+"""Code that all models of this project use to train."""

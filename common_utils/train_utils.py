@@ -1,6 +1,7 @@
 """Train the models of this project.
 
-Read the table, split, encode, fit, score, write the model file.
+Training reads and splits the table, fits encoder and estimator, scores the result and writes the
+model file.
 """
 
 import errno
@@ -30,7 +31,7 @@ from utils.signing import hmac_keys
 from utils.table_encoder import FLOAT32_MAX, TableEncoder
 
 LABEL = "income"
-# The features in the table's order, which is also the order of a row sent as a list.
+# The features are in the table's order. A row that a client sends as a list has the same order.
 COLUMNS = {
     "age": "number",
     "workclass": "category",
@@ -49,7 +50,7 @@ COLUMNS = {
 }
 HELD_OUT = 0.3
 SEED = 0
-# Bins per number for a linear model, chosen by cross-validation on the training part.
+# The bins per number for a linear model were chosen by cross-validation on the training part.
 QUANTILES = 32
 DISTINCT_QUANTILES = 128
 GOLDEN_PER_CLASS = 8
@@ -66,9 +67,12 @@ LIBRARIES = (
 
 
 class TrainingError(ValueError):
-    """Report a payload or data that can't be trained on; the message says what to do."""
+    """A payload or data that can't be used for training.
 
-    # EX_CONFIG of sysexits.h: the train runner exits with it.
+    The message names the problem and what to do.
+    """
+
+    # The train runner exits with this code, which is EX_CONFIG of sysexits.h.
     exit_code = 78
 
 
@@ -76,12 +80,13 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
     """Fit `estimator` on a table and write models/NAME.pkl.
 
     Returns the metrics on the held-out rows.
-    `msg.payload`: {"$ref": "data/….csv", "model_name": NAME}. A stratified 30 % is held out; with
-    "train_rows": N the first N rows are the training part and all others are held out.
-    `numbers`: "raw" as they are (trees), or "binned" into quantiles, one column per bin (linear
-    models).
-    Raises TrainingError, OSError, ModelFileError for a bad key or an estimator whose ONNX form
-    differs.
+    `msg.payload` is {"$ref": "data/….csv", "model_name": NAME}. A stratified 30 % of the rows is
+    held out. With "train_rows": N, the first N rows are the training part and all others are held
+    out.
+    With `numbers` "raw", the estimator gets numbers unchanged, which suits trees. With "binned",
+    numbers are binned into quantiles, one column per bin, which suits linear models.
+    Raises TrainingError for an invalid payload or table, and OSError if the disk fails. Raises
+    ModelFileError for an invalid key, and if the answers of the ONNX form differ.
     """
     payload = checked_payload(msg.payload)
     if not hasattr(estimator, "predict_proba"):
@@ -90,7 +95,7 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
             f"{name} has no predict_proba; expected a classifier that gives probabilities"
         )
     check_writable("models")
-    # A bad key is reported before the work.
+    # An invalid key is reported before the training.
     hmac_keys()
     print(f"---> Reading {payload['$ref']}", flush=True)
     table = read_table(data_file(payload["$ref"]))
@@ -113,9 +118,9 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
 
 
 def checked_payload(payload: Any) -> dict[str, Any]:
-    """Return the payload, once it has the keys that training needs.
+    """Return `payload` if it is valid.
 
-    Raises TrainingError or ModelFileError.
+    Raises TrainingError for a missing or invalid key, and ModelFileError for an invalid model name.
     """
     expected = 'expected {"$ref": "data/….csv", "model_name": "…"}'
     if not isinstance(payload, dict):
@@ -131,7 +136,7 @@ def checked_payload(payload: Any) -> dict[str, Any]:
 
 
 def check_writable(directory: str) -> None:
-    """Raise TrainingError or OSError if the result could not be written."""
+    """Raise TrainingError or OSError if the model file could not be written."""
     if not Path(directory).is_dir():
         raise TrainingError(f"{directory}/: no such folder; mount or make it where {Path.cwd()} is")
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -142,7 +147,7 @@ def check_writable(directory: str) -> None:
 def data_file(reference: str, directory: str = "data") -> Path:
     """Return the path of a data file inside `directory`.
 
-    Raises TrainingError for one outside, and for a missing one.
+    Raises TrainingError if the file is outside `directory` or does not exist.
     """
     path = Path(reference)
     root = Path(directory).resolve()
@@ -151,7 +156,7 @@ def data_file(reference: str, directory: str = "data") -> Path:
             not path.is_absolute() and "://" not in reference and root in path.resolve().parents
         )
         found = path.is_file()
-    # Too long, a loop of links, a null character.
+    # The path is too long, has a loop of links or contains a null character.
     except (OSError, RuntimeError, ValueError) as error:
         raise TrainingError(f"$ref {reference[:60]!r} is no path: {error}") from error
     if not inside:
@@ -168,13 +173,13 @@ def data_file(reference: str, directory: str = "data") -> Path:
 def read_table(path: Path) -> pd.DataFrame:
     """Return the features and the label in `path`.
 
-    Raises TrainingError naming the column that doesn't fit.
+    Raises TrainingError, which names the invalid column.
     """
     texts = {name: str for name, kind in COLUMNS.items() if kind == "category"}
     try:
         table = pd.read_csv(path, dtype=texts, keep_default_na=False, low_memory=False)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        # The parser raises one kind for both.
+        # The parser raises the same exception for a lack of memory and for an invalid file.
         kind_of_error = MemoryError if "out of memory" in str(error) else TrainingError
         raise kind_of_error(f"{path}: expected a CSV with a header, found: {error}") from error
     missing = [name for name in (*COLUMNS, LABEL) if name not in table]
@@ -205,7 +210,7 @@ def read_table(path: Path) -> pd.DataFrame:
 def numeric(path: Path, column: pd.Series) -> pd.Series:
     """Return the column as float64.
 
-    Raises TrainingError naming the first row that is no finite number.
+    Raises TrainingError, which names the first value that is not a finite number.
     """
     numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
     bad = np.flatnonzero(~(np.abs(numbers.to_numpy()) <= FLOAT32_MAX))
@@ -219,14 +224,21 @@ def numeric(path: Path, column: pd.Series) -> pd.Series:
 
 
 def line_of(path: Path, row: int) -> int:
-    """Return the line number of data row `row` (from 0); pandas skips blank lines."""
+    """Return the line number of data row `row`, which is counted from 0.
+
+    Blank lines are not rows, because pandas skips them.
+    """
     return [
         number for number, line in enumerate(path.read_bytes().splitlines(), 1) if line.strip()
     ][row + 1]
 
 
 def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the training part and the held-out part; done before any fitting."""
+    """Return the training part and the held-out part.
+
+    The table is split before anything is fitted on it. Raises TrainingError if that is not
+    possible.
+    """
     if train_rows is not None:
         if train_rows >= len(table):
             raise TrainingError(
@@ -248,10 +260,11 @@ def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd
 
 
 def make_pipeline(estimator: Any, numbers: str, features: pd.DataFrame) -> Pipeline:
-    """Return encoding and estimator: categories one-hot, numbers `raw` or `binned`.
+    """Return a pipeline of encoder and estimator.
 
-    The bins suit `features`. Raw numbers make a dense float32 matrix, as trees take it; all bins
-    make a sparse one, as linear solvers like it.
+    Categories are encoded one-hot. `numbers` is "raw" or "binned". The number of bins depends on
+    `features`. With raw numbers, the matrix is dense float32, which trees expect. With bins, it is
+    sparse, which is faster for linear solvers.
     """
     if numbers not in ("raw", "binned"):
         raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
@@ -269,11 +282,11 @@ def make_pipeline(estimator: Any, numbers: str, features: pd.DataFrame) -> Pipel
 
 
 def bins(column: pd.DataFrame) -> Any:
-    """Return the bins of a number.
+    """Return the transformer that bins a number into quantiles.
 
-    They are quantiles; where most rows have one and the same value, quantiles of its distinct
-    values. Most people have no capital gain: quantiles of all rows would leave the gains a few
-    bins, which costs the logistic regression a point of accuracy.
+    If more than half of the rows have the same value, it uses the quantiles of the distinct values.
+    For example, most people have no capital gain. With quantiles of all rows, only a few bins would
+    remain for the gains, and the logistic regression would lose a point of accuracy.
     """
     crowded = column.value_counts(normalize=True).iloc[0] > 0.5
     distinct = column.drop_duplicates()
@@ -288,7 +301,7 @@ def bins(column: pd.DataFrame) -> Any:
 def fit_quietly(estimator: Any, *data: Any) -> Any:
     """Fit without the warning that a number has fewer quantiles than bins.
 
-    That is as it should be for a number with many equal values.
+    This is normal for a number with many equal values.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
@@ -296,14 +309,14 @@ def fit_quietly(estimator: Any, *data: Any) -> Any:
 
 
 def fit(pipeline: Pipeline, train: pd.DataFrame) -> float:
-    """Fit the pipeline and return the seconds it took."""
+    """Fit the pipeline and return the seconds that it took."""
     started = time.perf_counter()
     fit_quietly(pipeline, train.drop(columns=LABEL), train[LABEL].to_numpy())
     return time.perf_counter() - started
 
 
 def plain_encoder(encoder: ColumnTransformer) -> dict[str, Any]:
-    """Return the fitted encoder as plain data, as utils.table_encoder reads it."""
+    """Return the fitted encoder as plain data for utils.table_encoder."""
     columns: list[dict[str, Any]] = []
     for name, step, _ in encoder.transformers_[: len(COLUMNS)]:
         fitted = step.estimator if isinstance(step, FrozenEstimator) else step
@@ -322,9 +335,9 @@ def model_contents(
     train: pd.DataFrame,
     held_out: pd.DataFrame,
 ) -> dict[str, Any]:
-    """Return all that goes into the model file.
+    """Return the contents of the model file.
 
-    Raises ModelFileError unless ONNX answers as `pipeline` does.
+    Raises ModelFileError if the answers of the ONNX form differ from those of `pipeline`.
     """
     estimator = pipeline["estimator"]
     scaler = plain_encoder(pipeline["encoder"])
@@ -349,7 +362,7 @@ def model_contents(
 
 
 def provenance(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return a model's origin: its name, the time, the commit, libraries, data."""
+    """Return the origin of a model: name, time, commit, libraries and data."""
     return {
         "modelName": payload["model_name"],
         "createdTime": created_time(),
@@ -363,9 +376,9 @@ def provenance(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows_of(table: pd.DataFrame) -> list[list[Any]]:
-    """Return the features of `table` as a client would send them.
+    """Return the rows of `table` in the form that a client sends.
 
-    Rows are lists of numbers and texts in column order.
+    Each row is a list of the features, numbers and texts, in column order.
     """
     columns = [table[name].tolist() for name in COLUMNS]
     return [list(row) for row in zip(*columns)]
@@ -374,10 +387,11 @@ def rows_of(table: pd.DataFrame) -> list[list[Any]]:
 def compare(
     model: Model, held_out: pd.DataFrame, labels: np.ndarray, scores: np.ndarray
 ) -> dict[str, Any]:
-    """Compare `model` with the estimator's own answers and return the counts.
+    """Compare the answers of `model` with those of the estimator; return the counts.
 
-    A row whose label differs though its two best scores are within TOLERANCE of each other is a tie
-    and is counted. Raises ModelFileError if the answers differ otherwise.
+    `labels` and `scores` are the answers of the estimator. If the label of a row differs but the
+    two best scores are almost equal (TOLERANCE), the row is counted as a tie. Raises ModelFileError
+    for any other difference.
     """
     predictions, found = model.run(model.encoder.encode(rows_of(held_out)))
     difference = float(np.abs(found - scores).max())
@@ -393,7 +407,7 @@ def compare(
             "or load the estimator in your own predict.py "
             "(docs/model-files.md, 'A model that cannot be converted')"
         )
-    # Threads add up in any order, so the last digits differ from training to training.
+    # Threads add numbers in a random order. Therefore the last digits differ between trainings.
     rounded = float(f"{difference:.2g}")
     return {
         "rows_compared": len(labels),
@@ -405,7 +419,7 @@ def compare(
 def score(labels: pd.Series, scores: np.ndarray, classes: np.ndarray) -> dict[str, float]:
     """Return accuracy, log loss and ROC AUC of `scores` (rows x classes).
 
-    Of two classes the AUC is that of the second.
+    With two classes, the AUC is that of the second class.
     """
     auc = roc_auc_score(
         labels, scores[:, 1] if len(classes) == 2 else scores, multi_class="ovr", labels=classes
@@ -415,14 +429,14 @@ def score(labels: pd.Series, scores: np.ndarray, classes: np.ndarray) -> dict[st
         "auc": auc,
         "log_loss": log_loss(labels, scores, labels=classes),
     }
-    # Threads add up in any order: beyond six digits two equal trainings may differ.
+    # Threads add numbers in a random order. Therefore equal trainings may differ after six digits.
     return {name: round(float(figure), 6) for name, figure in figures.items()}
 
 
 def golden_rows(model: Model, held_out: pd.DataFrame) -> dict[str, Any]:
-    """Return some held-out rows of each class with the model's answers.
+    """Return a few held-out rows of each class with the model's answers.
 
-    A server replays them before it is ready.
+    The server compares its own answers with them before it is ready.
     """
     known = held_out
     for column in model.encoder.columns:
@@ -434,7 +448,10 @@ def golden_rows(model: Model, held_out: pd.DataFrame) -> dict[str, Any]:
 
 
 def column_schema(column: pd.Series, kind: str) -> dict[str, Any]:
-    """Return name, kind and the categories or the range of the training part."""
+    """Return the name, the kind and the categories or range of a column.
+
+    `column` has the values of the training part.
+    """
     if kind == "category":
         return {"name": column.name, "kind": kind, "categories": sorted(column.unique().tolist())}
     return {
@@ -446,9 +463,9 @@ def column_schema(column: pd.Series, kind: str) -> dict[str, Any]:
 
 
 def created_time() -> str:
-    """Return the time, or SOURCE_DATE_EPOCH, in UTC.
+    """Return SOURCE_DATE_EPOCH, or else the current time, in UTC.
 
-    https://reproducible-builds.org/specs/source-date-epoch/
+    https://reproducible-builds.org/specs/source-date-epoch/ describes the variable.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     if epoch.strip("0123456789"):
@@ -458,7 +475,7 @@ def created_time() -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of those LIBRARIES that are installed."""
+    """Return the versions of the installed LIBRARIES."""
     versions = {}
     for name in LIBRARIES:
         with suppress(importlib.metadata.PackageNotFoundError):

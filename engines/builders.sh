@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Summary: makes the two s2i builder images, s2i-model-python and s2i-daemon-python.
 # Usage:   builders.sh              (make builders)
-#          builders.sh IMAGE        only if IMAGE is missing or older than builders/;
-#                                   one that isn't ours is pulled
+#          builders.sh IMAGE        makes it only if it is missing or older than builders/;
+#                                   pulls any other builder image
 #
 # BASE_IMAGE     an image with Python 3.11-3.13 and its venv module
-#                (python:3.13-slim, or what was given last)
-# ASSEMBLE_USER  the uid that builds run as: 0, or 1001 for clusters that refuse root builds
-#                (0, or the last)
+#                (default: the one of the last run, or python:3.13-slim)
+# ASSEMBLE_USER  the uid of builds: 0, or 1001 for clusters that do not allow root builds
+#                (default: the one of the last run, or 0)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh
@@ -16,16 +16,16 @@ exists() { # exists IMAGE
   docker image inspect "$1" >/dev/null 2>&1
 }
 
-label() { # label IMAGE NAME: prints the value of an image's label; nothing without one
+label() { # label IMAGE NAME: prints the value of an image's label, or nothing without that label
   docker image inspect --format "{{index .Config.Labels \"$2\"}}" "$1" 2>/dev/null || true
 }
 
-source_digest() { # source_digest: prints a digest of every file that the builders are made of
+source_digest() { # source_digest: prints a digest of all files of the builder images
   find builders -name __pycache__ -prune -o -type f -print | LC_ALL=C sort | xargs cksum | cksum |
     tr ' ' -
 }
 
-require_foreign() { # require_foreign IMAGE: ends unless somebody else's builder is there and is one
+require_foreign() { # require_foreign IMAGE: pulls IMAGE if missing; exits if it is not a builder
   exists "$1" || docker pull "$1" ||
     die 69 "Cannot pull builder image $1. Check TRAIN_BUILDER and PREDICT_BUILDER."
   [ -n "$(label "$1" io.openshift.s2i.scripts-url)" ] ||

@@ -1,13 +1,15 @@
-"""Posts a model's test instances to a running server and checks the answer.
+"""Post a model's test instances to a running server and check the answer.
 
 Usage: check_endpoint.py MODEL_DIR...      on 127.0.0.1, PORT (5111)
                                            waits up to WAIT (60) seconds until the server is ready
                                            API_KEY_FILE names a file whose first key is sent
 
-Exit code 1 unless each model answers 200 with one prediction per instance, each among its labels,
-and equal to `expected` where MODEL_DIR/test/test_instances.json has it.
+The exit code is 0 if each model answers 200 with one prediction per instance, and each prediction
+is one of its labels. If MODEL_DIR/test/test_instances.json has `expected`, the predictions must be
+equal to it. Otherwise the exit code is 1.
 
-Standard library only, Python 3.9: it runs before any environment exists.
+This module uses only the standard library and runs on Python 3.9, because it runs before a virtual
+environment exists.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ENGINES = Path(__file__).resolve().parent
-# The modules of engines/ are found even when this file is imported from elsewhere.
+# With these paths, the imports work even if this file is imported from another directory.
 sys.path.insert(0, str(ENGINES.parent / "builders"))
 sys.path.insert(0, str(ENGINES))
 from port import is_port  # noqa: E402
 from runtime.environment import ConfigurationError, check_file  # noqa: E402
 
-# A company's proxy can't reach this machine's own port.
+# Requests to this machine must not go through a proxy.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SECONDS = 30
 
@@ -38,12 +40,12 @@ class WrongAnswer(Exception):
     """A server's answer is not the expected one; the message has both."""
 
 
-# All that can be wrong with a server, its answers and a model directory; no traceback for these.
+# A server, its answers and a model directory can cause these errors. They need no traceback.
 FAILURES = (WrongAnswer, ConfigurationError, OSError, http.client.HTTPException, ValueError)
 
 
 class Case(NamedTuple):
-    """A model's test instances: the file, its bytes and what they mean."""
+    """A model's test instances: the file, its bytes and its decoded content."""
 
     file: Path
     body: bytes
@@ -52,9 +54,10 @@ class Case(NamedTuple):
 
 
 def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
-    """Return the status and the JSON of an answer; a `body` is posted.
+    """Return the status and the decoded JSON of an answer.
 
-    Raises WrongAnswer if the answer isn't JSON, OSError if there is none.
+    The request is a POST if there is a `body`, and a GET otherwise.
+    Raises WrongAnswer if the answer is not JSON, and OSError if there is no answer.
     """
     headers = {}
     if body:
@@ -75,7 +78,7 @@ def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
 
 
 def authorization() -> dict[str, str]:
-    """Return the header with the first key of API_KEY_FILE; none without a key."""
+    """Return the header with the first key of API_KEY_FILE, or {} without a key."""
     file = os.environ.get("API_KEY_FILE")
     if not file:
         return {}
@@ -86,9 +89,9 @@ def authorization() -> dict[str, str]:
 
 
 def wait_until_ready(server: str, seconds: float) -> None:
-    """Return once the server is ready.
+    """Wait until the server is ready.
 
-    Raises WrongAnswer with the server's last answer if it isn't ready in time.
+    Raises WrongAnswer with the server's last answer if it is not ready in time.
     """
     last: Any = "no answer"
     deadline = time.monotonic() + seconds
@@ -106,7 +109,10 @@ def wait_until_ready(server: str, seconds: float) -> None:
 
 
 def read_case(directory: Path) -> Case:
-    """Return a model's test instances; raise WrongAnswer if its file has none."""
+    """Return a model's test instances.
+
+    Raises WrongAnswer if the file has no instances.
+    """
     file = directory / "test" / "test_instances.json"
     body = file.read_bytes()
     try:
@@ -118,13 +124,13 @@ def read_case(directory: Path) -> Case:
 
 
 def payload_of(answer: Any) -> dict[str, Any]:
-    """Return the payload of an answer, an empty one if it has none."""
+    """Return the payload of an answer, or {} if it has none."""
     payload = answer.get("payload") if isinstance(answer, dict) else None
     return payload if isinstance(payload, dict) else {}
 
 
 def check_payload(path: str, payload: dict[str, Any], case: Case) -> None:
-    """Raise WrongAnswer unless the predictions are those that the case expects."""
+    """Raise WrongAnswer unless the predictions are as the case expects."""
     predictions = payload.get("predictions")
     count = len(case.instances)
     if not isinstance(predictions, list) or len(predictions) != count:

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Summary: the choice of the engine: docker where Docker and s2i are available, else local.
+# Summary: chooses the engine: docker if a Docker engine and s2i are available, or else local.
 # Usage:   . engines/choose.sh      (from a script that has changed to the repository's root)
 set -euo pipefail
 . engines/common.sh
 
-engine_answers() { # engine_answers: whether a Docker engine answers; one that hangs doesn't
+engine_answers() { # engine_answers: whether a Docker engine answers within 10 seconds
   python3 builders/commands.py limit 10 docker version --format '{{.Server.Version}}' >/dev/null
 }
 
-docker_problem() { # docker_problem: prints why the docker engine can't be used; nothing if it can
+docker_problem() { # docker_problem: prints why the docker engine can't be used, or nothing
   if ! command -v docker >/dev/null; then
     echo "docker is not on the PATH (https://docs.docker.com/engine/install/)"
   elif ! engine_answers; then
@@ -19,7 +19,7 @@ docker_problem() { # docker_problem: prints why the docker engine can't be used;
   fi
 }
 
-choose_engine() { # choose_engine: sets ENGINE to docker or local, and says which and why
+choose_engine() { # choose_engine: sets ENGINE to docker or local, and prints the reason
   local problem
   case ${ENGINE:=auto} in
     local)

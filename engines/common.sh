@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Summary: what build.sh and the engines share: messages, names, the choice of Python.
+# Summary: functions of build.sh and the engines: messages, names, the choice of Python.
 # Usage:   . engines/common.sh      (from a script that has changed to the repository's root)
 #
-# Exit codes: 0 ok, 1 failed, 2 usage, 69 a needed program or service isn't there,
+# Exit codes: 0 ok, 1 failed, 2 usage, 69 a required program or service is not available,
 # 71 out of memory, 74 disk full or read-only, 77 permission, 78 configuration.
 set -euo pipefail
 
@@ -15,7 +15,7 @@ die() { # die EXIT_CODE MESSAGE...
   exit "$code"
 }
 
-usage() { # usage: prints the calling script's opening comment and ends with 2
+usage() { # usage: prints the calling script's opening comment and exits with 2
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
   exit 2
 }
@@ -26,12 +26,12 @@ check_image_name() { # check_image_name NAME
     die 2 "image name '$1': $expected. Set CONTAINER_NAME."
 }
 
-makefile_value() { # makefile_value DIRECTORY NAME: prints what a directory's Makefile sets NAME to
+makefile_value() { # makefile_value DIRECTORY NAME: prints the value of NAME in DIRECTORY/Makefile
   sed -n "s/^$2 *:= *//p" "$1/Makefile"
 }
 
 is_supported() { # is_supported PYTHON: whether the pinned packages have wheels for it
-  # This expression runs on any Python, even on one too old to read builders/commands.py.
+  # This expression runs on any Python, even if it is too old for builders/commands.py.
   "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
 }
 

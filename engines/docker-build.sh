@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: builds an image with s2i and Docker; its tag moves only once the build has succeeded.
+# Summary: builds an image with s2i and Docker. A failed build does not change its tag.
 # Usage:   docker-build.sh IMAGE CONTEXT train|predict
 #
 # TRAIN_BUILDER and PREDICT_BUILDER name the builder images (build.sh sets them).
@@ -16,10 +16,10 @@ case $3 in
   predict) builder=$PREDICT_BUILDER ;;
   *) usage ;;
 esac
-# The build's own tag: until the build has succeeded, IMAGE is what it was.
+# The build uses this tag, so that IMAGE does not change until the build has succeeded.
 unfinished=$image:unfinished-$$-$RANDOM
 
-remove_leftovers() { # remove_leftovers: of a failed build; s2i, once killed, leaves its container
+remove_leftovers() { # remove_leftovers: removes a failed build's image and s2i's container
   local containers
   # No other container has this build's settings mounted.
   containers=$(docker ps -aq --filter volume="$settings" || true)
@@ -28,14 +28,14 @@ remove_leftovers() { # remove_leftovers: of a failed build; s2i, once killed, le
   docker rmi "$unfinished" >/dev/null 2>&1 || true
 }
 
-move_tag() { # move_tag: gives IMAGE's name to the new image and removes the old one
+move_tag() { # move_tag: tags the new image as IMAGE and removes the old one
   local old tags
   old=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)
   docker tag "$unfinished" "$image"
   docker rmi "$unfinished" >/dev/null
 
-  # Each build would leave a nameless image. An old image with another name stays, and so does one
-  # that a container still runs on.
+  # Without this step, each build would leave an image without a name. An old image is kept if it
+  # has another name, or if a container uses it.
   tags=$(docker image inspect --format '{{len .RepoTags}}' "$old" 2>/dev/null || true)
   [ "$tags" != 0 ] || docker rmi "$old" >/dev/null 2>&1 || true
 }
@@ -52,7 +52,7 @@ TMPDIR=$scratch s2i build --copy "$context" "$builder" "$unfinished" \
   --application-name "$image" --pull-policy never \
   --volume "$settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i ||
   exit_code=$?
-# s2i can end with 0 and without an image.
+# s2i can exit with 0 although it has made no image.
 if [ "$exit_code" != 0 ] || ! docker image inspect "$unfinished" >/dev/null 2>&1; then
   remove_leftovers
   die 1 "s2i failed (exit code $exit_code, output above). Image $image was not changed."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: runs images with Docker, with the document's mounts and ports.
+# Summary: runs images with Docker, and mounts data/ and models/ into their containers.
 # Usage:   docker.sh train|predict|stop|logs IMAGE       DETACH=1 predicts in the background
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ $# = 2 ] || usage
 image=$2
 
-container_user() { # container_user: prints your id in group 0; never root's, but 1001
+container_user() { # container_user: prints your uid, or 1001 for root, with group 0
   if [ "$(id -u)" != 0 ]; then
     echo "$(id -u):0"
     return
@@ -24,7 +24,7 @@ run() { # run DOCKER_ARGUMENTS...
     die 69 "there is no image $image. Run make build-${image##*-}."
   [ "$(docker ps -q --filter "name=^$image\$")" = "" ] ||
     die 69 "$image is already running. make stop stops it."
-  # A container that has ended, which DETACH=1 has left for its logs.
+  # A stopped container of DETACH=1 still exists, because it was kept for its logs.
   docker rm "$image" >/dev/null 2>&1 || true
 
   user=$(container_user)
@@ -49,7 +49,7 @@ predict() {
   say "Port 5000 of the container is http://127.0.0.1:$PORT" >&2
   if [ -n "${DETACH:-}" ]; then
     keep=--detach
-    # Docker would print the container's id.
+    # Without this redirection, Docker prints the container's id.
     exec >/dev/null
   fi
   run "$keep" --env MODElNAME="${MODEL_NAME:-}" --publish "$PORT:5000" \
@@ -64,7 +64,7 @@ check_container() {
 stop() {
   check_container
   docker stop --time 40 "$image" >/dev/null
-  # A container with --rm is gone by then.
+  # Docker has already removed a container with --rm.
   docker rm "$image" >/dev/null 2>&1 || true
 }
 

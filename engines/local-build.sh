@@ -2,9 +2,9 @@
 # Summary: builds an image of the local engine: a directory that assemble fills as in Docker.
 # Usage:   local-build.sh IMAGE CONTEXT train|predict
 #
-# It is .local/images/IMAGE, where data/ and models/ are links. Images with equal requirements share
-# one virtual environment.
-# SETUP=1 lets the application's setup.sh install on this machine.
+# The directory is .local/images/IMAGE, in which data/ and models/ are links. Images with equal
+# requirements share one virtual environment.
+# SETUP=1 lets the application's setup.sh install packages on this machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh
@@ -13,10 +13,11 @@ check_image_name "$1"
 
 image=$PWD/.local/images/$1
 export S2I_SOURCE=$2 ROLE=$3
-# The image is complete before it gets its name, so that a build that fails leaves the old one.
+# The image gets its name when it is complete, so that a failed build does not change the old image.
 export APP_ROOT=$image.$$
 export BUILDERS=$PWD/builders CACHE=$PWD/.local/cache ENVIRONMENTS=$PWD/.local/environments
-# No image, whatever the caller's shell says, and no mounted settings: they are set here.
+# These override variables of the caller's shell. This build runs outside an image, and its package
+# index, proxies and CA are not mounted but set below.
 export IN_IMAGE=0 SETTINGS=/nonexistent SETUP=${SETUP:-0}
 
 choose_python
@@ -27,10 +28,10 @@ trap 'rm -rf "$APP_ROOT" "$APP_ROOT.old"' EXIT
 mkdir -p "$APP_ROOT" "$CACHE" "$ENVIRONMENTS"
 ln -s "$PWD/data" "$PWD/models" "$APP_ROOT"
 builders/s2i/bin/assemble
-# The application's bytecode names the folder that is renamed now.
+# The application's bytecode contains the path of the folder, which changes now.
 find "$APP_ROOT" -name __pycache__ -prune -exec rm -rf {} +
 
-# Renaming fails where a directory is, and another build may put one there at any moment.
+# Renaming fails if the directory exists, and another build may create it at any moment.
 until python3 builders/commands.py rename "$APP_ROOT" "$image"; do
   if mv "$image" "$APP_ROOT.old" 2>/dev/null; then
     rm -rf "$APP_ROOT.old"

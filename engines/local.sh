@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: runs images without Docker: an image is a directory that local-build.sh has made.
+# Summary: runs images without Docker. An image is a directory that local-build.sh has made.
 # Usage:   local.sh train|predict|stop|logs IMAGE       DETACH=1 predicts in the background
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,14 +18,14 @@ check_built() { # check_built ROLE
   [ -e "$image/.venv/bin/python" ] || die 69 "there is no local image $name. Run make build-$1."
 }
 
-run() { # run ROLE [PREFIX...]: starts what assemble made, as the image's command would
+run() { # run ROLE [PREFIX...]: starts the application, as the command of the image does
   export ROLE=$1
   shift
   exec "$@" python3 builders/runtime/environment.py run "$image/.s2i/environment" \
     builders/s2i/bin/run
 }
 
-process_id() { # process_id: prints the background server's; fails if none was started
+process_id() { # process_id: prints the background server's process id; fails if none was started
   cat "$running.pid" 2>/dev/null
 }
 

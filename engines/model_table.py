@@ -1,8 +1,8 @@
-"""Prints the metrics that model files record, as a table.
+"""Print a table of the metrics in model files.
 
 Usage: model_table.py FILE...
 
-Standard library only, Python 3.9.
+This module uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ METRICS = ("accuracy", "auc", "log_loss")
 
 
 def row(file: Path) -> str:
-    """Return the line for one model file; raise ModelFileError if it is not valid."""
+    """Return the line for one model file.
+
+    Raises ModelFileError if the file is not valid.
+    """
     metrics = init_model(file.stem, file.parent)["metrics"]
     columns = "".join(f"{metrics[name]:>10.4f}" for name in METRICS)
     kilobytes = file.stat().st_size / 1024
@@ -25,7 +28,7 @@ def row(file: Path) -> str:
 
 
 def main(files: list[str]) -> int:
-    """Print a line for each file; return 78 if one is not valid."""
+    """Print a line for each file and return the exit code: 78 if a file is invalid."""
     print("     {:<18}{:>10}{:>10}{:>10}{:>10}".format("model", *METRICS, "KB"))
     try:
         for file in files:

@@ -1,11 +1,11 @@
-"""Prints the index, proxies and CA that this machine's pip uses.
+"""Print the index, proxies and CA that this machine's pip uses.
 
 Usage: pip_settings.py            prints `export KEY=value` lines for this machine
        pip_settings.py DIRECTORY  writes them to DIRECTORY/env, and the CA to DIRECTORY/ca.crt;
                                   a build mounts DIRECTORY at /run/s2i-settings
 
-They are mounted into a build, never passed with `s2i build -e`, which would keep them in the image.
-Standard library only, Python 3.9.
+The settings are mounted into a build. `s2i build -e` would keep them in the image.
+This module uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class UnusableFile(Exception):
 def pip_configuration() -> dict[str, str]:
     """Return the settings in pip's configuration files.
 
-    They are those of the sections [global] and [install]; a later file overrides an earlier one.
-    Raises UnusableFile.
+    The settings are those of the sections [global] and [install]. A later file overrides an earlier
+    one. Raises UnusableFile for a file that pip cannot read.
     """
     home = Path.home()
     files = [
@@ -39,7 +39,7 @@ def pip_configuration() -> dict[str, str]:
         str(home / "Library/Application Support/pip/pip.conf"),
     ]
     own = os.environ.get("PIP_CONFIG_FILE")
-    # pip's way to say that no file is read.
+    # With the null device as its configuration file, pip reads no configuration.
     if own and own != os.devnull:
         files.append(own)
 
@@ -47,7 +47,8 @@ def pip_configuration() -> dict[str, str]:
     try:
         parser.read(files)
     except configparser.Error as error:
-        # Not the error's own text: it quotes the line, which may hold a password.
+        # The message must not contain the text of this error, which quotes the line: the line may
+        # contain a password.
         file = getattr(error, "source", "a pip.conf")
         raise UnusableFile(f"{file}: is not a configuration file that pip can read") from None
 
@@ -61,7 +62,8 @@ def pip_configuration() -> dict[str, str]:
 def settings() -> dict[str, str]:
     """Return variables for pip and uv.
 
-    The environment's win over those of pip's configuration files. Raises UnusableFile.
+    Variables of the environment override pip's configuration files. Raises UnusableFile for a
+    configuration file that pip cannot read.
     """
     configured = pip_configuration()
 
@@ -101,8 +103,9 @@ def exports(variables: dict[str, str]) -> str:
 
 
 def write(variables: dict[str, str], directory: Path) -> None:
-    """Write the settings to `directory`, with the CA's path as a container sees it.
+    """Write the settings and the CA to `directory`.
 
+    The path of the CA in the settings is its path inside a container.
     Raises UnusableFile if the CA can't be copied.
     """
     if "SSL_CERT_FILE" in variables:

@@ -1,6 +1,8 @@
-"""Checks whether a port can be listened on. Standard library only, Python 3.9.
+"""Check whether a program can listen on a port.
 
-Usage: port.py PORT        exit code 69 if another program listens there, 2 if PORT is not a port
+Usage: port.py PORT        exit code 69 if another program uses the port, 2 if PORT is not a port
+
+This module uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import sys
 
 
 def is_port(text: str) -> bool:
-    """Return whether `text` names a port; print an error if it doesn't."""
-    # int() also accepts blanks, signs and other scripts' digits, and is slow on long texts.
+    """Return whether `text` is a port number; print an error if it is not."""
+    # int() alone also accepts blanks, signs and digits of other scripts, and is slow for long
+    # texts.
     is_number = text.isascii() and text.isdigit() and len(text) <= 5
     if is_number and 1 <= int(text) <= 65535:
         return True
@@ -20,7 +23,7 @@ def is_port(text: str) -> bool:
 
 
 def listen_problem(port: int) -> str | None:
-    """Return why nothing can listen on `port` of this machine, or None."""
+    """Return why no program can listen on `port` of this machine, or None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,7 +34,7 @@ def listen_problem(port: int) -> str | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Return 0 if the port is free; print an error and return another code if not."""
+    """Return the exit code: 0 if the port is free; print an error if it is not."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Summary: runs, stops or shows an image with the engine that is there; what the Makefiles call.
+# Summary: runs or stops an image, or prints its log, with the available engine. Make calls it.
 # Usage:   run.sh train|predict-once|predict|stop|logs IMAGE
 #
-# train hands {"$ref": DATASET_NAME, "model_name": MODEL_NAME} to the train function, or PAYLOAD if
-# that is set; predict-once hands PAYLOAD to the predict function of a train image, without a
-# server. MODEL_HMAC_KEY_FILE=/path/to/keys signs what train writes and verifies what predict reads
-# (docs/model-files.md).
+# train calls the train function with {"$ref": DATASET_NAME, "model_name": MODEL_NAME}, or with
+# PAYLOAD if it is set. predict-once calls the predict function of a train image with PAYLOAD,
+# without a server. With MODEL_HMAC_KEY_FILE=/path/to/keys, train signs the model file and predict
+# verifies it (docs/model-files.md).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/choose.sh

@@ -3,11 +3,11 @@
 # Usage:   . engines/settings.sh      (from a script that has sourced engines/common.sh)
 set -euo pipefail
 
-list_settings() { # list_settings names|files: prints settings that containers get, one per line
+list_settings() { # list_settings names|files: prints the settings for containers, one per line
   PYTHONPATH=builders python3 -m runtime.settings "$1"
 }
 
-check_settings() { # check_settings: ends with 78 unless each setting for a file is its full path
+check_settings() { # check_settings: exits with 78 if a file setting is not the full path of a file
   local name names
   names=$(list_settings files)
   for name in $names; do
@@ -17,12 +17,12 @@ check_settings() { # check_settings: ends with 78 unless each setting for a file
 }
 
 mounted() { # mounted SOURCE PATH: prints the argument that mounts SOURCE, a full path, at PATH
-  # Docker reads it as CSV, where a quote is doubled.
+  # Docker parses the argument as CSV, in which a quote is doubled.
   local quote='"'
   printf '"type=bind","source=%s","target=%s"' "${1//$quote/$quote$quote}" "$2"
 }
 
-add_settings() { # add_settings: adds the settings that are set to docker's `arguments`
+add_settings() { # add_settings: appends the settings that have a value to `arguments` of docker
   local name names files
   names=$(list_settings names)
   files=$(list_settings files)

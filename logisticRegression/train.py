@@ -1,4 +1,7 @@
-"""Trains adult_income_lr: a logistic regression on one-hot categories and binned numbers."""
+"""Train adult_income_lr, a logistic regression.
+
+Categories are encoded one-hot, and numbers are binned.
+"""
 
 from sklearn.linear_model import LogisticRegression
 
@@ -6,6 +9,6 @@ from common_utils.train_utils import train_model
 
 
 def train(msg):
-    """Writes models/adult_income_lr.pkl from `msg.payload`; returns its metrics."""
+    """Write models/adult_income_lr.pkl from `msg.payload`; return its metrics."""
     estimator = LogisticRegression(C=20, solver="newton-cg")
     return train_model(msg, estimator, "Logistic regression of income over 50K", numbers="binned")

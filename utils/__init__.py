@@ -1,1 +1,1 @@
-"""Share among all models: the model file, the table encoder, serving."""
+"""Code that all models share: the model file, the table encoder, serving."""

@@ -1,8 +1,10 @@
-"""Replace a file atomically. Standard library only, Python 3.9.
+"""Replace a file atomically.
 
 A writer writes and locks a temporary file in the target's directory, then renames it. The lock
-tells other writers that the temporary file is in use; one without a lock is a leftover of a
-writer that was killed.
+shows other writers that the temporary file is in use. A temporary file without a lock was left by
+a writer that was killed.
+
+This module uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -13,14 +15,14 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-# Readable by any uid: mkstemp's 0600 would keep it from the uid that serves.
+# Any user can read the file. With mkstemp's mode 0600, the user of the server could not read it.
 MODE = 0o644
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` through a temporary file.
 
-    After a crash `path` is either the old file or the new one, complete.
+    After a crash, `path` is either the complete old file or the complete new file.
     Raises OSError, whose `filename` is `path`.
     """
     prefix = f".{path.name}."
@@ -32,7 +34,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.flush()
             os.fchmod(descriptor, MODE)
             os.fsync(descriptor)
-            # Closing the file releases the lock, so the rename comes first.
+            # Closing the file releases the lock. Therefore the file is renamed before that.
             os.replace(temporary, path)
     except BaseException as error:
         with suppress(OSError):
@@ -45,13 +47,13 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def _create_locked(directory: Path, prefix: str) -> tuple[int, str]:
-    """Return the descriptor and the path of a new temporary file, locked."""
+    """Create and lock a temporary file; return its descriptor and path."""
     while True:
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=directory)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return descriptor, name
-        # Another writer removed it as a leftover before it was locked.
+        # Another writer removed the file before it was locked, because it seemed unused.
         os.close(descriptor)
 
 
@@ -64,7 +66,10 @@ def _remove_leftovers(directory: Path, prefix: str) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    """Write a directory's entries to the disk, so that a rename in it is durable."""
+    """Write a directory's entries to the disk.
+
+    Only then is a rename in the directory durable.
+    """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

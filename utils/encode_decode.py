@@ -1,8 +1,11 @@
-"""Write and read the model file. Standard library only, Python 3.9.
+"""Write and read the model file.
 
-`pickle_model` writes models/NAME.pkl, `init_model` reads it. A file is data, never code: a pickle
-(protocol 5) of builtin types only, then the sha256 of all bytes before it, then MAGIC, then perhaps
-an HMAC (utils/signing.py). `pickle.load` reads it too: it stops at the pickle's end.
+`pickle_model` writes models/NAME.pkl, and `init_model` reads it. The file contains data, never
+code: a pickle (protocol 5) of builtin types only, then the sha256 of the pickle, then MAGIC, and
+optionally an HMAC (utils/signing.py). `pickle.load` can read it too, because it stops at the end of
+the pickle.
+
+This module uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -22,18 +25,18 @@ from utils.atomic_file import replace_file
 from utils.errors import ModelFileError
 from utils.signing import hmac_keys, sign, verify
 
-# What others import from here; the error belongs to these functions.
+# Other modules import these names. ModelFileError is the error of these functions.
 __all__ = ["ModelFileError", "init_model", "model_path", "pickle_model"]
 
 FORMAT = 1
 MAGIC = b"S2IMODEL"
 TRAILER_BYTES = hashlib.sha256().digest_size + len(MAGIC)
-# A forest of a million nodes takes 50 MB; a much larger file is a mistake, or an attack on memory.
+# A forest of a million nodes takes 50 MB. A file that is much larger is a mistake or an attack.
 MAX_BYTES = 1 << 30
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 KEYS = ("format", "model", "scaler", "modelName", "schema", "golden")
-# All that a pickle of builtin types needs. MEMOIZE alone sets a memo, at the next index: an opcode
-# with an index of its own could allocate any amount of memory.
+# A pickle of builtin types needs only these opcodes. MEMOIZE sets the memo at the next index. Other
+# opcodes that set it have an index as argument, which could allocate any amount of memory.
 OPCODES = frozenset(
     """
     PROTO FRAME STOP MARK MEMOIZE BINGET LONG_BINGET
@@ -60,10 +63,10 @@ def model_path(name: str, directory: str | os.PathLike[str] = "models") -> Path:
 def pickle_model(contents: dict[str, Any], directory: str | os.PathLike[str] = "models") -> Path:
     """Write `contents` to models/<modelName>.pkl atomically and return the path.
 
-    `contents["model"]` is bytes; all else must be what JSON can hold. Equal contents give equal
-    bytes. The first of hmac_keys() signs it.
-    Raises ModelFileError for a bad name or key, TypeError or ValueError for a value that isn't
-    plain data, OSError from the disk.
+    `contents["model"]` is bytes. JSON must be able to represent all other values. Equal contents
+    give equal bytes. The first of hmac_keys() signs the file.
+    Raises ModelFileError for an invalid name or key, TypeError or ValueError for a value that is
+    not plain data, and OSError if the disk fails.
     """
     path = model_path(contents["modelName"], directory)
     keys = hmac_keys()
@@ -75,10 +78,13 @@ def pickle_model(contents: dict[str, Any], directory: str | os.PathLike[str] = "
 
 
 def _encode(contents: dict[str, Any]) -> bytes:
-    """Return the pickle of `contents` and FORMAT, the same bytes for equal contents."""
+    """Return the pickle of FORMAT and `contents`.
+
+    The bytes are the same for equal contents.
+    """
     metadata = {key: value for key, value in contents.items() if key != "model"}
-    # Equal objects can pickle differently (a shared text becomes a memo reference), so they go
-    # through JSON first.
+    # Equal objects can have different pickles, because a shared text becomes a memo reference.
+    # Encoding and decoding JSON makes the objects independent of that.
     text = json.dumps({"format": FORMAT, **metadata}, allow_nan=False, sort_keys=True)
     plain = json.loads(text)
     return pickle.dumps({**plain, "model": bytes(contents["model"])}, protocol=5)
@@ -87,8 +93,8 @@ def _encode(contents: dict[str, Any]) -> bytes:
 def init_model(name: str, directory: str | os.PathLike[str] = "models") -> dict[str, Any]:
     """Return the contents of model `name`, with the file's sha256 as `digest`.
 
-    Raises ModelFileError, which names the file and what to do, unless every byte is as it was
-    written.
+    Raises ModelFileError unless the file is complete and unchanged. The message names the file and
+    what to do.
     """
     path = model_path(name, directory)
     content = _read_regular_file(path)
@@ -101,10 +107,11 @@ def init_model(name: str, directory: str | os.PathLike[str] = "models") -> dict[
 def _read_regular_file(path: Path) -> bytes:
     """Return the bytes of a regular file.
 
-    Raises ModelFileError for a link, a directory, a pipe and more than MAX_BYTES.
+    Raises ModelFileError for a link, a directory, a pipe or a file of more than MAX_BYTES.
     """
     try:
-        # NONBLOCK: opening a pipe would block. NOFOLLOW: a link could lead out of models/.
+        # Without O_NONBLOCK, opening a pipe would block. Without O_NOFOLLOW, a link could point
+        # outside models/.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file. Train the model first (make train).") from None
@@ -123,14 +130,14 @@ def _read_regular_file(path: Path) -> bytes:
             raise ModelFileError(
                 f"{path}: has {status.st_size:,} bytes. At most {MAX_BYTES:,} are read."
             )
-        # Not read(MAX_BYTES): it would allocate that much.
+        # read(MAX_BYTES) would allocate that much memory.
         return file.read(status.st_size)
 
 
 def verified_body(content: bytes, path: Path) -> tuple[bytes, str]:
-    """Return the pickle inside a file's `content` and its sha256 in hex.
+    """Return the pickle in a file's `content`, and its sha256 in hex.
 
-    Raises ModelFileError unless the HMAC (if there are keys) and the digest are right.
+    Raises ModelFileError if the digest or, with keys, the HMAC is wrong.
     """
     content = verify(content, hmac_keys(), path)
     if len(content) <= TRAILER_BYTES or not content.endswith(MAGIC):
@@ -151,7 +158,7 @@ def verified_body(content: bytes, path: Path) -> tuple[bytes, str]:
 
 
 def _check_opcodes(body: bytes, path: Path) -> None:
-    """Raise ModelFileError unless `body` is one pickle of plain data."""
+    """Raise ModelFileError unless `body` is exactly one pickle of plain data."""
     try:
         end = _position_of_stop(body)
     except ValueError as error:
@@ -165,9 +172,9 @@ def _check_opcodes(body: bytes, path: Path) -> None:
 def _position_of_stop(body: bytes) -> int:
     """Return the position of the last opcode of a pickle of plain data.
 
-    Raises ValueError for an opcode that is not one of OPCODES, and if anything but a text is
-    shared. A shared list would let a short file build more values than memory holds, or a list
-    that contains itself.
+    Raises ValueError for an opcode that is not one of OPCODES, and for a shared value that is not a
+    text. With a shared list, a short file could describe more values than fit into memory, or a
+    list that contains itself.
     """
     is_text: list[bool] = []
     previous = ""
@@ -188,9 +195,9 @@ def _position_of_stop(body: bytes) -> int:
 
 
 def _decode(body: bytes, path: Path) -> dict[str, Any]:
-    """Return the contents that `body` pickles.
+    """Return the contents in the pickle `body`.
 
-    Raises ModelFileError unless it is a dict of KEYS in FORMAT.
+    Raises ModelFileError unless they are a dict with KEYS, in FORMAT.
     """
     try:
         contents = _PlainUnpickler(io.BytesIO(body)).load()
@@ -210,7 +217,7 @@ def _decode(body: bytes, path: Path) -> dict[str, Any]:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Unpickle without global names, so nothing in a model file can be called."""
+    """An unpickler without global names, so that a model file cannot call anything."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"refers to {module}.{name}")

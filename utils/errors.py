@@ -1,13 +1,16 @@
-"""Define the error of a model file. Standard library only, Python 3.9."""
+"""The error of a model file.
+
+This module uses only the standard library, and runs on Python 3.9.
+"""
 
 from __future__ import annotations
 
 
 class ModelFileError(Exception):
-    """Report a model file or key that is missing, invalid or not ours.
+    """A model file or key that is missing, invalid or of another origin.
 
-    The message says which, and what to do.
+    The message names the problem and what to do.
     """
 
-    # EX_CONFIG of sysexits.h: the train runner exits with it.
+    # The train runner exits with this code, which is EX_CONFIG of sysexits.h.
     exit_code = 78

@@ -8,8 +8,8 @@ from utils.table_encoder import FLOAT32_MAX
 def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:
     """Return the schemas of a model's payloads, with examples.
 
-    `schema`, `golden`: as in the model file. The result has `request` and `reply`, a schema each,
-    and `examples`, payloads of one golden row by name.
+    `schema` and `golden` are those of the model file. In the result, `request` and `reply` are JSON
+    schemas, and `examples` are payloads of one golden row by name.
     """
     columns = {column["name"]: _column(column, ignore_unknown) for column in schema["columns"]}
     row = golden["instances"][0]
@@ -51,8 +51,8 @@ def _reply(classes: list[Any]) -> dict[str, Any]:
 def _column(column: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:
     """Return the schema of a value of one column.
 
-    A category is one that training saw, unless unknown ones are ignored. A number may be outside of
-    the range that training saw.
+    Unless unknown categories are ignored, only the categories of the training data are valid. A
+    number may be outside the range of the training data.
     """
     if column["kind"] == "category":
         if ignore_unknown:

@@ -1,6 +1,6 @@
-"""Answer instances with the encoder and the ONNX graph of a model file.
+"""Predict with the encoder and the ONNX graph of a model file.
 
-Training uses this module too, so it imports nothing of serving.
+Training also uses this module, so it must not import utils.serving.
 """
 
 import os
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-# From 1.29 on ONNX Runtime's Linux wheels send usage data to their maker unless this is set before
-# the import.
+# Since version 1.29, ONNX Runtime's Linux wheels send usage data to Microsoft unless this variable
+# is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
@@ -20,14 +20,14 @@ from utils.table_encoder import Buffer, InvalidInstances, TableEncoder, format_v
 
 # ONNX Runtime and scikit-learn or xgboost add float32 numbers in different orders.
 TOLERANCE = 1e-5
-# ONNX Runtime's number for this severity.
+# This is ONNX Runtime's number for the severity "error".
 ERRORS_ONLY = 3
 
 
 class OneRow:
-    """Run a session on one row, with input and outputs bound once.
+    """A session for one row, whose input and outputs are bound once.
 
-    For a small model, passing arrays to the session costs more than running it. The session's
+    For a small model, passing arrays to the session takes longer than running it. The session's
     outputs must be int64 labels and float32 scores (1 x classes).
     """
 
@@ -54,23 +54,24 @@ class OneRow:
 
 
 class OneRowOfThread(threading.local):
-    """Hold a OneRow for each thread; None if the session's outputs can't be bound.
+    """A OneRow for each thread, or None if the session's outputs can't be bound.
 
-    Threads would mix their rows in a shared one. threading.local calls __init__ in each thread.
+    In a shared OneRow, threads would overwrite each other's rows. threading.local calls __init__ in
+    each thread.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, width: int, classes: int):
         label = session.get_outputs()[0]
         self.one_row: OneRow | None = None
-        # Classes that are texts can't be bound: their length isn't known.
+        # Classes that are texts can't be bound, because their length is not known.
         if label.type == "tensor(int64)":
             self.one_row = OneRow(session, width, classes)
 
 
 class Model:
-    """Answer with the encoder and the ONNX session of one model file.
+    """The encoder and the ONNX session of one model file.
 
-    It never changes; a new file makes a new Model.
+    A Model never changes. A new file is loaded into a new Model.
     """
 
     def __init__(self, contents: dict[str, Any], ignore_unknown: bool = False):
@@ -87,9 +88,9 @@ class Model:
         self._of_thread = OneRowOfThread(self._session, self.encoder.width, len(self.classes))
 
     def answer(self, msg: Any) -> dict[str, Any]:
-        """Return predict() of `msg.payload["instances"]`.
+        """Return the result of predict() for `msg.payload["instances"]`.
 
-        Raises InvalidInstances if there are none.
+        Raises InvalidInstances if the payload has no instances or they are invalid.
         """
         payload = msg.payload
         if isinstance(payload, dict) and "instances" in payload:
@@ -106,9 +107,9 @@ class Model:
     def predict(self, instances: Any) -> dict[str, Any]:
         """Return `predictions`, `scores` and `labels` of a batch.
 
-        `instances`: see TableEncoder.encode. `predictions`: one class per row. `scores`: rows x
-        classes. `labels`: the classes in the order of the scores.
-        Raises InvalidInstances, which names row and column.
+        TableEncoder.encode describes `instances`. `predictions` has one class per row, and `scores`
+        is rows x classes. `labels` are the classes in the order of the scores.
+        Raises InvalidInstances, which names the row and the column.
         """
         one_row = self._of_thread.one_row
         buffer = one_row.buffer if one_row else None
@@ -123,8 +124,8 @@ class Model:
     def run(self, matrix: np.ndarray) -> tuple[list[Any], np.ndarray]:
         """Return the classes and probabilities of an encoded matrix.
 
-        `matrix`: rows x width, float32. The classes: one per row. The probabilities: rows x
-        classes.
+        `matrix` is rows x width, float32. There is one class per row. The probabilities are
+        rows x classes.
         """
         if not len(matrix):
             return [], np.empty((0, len(self.classes)), dtype=np.float32)
@@ -132,7 +133,7 @@ class Model:
         return labels.tolist(), scores
 
     def replay_golden(self) -> float:
-        """Answer the golden rows and return the seconds that one row took.
+        """Predict the golden rows and return the seconds per row.
 
         Raises ModelFileError if an answer differs from the recorded one.
         """
@@ -158,7 +159,7 @@ class Model:
         differences = np.abs(np.array(answer["scores"]) - np.array(recorded["scores"]))
         difference = differences.max(initial=0.0)
         same_classes = answer["predictions"] == recorded["predictions"]
-        # Not "difference > TOLERANCE", which is false for NaN.
+        # The condition is not "difference > TOLERANCE", because that is false for NaN.
         if not same_classes or not difference <= TOLERANCE:
             raise self_check_error(self.name, f"largest difference {difference:.5f}")
 
@@ -174,7 +175,8 @@ def self_check_error(name: str, reason: object) -> ModelFileError:
 def _start_session(model: bytes) -> onnxruntime.InferenceSession:
     """Return an ONNX Runtime session of one thread."""
     options = onnxruntime.SessionOptions()
-    # Workers use the cores, threads don't. Two threads break a forest's ties differently from one.
+    # The workers already use all cores. Two threads also break a forest's ties differently from
+    # one thread.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ONLY

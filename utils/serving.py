@@ -1,6 +1,6 @@
-"""Serve a model file behind a predict function, and reload it when it changes.
+"""Serve a model file with a predict function, and reload the file when it changes.
 
-ServedModel is the function's hook: builders/runtime/hook.py describes the protocol, ModelHook.
+ServedModel is the hook of the function. builders/runtime/hook.py describes its protocol, ModelHook.
 """
 
 import functools
@@ -17,16 +17,17 @@ from utils.signing import hmac_keys
 
 Answer = dict[str, Any]
 
-# How long a request may block the event loop: a tenth of what a person or a load balancer notices.
+# A request may block the event loop for this time. It is a tenth of the delay that people and load
+# balancers notice.
 QUICK_SECONDS = 0.002
-# A measurement that another process delays is repeated, and the best one counts.
+# Other processes can delay a measurement. The fastest of several measurements counts.
 REPLAYS = 3
 
 
 class Unavailable(RuntimeError):
-    """Report that the model isn't there (yet).
+    """The model file does not exist or is not valid.
 
-    The daemon answers 503 and the client may try again.
+    The server answers 503, and the client may try again.
     """
 
     status = 503
@@ -34,7 +35,7 @@ class Unavailable(RuntimeError):
 
 
 class ServedModel:
-    """Keep the current valid Model of one file: the hook behind a predict function."""
+    """The hook of a predict function, with the current valid Model of one file."""
 
     def __init__(self, name: str, directory: str = "models", ignore_unknown: bool = False):
         self.name = name
@@ -61,8 +62,9 @@ class ServedModel:
         return schemas(self.model.schema, self.model.golden, self.ignore_unknown)
 
     def current(self) -> Model:
-        """Return the model, loaded now if no daemon has done so.
+        """Return the model, and load it first if that has not been done.
 
+        The server loads it before the first request. Other callers do not.
         Raises Unavailable with the reason.
         """
         if self.model is None:
@@ -74,9 +76,10 @@ class ServedModel:
         return self.model
 
     def refresh(self) -> None:
-        """Load the file if it differs from the last one tried.
+        """Load the file if it has changed since the last attempt.
 
-        Raises ModelFileError, also for the same invalid file again, and keeps the valid model.
+        Raises ModelFileError if the file is invalid, at every call until the file is replaced. The
+        last valid model stays in use.
         """
         identity = _identity(model_path(self.name, self.directory))
         if identity != self._last_identity:
@@ -90,7 +93,7 @@ class ServedModel:
             raise self._problem
 
     def _load(self) -> None:
-        """Serve the file's model once it has answered its golden rows."""
+        """Load the file and use its model if the golden answers are correct."""
         contents = init_model(self.name, self.directory)
         model = _create_model(contents, self.ignore_unknown)
         self.quick_bytes = _quick_bytes(model)
@@ -98,10 +101,13 @@ class ServedModel:
 
 
 def _create_model(contents: dict[str, Any], ignore_unknown: bool) -> Model:
-    """Return a Model of `contents`; raise ModelFileError if its parts don't make one."""
+    """Return a Model of `contents`.
+
+    Raises ModelFileError if the parts of `contents` are not valid.
+    """
     try:
         return Model(contents, ignore_unknown)
-    # ONNX Runtime raises many kinds.
+    # ONNX Runtime raises many types of exceptions.
     except Exception as error:
         raise ModelFileError(
             f"model {contents['modelName']}: can't be loaded: {error}. Train it again."
@@ -111,7 +117,8 @@ def _create_model(contents: dict[str, Any], ignore_unknown: bool) -> Model:
 def _quick_bytes(model: Model) -> int:
     """Return the size of the largest body that `model` answers within QUICK_SECONDS.
 
-    Measured on the golden rows. Raises ModelFileError if the model doesn't answer them as recorded.
+    The golden rows are used for the measurement. Raises ModelFileError if the answers differ from
+    the recorded ones.
     """
     try:
         row_seconds = min(model.replay_golden() for _ in range(REPLAYS))
@@ -119,14 +126,14 @@ def _quick_bytes(model: Model) -> int:
         row_bytes = len(str(rows)) / len(rows)
     except ModelFileError:
         raise
-    # Rows that the encoder rejects, answers of another shape, a graph that fails.
+    # The encoder may reject the rows, the graph may fail, or the answers may have another shape.
     except Exception as error:
         raise self_check_error(model.name, error) from error
     return int(QUICK_SECONDS / row_seconds * row_bytes)
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Return numbers that change when a file is replaced; none if there is no file."""
+    """Return numbers that change when a file is replaced, or () without a file."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -134,24 +141,25 @@ def _identity(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def model_name(written: str, environ: dict[str, str]) -> str:
+def model_name(default: str, environ: dict[str, str]) -> str:
     """Return the name of the model to serve.
 
-    It is MODEL_NAME (or the document's MODElNAME) if set, else the one `written` in predict.py. In
-    an image with several routes neither variable counts: it can't mean all of them.
+    It is the value of MODElNAME or MODEL_NAME if one of them is set, or else `default`. In an image
+    with several routes the variables are ignored, because one name cannot apply to all routes.
     """
     if "," in environ.get("ROUTES", ""):
-        return written
-    return environ.get("MODElNAME") or environ.get("MODEL_NAME") or written
+        return default
+    return environ.get("MODElNAME") or environ.get("MODEL_NAME") or default
 
 
 def served(name: str) -> Callable[[Callable[[Any, Model], Answer]], Callable[[Any], Answer]]:
-    """Serve models/NAME.pkl: `function(msg, model)` becomes `function(msg)`.
+    """Return a decorator that serves models/NAME.pkl with a predict function.
 
-    Environment: MODEL_NAME or MODElNAME name another file, UNKNOWN=ignore accepts categories that
-    training never saw. Raises ModelFileError for a bad key in MODEL_HMAC_KEY_FILE.
+    The decorator turns `function(msg, model)` into `function(msg)`. In the environment, MODEL_NAME
+    or MODElNAME names another file, and UNKNOWN=ignore accepts categories that are not in the
+    training data. Raises ModelFileError for an invalid key in MODEL_HMAC_KEY_FILE.
     """
-    # A bad key ends start-up: waiting for a valid model would not help.
+    # An invalid key stops the start-up, because no model file could be read with it.
     hmac_keys()
 
     def decorate(function: Callable[[Any, Model], Answer]) -> Callable[[Any], Answer]:

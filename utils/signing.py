@@ -1,7 +1,10 @@
-"""Sign a model file with an HMAC and verify it. Standard library only, Python 3.9.
+"""Sign a model file with an HMAC and verify it.
 
-Where MODEL_HMAC_KEY_FILE names a file of keys, an HMAC-SHA256 of a file's content and HMAC_MAGIC
-follow that content, and no file without them is read. Without the variable an HMAC is skipped.
+If MODEL_HMAC_KEY_FILE names a file of keys, an HMAC-SHA256 of the content and HMAC_MAGIC are
+appended to a model file, and a model file without them is rejected. If the variable is not set, an
+HMAC is ignored.
+
+This module uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -21,11 +24,11 @@ KEY_BYTES = HASH_BYTES
 
 
 def hmac_keys() -> list[bytes]:
-    """Return the keys in MODEL_HMAC_KEY_FILE; none if it isn't set.
+    """Return the keys in MODEL_HMAC_KEY_FILE, or no keys if it is not set.
 
-    The file holds a key a line: the first signs, any verifies.
-    Raises ModelFileError unless it is a file at an absolute path whose keys all have at least
-    KEY_BYTES; OSError from the disk.
+    The file contains one key per line. The first key signs, and all keys verify.
+    Raises ModelFileError unless the variable is the absolute path of a file in which every key has
+    at least KEY_BYTES. Raises OSError if the file cannot be read.
     """
     name = os.environ.get("MODEL_HMAC_KEY_FILE", "")
     if not name:
@@ -43,8 +46,8 @@ def hmac_keys() -> list[bytes]:
 
 
 def _read_keys(name: str) -> list[bytes]:
-    """Return the lines of a file at an absolute path, none for any other path."""
-    # A pipe would block; a relative path would name another file in every working directory.
+    """Return the lines of a file, or none unless its path is absolute."""
+    # Reading a pipe would block. A relative path would depend on the working directory.
     if not os.path.isabs(name) or not os.path.isfile(name):
         return []
     lines = [line.strip() for line in Path(name).read_bytes().splitlines()]
@@ -52,7 +55,7 @@ def _read_keys(name: str) -> list[bytes]:
 
 
 def sign(content: bytes, keys: list[bytes]) -> bytes:
-    """Return `content` followed by an HMAC of the first key; unchanged without keys."""
+    """Return `content` with an HMAC of the first key, or unchanged without keys."""
     if not keys:
         return content
     return content + hmac.digest(keys[0], content, HASH) + HMAC_MAGIC
@@ -61,7 +64,7 @@ def sign(content: bytes, keys: list[bytes]) -> bytes:
 def verify(content: bytes, keys: list[bytes], path: Path) -> bytes:
     """Return `content` without its HMAC.
 
-    Raises ModelFileError, which names `path`, if there are keys and none of them made the HMAC.
+    Raises ModelFileError, which names `path`, if there are keys and the HMAC matches none of them.
     """
     signed = content.endswith(HMAC_MAGIC)
     if not signed:
@@ -78,7 +81,7 @@ def verify(content: bytes, keys: list[bytes], path: Path) -> bytes:
 
 
 def _is_code_of_any(keys: Iterable[bytes], message: bytes, code: bytes) -> bool:
-    """Return whether one of `keys` made the HMAC `code` of `message`."""
+    """Return whether `code` is the HMAC of `message` for one of `keys`."""
     return any(hmac.compare_digest(code, hmac.digest(key, message, HASH)) for key in keys)
 
 

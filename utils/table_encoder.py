@@ -1,13 +1,14 @@
-"""Encode rows of a table as the float32 matrix that an estimator was fitted on.
+"""Encode rows of a table as the float32 matrix of the estimator.
 
-Plain lists and dicts describe the encoding (the model file's `scaler`), so nothing here needs
-scikit-learn:
-- a number is one column as it is (`edges` absent) or one column per bin (`edges`: the inner bin
-  borders; a value on a border belongs to the bin above it, as in scikit-learn's KBinsDiscretizer);
-- a category is one column per category, 1 where it applies (OneHotEncoder).
+The model file's `scaler` describes the encoding in plain lists and dicts. Therefore this module
+does not need scikit-learn:
+- Without `edges`, a number is one column and keeps its value.
+- With `edges`, a number is one column per bin. `edges` are the inner borders of the bins. A value
+  on a border belongs to the bin above it, as in scikit-learn's KBinsDiscretizer.
+- A category is one column per category, as in scikit-learn's OneHotEncoder.
 """
 
-# Without it Python 3.11 would evaluate memoryview[float], which it can't.
+# Without this import, Python 3.11 evaluates memoryview[float] and fails.
 from __future__ import annotations
 
 from bisect import bisect_right
@@ -18,15 +19,18 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-# Below this many rows plain Python is faster than the overhead of numpy's calls. Measured: equal
-# near 16 rows.
+# For fewer rows, plain Python is faster than numpy, because each numpy call has an overhead. Both
+# take the same time at about 16 rows.
 FEW_ROWS = 16
 NUMERIC = frozenset((int, float))
 UNKNOWN = -1
 
 
 class InvalidInstances(ValueError):
-    """Report instances that the model can't take, at `path`: `instances[2].age`."""
+    """Instances that are not valid for the model.
+
+    `path` is the place of the invalid value, for example `instances[2].age`.
+    """
 
     status = 422
     code = "invalid_instances"
@@ -37,10 +41,11 @@ class InvalidInstances(ValueError):
 
 
 class Column(NamedTuple):
-    """Describe a column of the table and its columns in the matrix.
+    """A column of the table and its columns in the matrix.
 
-    A column of texts has `places`, each category's matrix column. A column of numbers has none; its
-    `edges` bin it, without them a number stays as it is.
+    For a column of categories, `places` is the matrix column of each category. For a column of
+    numbers, `places` is None and `edges` are the borders of its bins. Without `edges`, a number
+    keeps its value.
     """
 
     name: str
@@ -50,10 +55,10 @@ class Column(NamedTuple):
     edges: list[float] | None
 
     def expected(self, value: Any, ignore_unknown: bool) -> str:
-        """Return what was expected instead of `value`; empty if `value` is valid."""
+        """Return the expected value in words, or "" if `value` is valid."""
         if self.places is None:
-            good = type(value) in NUMERIC and -FLOAT32_MAX <= value <= FLOAT32_MAX
-            return "" if good else "a finite number"
+            is_valid = type(value) in NUMERIC and -FLOAT32_MAX <= value <= FLOAT32_MAX
+            return "" if is_valid else "a finite number"
         if type(value) is str and (ignore_unknown or value in self.places):
             return ""
         examples = ", ".join(repr(category) for category in list(self.places)[:3])
@@ -62,7 +67,7 @@ class Column(NamedTuple):
 
 
 class Buffer:
-    """Hold a matrix (rows x width, float32) and a flat view of its `cells`."""
+    """A matrix (rows x width, float32) and a flat view of its `cells`."""
 
     def __init__(self, rows: int, width: int):
         self.matrix = np.zeros((rows, width), dtype=np.float32)
@@ -71,10 +76,11 @@ class Buffer:
 
 
 class TableEncoder:
-    """Encode rows by `scaler`, a dict with `columns`.
+    """An encoder of rows, defined by the model file's `scaler`.
 
-    `columns` is a list of {"name", "edges" or "categories"}. `ignore_unknown` encodes a category
-    that training never saw as zeros in all its columns; without it such a category is invalid.
+    `scaler` is a dict with `columns`, a list of {"name", "edges" or "categories"}. With
+    `ignore_unknown`, a category that is not in the training data is encoded as zeros in all its
+    columns. Without it, such a category is invalid.
     """
 
     def __init__(self, scaler: dict[str, Any], ignore_unknown: bool = False):
@@ -92,7 +98,7 @@ class TableEncoder:
                 width = len(edges or ()) + 1
             self.columns.append(Column(column["name"], self.width, width, places, edges))
             self.width += width
-        # Plain tuples: a NamedTuple takes twice as long to unpack.
+        # These are plain tuples, because unpacking a NamedTuple takes twice as long.
         self._plan = [(column.places, column.start, column.edges) for column in self.columns]
         self.names = [column.name for column in self.columns]
         self._zero_row = Buffer(1, self.width).cells
@@ -100,10 +106,11 @@ class TableEncoder:
     def encode(self, instances: Any, row_buffer: Buffer | None = None) -> np.ndarray:
         """Return the matrix (rows x width, float32) of `instances`.
 
-        Instances are a list of rows; a row is a list in column order, or an object by column name;
-        one flat row is a batch of one. If there is one row and a `row_buffer`, that buffer's matrix
-        is overwritten and returned: allocating another takes several percent of a request's time.
-        Raises InvalidInstances naming row, column, what was found and what was expected.
+        `instances` is a list of rows. A row is a list in column order, or a dict by column name.
+        One flat row is a batch of one row. For one row and a `row_buffer`, the matrix of that
+        buffer is overwritten and returned, because allocating a matrix takes several percent of a
+        request's time.
+        Raises InvalidInstances, which names the row, the column, the value and the expected value.
         """
         rows = self._rows_in_order(instances)
         if len(rows) == 1 and row_buffer is not None:
@@ -120,9 +127,9 @@ class TableEncoder:
         return buffer.matrix
 
     def _rows_in_order(self, instances: Any) -> list[Sequence[Any]]:
-        """Return the rows of `instances`, each with the values of all columns in order.
+        """Return the rows of `instances`, each as a sequence in column order.
 
-        Raises InvalidInstances naming the row.
+        Raises InvalidInstances, which names the row.
         """
         if not isinstance(instances, list):
             raise InvalidInstances(
@@ -157,7 +164,7 @@ class TableEncoder:
         raise self._wrong_columns(row, i)
 
     def _wrong_columns(self, row: dict[str, Any], i: int) -> InvalidInstances:
-        """Return the error of row number `i`, which lacks a column or has an unknown one."""
+        """Return the error for row number `i`, which lacks a column or has an unknown one."""
         missing = [name for name in self.names if name not in row]
         if missing:
             name = missing[0]
@@ -170,7 +177,7 @@ class TableEncoder:
     def _write_by_row(self, rows: list[Sequence[Any]], buffer: Buffer) -> None:
         """Write `rows` into a buffer of zeros, row by row.
 
-        Raises ValueError or TypeError (a list or an object as category) for a bad value.
+        Raises ValueError for an invalid value, or TypeError for a category that is a list or dict.
         """
         cells = buffer.cells
         start = 0
@@ -193,8 +200,8 @@ class TableEncoder:
     def _write_by_column(self, rows: list[Sequence[Any]], buffer: Buffer) -> None:
         """Write `rows` into a buffer of zeros, column by column.
 
-        Several times faster than _write_by_row on many rows.
-        Raises ValueError, TypeError or OverflowError for a bad value.
+        For many rows, this method is several times faster than _write_by_row.
+        Raises ValueError, TypeError or OverflowError for an invalid value.
         """
         cells = buffer.matrix.reshape(-1)
         starts = np.arange(0, cells.size, self.width)
@@ -220,7 +227,7 @@ class TableEncoder:
                 cells[starts + place + np.searchsorted(edges, numbers, side="right")] = 1.0
 
     def _raise_for_first_bad_value(self, rows: list[Sequence[Any]]) -> NoReturn:
-        """Raise InvalidInstances for the first bad value."""
+        """Raise InvalidInstances for the first invalid value."""
         for i, row in enumerate(rows):
             for column, value in zip(self.columns, row):
                 expected = column.expected(value, self.ignore_unknown)
@@ -234,19 +241,19 @@ class TableEncoder:
 
 
 def format_value(value: Any) -> str:
-    """Return a value as the client wrote it, truncated."""
+    """Return a value in the words of JSON, truncated."""
     names = {
         dict: "an object",
         list: "a list",
         type(None): "null",
         bool: "true" if value is True else "false",
     }
-    # Python raises an error for the text of a very long integer.
+    # Python raises an error if a very long integer is converted to text.
     if type(value) is int and abs(value) >= 2**64:
         return "an integer beyond 64 bits"
     return truncate(names.get(type(value)) or repr(value))
 
 
 def truncate(text: str) -> str:
-    """Return `text`, at most 60 characters of it."""
+    """Return `text`, shortened to at most 60 characters."""
     return text if len(text) <= 60 else f"{text[:57]}..."

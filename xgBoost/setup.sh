@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Summary: makes sure of OpenMP's runtime, which xgboost trains with. Serving doesn't need it.
-# Usage:   setup.sh       (called by assemble before pip; ROLE is train or predict)
+# Summary: installs the OpenMP runtime if it is missing. xgboost needs it to train, not to predict.
+# Usage:   setup.sh       (assemble runs it before it installs packages; ROLE is train or predict)
 set -euo pipefail
 if [ "${ROLE:-train}" = predict ] || ldconfig -p 2>/dev/null | grep -q 'libgomp\.so\.1'; then
   exit 0

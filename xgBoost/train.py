@@ -1,4 +1,7 @@
-"""Trains adult_income_xgb: gradient-boosted trees, a quarter of the columns for each tree."""
+"""Train adult_income_xgb, gradient-boosted trees.
+
+Each tree uses a quarter of the columns.
+"""
 
 from xgboost import XGBClassifier
 
@@ -6,7 +9,7 @@ from common_utils.train_utils import train_model
 
 
 def train(msg):
-    """Writes models/adult_income_xgb.pkl from `msg.payload`; returns its metrics."""
+    """Write models/adult_income_xgb.pkl from `msg.payload`; return its metrics."""
     estimator = XGBClassifier(
         n_estimators=100,
         learning_rate=0.2,

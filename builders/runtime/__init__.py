@@ -1,1 +1,1 @@
-"""The Python that the builder images bring: environment reader, train runner, predict daemon."""
+"""The Python code of the builder images: train runner and predict server."""

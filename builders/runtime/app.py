@@ -1,7 +1,7 @@
-"""The ASGI application: routes requests, reads bodies within limits, sends responses.
+"""The ASGI application: routing, request bodies and responses.
 
-It answers predict routes and the probes itself. Flask answers all other paths; it is imported
-when first needed, because a prediction does not need it and the import takes 0.3 s.
+It answers predict routes and probes itself. Flask answers all other paths. Flask is imported at
+the first such request, because predictions do not need it and the import takes 0.3 s.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ REFRESH_SECONDS = 1.0
 LIMITS_CHECK_SECONDS = 0.25
 
 CLOSE = (b"connection", b"close")
-# A response to a body that was not read closes the connection. 401 is an exception: many clients
-# would report a reset connection instead of the 401.
+# A response that is sent before the body was read closes the connection. 401 is an exception:
+# many clients would report a reset connection instead of the 401.
 HEADERS_BY_STATUS = {
     401: (b"www-authenticate", b"Bearer"),
     408: CLOSE,
@@ -39,8 +39,8 @@ HEADERS_BY_STATUS = {
 class App:
     """The ASGI application of one worker.
 
-    The worker sets `draining` when it has been told to stop, and `connections` to uvicorn's open
-    connections. `keys` are the API keys; without any, every request is accepted.
+    The worker sets `draining` when it receives SIGTERM. It sets `connections` to uvicorn's open
+    connections. `keys` are the API keys. Without keys, every request is accepted.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class App:
         self._header_timeout = HeaderTimeout(settings.header_seconds)
         self._batches = 0
         self._answer_page: Callable[[Scope], Response] | None = None
-        # A successful prediction gets no id and no line in the log unless the log has all requests.
+        # Without ACCESS_LOG=1, a successful prediction gets no request id and no line in the log.
         self._lowest_status_with_id = 200 if settings.access_log else 400
 
     def use_slot(self, slot: int) -> None:
@@ -65,7 +65,10 @@ class App:
             endpoint.counts.use_slot(slot)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection: an HTTP request, or the worker's start-up and shutdown."""
+        """Handle one ASGI scope.
+
+        Its type is `http` for a request, and `lifespan` for the worker's start-up and shutdown.
+        """
         if scope["type"] == "lifespan":
             return await self._lifespan(receive, send)
         if scope["type"] != "http":
@@ -90,7 +93,10 @@ class App:
     async def _respond(
         self, scope: Scope, endpoint: Endpoint | None, headers: Headers, receive: Receive
     ) -> Response:
-        """Return the response to a request; raise Disconnected if the client left."""
+        """Return the response to a request.
+
+        Raises Disconnected if the client closed the connection.
+        """
         if self.keys and scope["path"] not in PROBES and not has_valid_key(headers, self.keys):
             response = unauthorized()
             return response if endpoint is None else endpoint.reject(response)
@@ -119,10 +125,11 @@ class App:
     async def _answer_in_thread(
         self, endpoint: Endpoint, body: bytearray, content_type: str
     ) -> Response:
-        """Let the endpoint answer in the inference thread; 503 if too many batches wait for it.
+        """Let the endpoint answer in the inference thread.
 
-        Bodies that are answered on the event loop need no such limit: a connection has one
-        request in flight, and none takes longer than 2 ms.
+        Returns 503 if too many batches are waiting. Bodies that are answered on the event loop
+        need no such limit: a connection has one request in flight, and an answer takes at most
+        2 ms.
         """
         if self._batches >= self.settings.max_waiting:
             message = f"{self._batches} batches are already waiting. Try again in a second."
@@ -143,7 +150,10 @@ class App:
         return await PROBES[path](list(self.endpoints.values()), self.draining)
 
     async def _page(self, scope: Scope) -> Response:
-        """Let Flask answer, in a thread because Flask is synchronous and is imported here."""
+        """Let Flask answer.
+
+        Flask runs in a thread, because it is synchronous and the first request imports it.
+        """
         loop = asyncio.get_running_loop()
         if self._answer_page is None:
             self._answer_page = await loop.run_in_executor(None, _load_pages, self)
@@ -157,7 +167,7 @@ class App:
         request_id: bytes,
         started: float,
     ) -> None:
-        """Log a failure, or any request if the log has all of them."""
+        """Log a failure; with ACCESS_LOG=1, log every request."""
         if not response.traceback and not self.settings.access_log:
             return
         fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
@@ -170,7 +180,7 @@ class App:
         log_request(response.traceback, **fields)
 
     async def _send(self, send: Send, response: Response, request_id: bytes | None) -> None:
-        """Send a response; while draining, ask the client to close the connection."""
+        """Send a response; close the connection if the server is draining."""
         headers = [
             (b"content-type", response.content_type),
             (b"content-length", b"%d" % len(response.body)),
@@ -189,11 +199,14 @@ class App:
         await send({"type": "http.response.body", "body": response.body})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Start what a worker needs of its own, because a thread does not survive a fork."""
+        """Start the worker's thread and tasks, and end them at shutdown.
+
+        They cannot start before the fork, because a thread does not survive it.
+        """
         await receive()
-        # One thread: two inferences at once would only make both slower.
+        # One thread is enough: two inferences at the same time would slow down each other.
         self._inference_thread = ThreadPoolExecutor(1, "inference")
-        # A replacement worker inherits the models that were loaded when the server started.
+        # A replacement worker inherits the models of the server's start-up, which may be outdated.
         await self._refresh_models()
         tasks = [
             asyncio.create_task(self._refresh_models_regularly()),

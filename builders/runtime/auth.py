@@ -8,15 +8,15 @@ from pathlib import Path
 from runtime.environment import ConfigurationError
 from runtime.errors import RequestError, Response, error_response
 
-# A header can carry these characters; a shorter key can be guessed.
+# A header can contain these characters. A shorter key would be easy to guess.
 KEY = re.compile(rb"[!-~]{16,}")
 FORM = "expected one key per line, each of 16 or more printable ASCII characters without spaces"
 
 
 def read_keys(path: str) -> tuple[bytes, ...]:
-    """Return the keys in the file at `path`; none if `path` is empty.
+    """Return the keys in the file at `path`, or no keys if `path` is empty.
 
-    Raises ConfigurationError, whose message never contains a key.
+    Raises ConfigurationError for an invalid file. The message never contains a key.
     """
     if not path:
         return ()
@@ -42,7 +42,7 @@ def read_keys(path: str) -> tuple[bytes, ...]:
 
 
 def has_valid_key(headers: Mapping[bytes, bytes], keys: Iterable[bytes]) -> bool:
-    """Return whether the Authorization header carries one of `keys`."""
+    """Return whether the Authorization header contains one of `keys`."""
     scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"bearer":
         return False
@@ -51,6 +51,6 @@ def has_valid_key(headers: Mapping[bytes, bytes], keys: Iterable[bytes]) -> bool
 
 
 def unauthorized() -> Response:
-    """Return a 401 that names the expected header."""
+    """Return a 401 response that names the expected header."""
     message = "expected Authorization: Bearer KEY, found none or an unknown key"
     return error_response(RequestError(401, "unauthorized", message))

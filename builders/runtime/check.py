@@ -1,10 +1,10 @@
-"""Finds, during a build, the functions that the variables name.
+"""Check at build time that the functions in `.s2i/environment` exist.
 
 Usage: python -m runtime.check train|predict
 
-Exit code 78 if a module does not exist, is not valid Python or does not define the function. Any
-other failure of the import is a warning, because an application may open its model at import,
-and the model is not there during a build.
+The exit code is 78 if a module does not exist, is not valid Python or does not define the
+function. Any other failure of an import is a warning: an application may read its model file at
+import, and that file does not exist at build time.
 """
 
 import os
@@ -16,7 +16,10 @@ from runtime.loader import load_function
 
 
 def entries(role: str) -> Iterator[tuple[str, str, str]]:
-    """Yield what the image will call: the variable or route, the module, the function."""
+    """Yield the functions that the image calls.
+
+    Each is a tuple of the variable or route, the module and the function's name.
+    """
     routes = check(os.environ, role)
     if role == "train":
         yield "TRAIN_MODULE", os.environ["TRAIN_MODULE"], os.environ["TRAIN_FUNCTION"]
@@ -26,7 +29,10 @@ def entries(role: str) -> Iterator[tuple[str, str, str]]:
 
 
 def check_entry(where: str, module: str, function: str) -> None:
-    """Raise ConfigurationError for an entry that cannot work; print a warning if it may not."""
+    """Raise ConfigurationError if the function can never be loaded.
+
+    Prints a warning if loading failed now but may succeed at start-up.
+    """
     try:
         load_function(where, module, function)
     except ConfigurationError as error:
@@ -36,13 +42,13 @@ def check_entry(where: str, module: str, function: str) -> None:
 
 
 def is_certain(error: ConfigurationError, module: str) -> bool:
-    """Return whether the function cannot be loaded at start-up either."""
+    """Return whether loading the function will also fail at start-up."""
     cause = error.__cause__
     if cause is None or isinstance(cause, SyntaxError):
         return True
     if not isinstance(cause, ModuleNotFoundError) or not cause.name:
         return False
-    # The missing module is the function's own module or one of its packages.
+    # A missing module is certain only if it is the function's module or one of its packages.
     return f"{module}.".startswith(f"{cause.name}.")
 
 

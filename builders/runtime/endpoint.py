@@ -1,9 +1,9 @@
-"""One route without any transport: the bytes of a request body in, status and bytes out.
+"""A route independent of HTTP: it turns a request body into a response.
 
-A predict function takes a Message and returns a dict that JSON can hold. The dict is wrapped as
-{"payload": ...} unless it has a payload of its own. An exception with a `status` (400 to 599) is
-an answer for the client, with its `code` and `path` if it has them. Any other exception is a 500
-whose traceback goes to the log only.
+A predict function takes a Message and returns a dict that JSON can represent. The dict is wrapped
+as {"payload": ...} unless it has the key `payload`. An exception with a `status` (400 to 599) is
+sent to the client, with its `code` and `path` if it has them. Any other exception becomes a 500
+response, and its traceback is written to the log only.
 """
 
 import logging
@@ -45,7 +45,7 @@ class Endpoint:
 
     @property
     def quick_bytes(self) -> int:
-        """The largest body, in bytes, that may be answered on the event loop."""
+        """The largest body, in bytes, that the event loop may answer."""
         return 0 if self.hook is None else int(self.hook.quick_bytes)
 
     @property
@@ -54,7 +54,10 @@ class Endpoint:
         return {} if self.hook is None else self.hook.info
 
     def refresh(self) -> None:
-        """Let the hook bring its model up to date; log a change once, keep a problem for /ready."""
+        """Let the hook load its model file if the file has changed.
+
+        A change is logged once. A problem is kept for /ready.
+        """
         if self.hook is None:
             return
         try:
@@ -87,7 +90,10 @@ class Endpoint:
         return {"route": self.path, "model": info.get("model"), "digest": info.get("digest")}
 
     def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
-        """Decode `body`, call the function and encode its answer; never raises."""
+        """Decode `body`, call the function and encode its answer.
+
+        Errors become responses; this method does not raise them.
+        """
         started = time.perf_counter()
         rows = 0
         try:
@@ -103,7 +109,7 @@ class Endpoint:
         return response
 
     def reject(self, response: Response) -> Response:
-        """Count the response to a request whose body was not read, and return it."""
+        """Count and return the response to a request whose body was not read."""
         self.counts.add(response.status, 0.0, 0)
         return response
 
@@ -125,7 +131,7 @@ class Endpoint:
 
 
 def is_json(content_type: str | None) -> bool:
-    """Return whether a Content-Type header means JSON; a missing one does."""
+    """Return whether a Content-Type header is JSON; a missing header counts as JSON."""
     if not content_type or content_type == "application/json":
         return True
     media_type = content_type.partition(";")[0].strip().lower()
@@ -152,7 +158,7 @@ def decode(body: bytes | bytearray) -> Message:
 
 
 def batch_size(message: Message) -> int:
-    """Return the rows in a message with instances; 1 for any other message."""
+    """Return the number of rows in a message with instances, or else 1."""
     payload = message["payload"]
     if not isinstance(payload, dict):
         return 1
@@ -164,7 +170,10 @@ def batch_size(message: Message) -> int:
 
 
 def encode(answer: Any) -> bytes:
-    """Return a function's answer as a response body; raise TypeError for what JSON cannot hold."""
+    """Return a function's answer as a response body.
+
+    Raises TypeError for a value that JSON cannot represent.
+    """
     if not isinstance(answer, dict):
         found = type(answer).__name__
         raise TypeError(f"a predict function must return a dict, found {found}")
@@ -173,9 +182,9 @@ def encode(answer: Any) -> bytes:
 
 
 def load_endpoints(routes: Iterable[Route], max_rows: int = MAX_ROWS) -> list[Endpoint]:
-    """Return the routes with their functions imported.
+    """Import the functions of `routes` and return an endpoint for each route.
 
-    Raises ConfigurationError, which names the route whose function is missing.
+    Raises ConfigurationError, which names the route, if a function cannot be loaded.
     """
     endpoints = []
     for route in routes:

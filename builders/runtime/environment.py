@@ -1,14 +1,14 @@
-"""Reads and checks `.s2i/environment`, the file that names routes and functions.
+"""Read and check `.s2i/environment`, the file that names routes and functions.
 
 Usage: environment.py check FILE train|predict     check a file, before a build and during it
        environment.py run FILE COMMAND...          run COMMAND with the file's variables
 
-Standard library only, Python 3.9. s2i drops what it cannot read without a message. So the rules
-are s2i's and the messages are ours:
-- a line that begins with `#` is a comment; quotes are part of a value
-- a line is split at its first `=`, and both sides are trimmed
-- a line without `=` is dropped, and so is everything after a line of over 64 KiB
-- the last of two equal keys wins
+This module uses only the standard library, and runs on Python 3.9. It follows the rules of s2i,
+but reports an error where s2i ignores a line without a message:
+- A line that begins with `#` is a comment. Quotes are part of a value.
+- A line is split at its first `=`, and both sides are trimmed.
+- s2i ignores a line without `=`, and all lines after a line of more than 64 KiB.
+- s2i uses the last of two equal keys.
 """
 
 from __future__ import annotations
@@ -31,13 +31,16 @@ KNOWN = ("ROUTES", *TRAIN, *PREDICT, "MODEL_NAME", "MODElNAME", "TRAIN", "PAYLOA
 RESERVED = ("health", "ready", "metrics", "openapi.json", "docs", "v2", "static")
 ROUTE = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Not __package__, which is empty when this file runs as a program.
+# This is a constant because __package__ is empty when this file runs as a program.
 OWN_PACKAGE = "runtime"
 FORM = "expected route:module:function, several joined by commas"
 
 
 class ConfigurationError(Exception):
-    """An invalid `.s2i/environment` or variable; the message names what and where."""
+    """An invalid `.s2i/environment` or variable.
+
+    The message names the problem and where it is.
+    """
 
 
 class Route(NamedTuple):
@@ -76,9 +79,9 @@ def read(path: Path) -> dict[str, str]:
 
 
 def parse_line(line: bytes, where: str) -> tuple[str, str]:
-    """Return key and value of one line.
+    """Return the key and the value of one line.
 
-    Raises ConfigurationError if s2i would drop the line, or if the key is a misspelt known one.
+    Raises ConfigurationError if s2i would drop the line, or if the key is a misspelled known key.
     """
     try:
         text = line.decode()
@@ -101,8 +104,8 @@ def parse_line(line: bytes, where: str) -> tuple[str, str]:
 def suggest_key(key: str) -> str:
     """Return the known key that `key` misspells, or an empty text.
 
-    Users may set any key. A misspelt one differs from a known key by case, or by one letter that
-    is added, left out, changed or swapped with the next one.
+    Users may set any key. A misspelled key differs from a known key by case, or by one letter that
+    is added, missing, changed or swapped with the next letter.
     """
     if key in KNOWN:
         return ""
@@ -113,7 +116,10 @@ def suggest_key(key: str) -> str:
 
 
 def is_misspelling(word: str, known: str) -> bool:
-    """Return whether one letter was added, left out, changed or moved between two words."""
+    """Return whether two words differ by one letter.
+
+    The letter is added, missing, changed or moved.
+    """
     if abs(len(word) - len(known)) > 1:
         return False
     matcher = SequenceMatcher(None, word, known, autojunk=False)
@@ -125,7 +131,7 @@ def is_misspelling(word: str, known: str) -> bool:
 def check(variables: Mapping[str, str], role: str) -> list[Route]:
     """Return the routes in `variables`.
 
-    Raises ConfigurationError unless the variables define a `train` or a `predict` image.
+    Raises ConfigurationError unless the variables define an image for `role`, train or predict.
     """
     check_quotes(variables)
     for module, function in (TRAIN, PREDICT):
@@ -144,14 +150,14 @@ def check_quotes(variables: Mapping[str, str]) -> None:
     """Raise ConfigurationError for a value with quotes, which s2i does not remove."""
     for key in KNOWN:
         value = variables.get(key, "")
-        # PAYLOAD is JSON.
+        # PAYLOAD is JSON, which contains quotes.
         if key != "PAYLOAD" and re.search("[\"'`]", value):
             problem = "quotes are part of the value. Remove them."
             raise ConfigurationError(f"{key}={value}: {problem}")
 
 
 def check_pair(variables: Mapping[str, str], module: str, function: str) -> None:
-    """Raise ConfigurationError unless both variables or neither are set, to valid names."""
+    """Raise ConfigurationError if only one variable is set or a name is invalid."""
     given = [key for key in (module, function) if variables.get(key)]
     if not given:
         return
@@ -178,7 +184,10 @@ def parse_routes(text: str) -> list[Route]:
 
 
 def parse_route(entry: str) -> Route:
-    """Return one entry of ROUTES; raise ConfigurationError if it is malformed or reserved."""
+    """Return one entry of ROUTES.
+
+    Raises ConfigurationError if the entry is malformed or the route is reserved.
+    """
     where = f"ROUTES: entry {entry.strip()!r}"
     parts = [part.strip() for part in entry.split(":")]
     if len(parts) != 3 or not all(parts):
@@ -215,7 +224,10 @@ def check_identifier(name: str, where: str, expected: str) -> None:
 
 
 def check_file(path: Path, role: str) -> list[Route]:
-    """Return the routes in the file at `path`; raise ConfigurationError, which names the file."""
+    """Return the routes in the file at `path`.
+
+    Raises ConfigurationError, which names the file.
+    """
     variables = read(path)
     try:
         return check(variables, role)
@@ -226,7 +238,7 @@ def check_file(path: Path, role: str) -> list[Route]:
 def run(path: Path, command: list[str]) -> None:
     """Replace this process by `command` with the file's variables.
 
-    Variables that are set already win, as with `docker run -e` over an image's variables.
+    A variable that is already set keeps its value, as with `docker run -e`.
     """
     for name, value in read(path).items():
         os.environ.setdefault(name, value)

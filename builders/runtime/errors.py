@@ -9,10 +9,10 @@ JSON = b"application/json"
 
 
 class Response(NamedTuple):
-    """What goes back to the client.
+    """A response to the client.
 
-    `traceback` is for the log only: it is set if the server or the function caused the error.
-    `allow` is the value of the Allow header of a 405.
+    `traceback` is for the log only. It is set if the server or the function caused the error.
+    `allow` is the value of the Allow header of a 405 response.
     """
 
     status: int
@@ -23,7 +23,10 @@ class Response(NamedTuple):
 
 
 class RequestError(Exception):
-    """A request that cannot be answered, with the status and the code that say why."""
+    """A request that cannot be answered.
+
+    `status`, `code` and `path` are those of the response.
+    """
 
     def __init__(self, status: int, code: str, message: str, path: str | None = None):
         super().__init__(message)
@@ -33,7 +36,10 @@ class RequestError(Exception):
 
 
 def error_response(error: BaseException, allow: bytes = b"") -> Response:
-    """Return the response to `error`: its own status from 400 to 599, or 500."""
+    """Return the response to `error`.
+
+    Its status is that of `error` if it is from 400 to 599, and 500 otherwise.
+    """
     public: BaseException = error
     if not _has_status_between(error, 400, 599):
         message = "the predict function failed. See the server's log."
@@ -48,7 +54,7 @@ def error_response(error: BaseException, allow: bytes = b"") -> Response:
 
 
 def method_not_allowed(method: str, allowed: str) -> Response:
-    """Return a 405 that names the allowed methods."""
+    """Return a 405 response that names the allowed methods."""
     error = RequestError(405, "method_not_allowed", f"expected {allowed}, found {method}")
     return error_response(error, allow=allowed.encode())
 
@@ -61,7 +67,7 @@ def _has_status_between(error: BaseException, lowest: int, highest: int) -> bool
 def _error_body(error: BaseException) -> bytes:
     code = getattr(error, "code", "error")
     path = getattr(error, "path", None)
-    # A message may hold a lone surrogate, which JSON cannot.
+    # A message may contain a lone surrogate, which JSON cannot represent.
     message = str(error).encode(errors="backslashreplace").decode()
     fields = {
         "code": str(code),

@@ -1,8 +1,8 @@
-"""The hook: what a predict function may offer to the server that serves it.
+"""The hook: the interface between the server and the model of a predict function.
 
-A predict function carries its hook as the attribute `hook`. utils/serving.py has an
-implementation; any object with these members works. A function without a hook is ready once it
-is imported, and always runs in a thread.
+The hook is the attribute `hook` of a predict function. utils/serving.py has an implementation,
+but any object with these members is valid. A function without a hook is ready as soon as it is
+imported, and always runs in a thread.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class ModelHook(Protocol):
-    """The model behind a predict function, as the server sees it."""
+    """The model of a predict function, as the server uses it."""
 
     @property
     def ready(self) -> bool:
@@ -19,16 +19,20 @@ class ModelHook(Protocol):
 
     @property
     def quick_bytes(self) -> int:
-        """The largest body, in bytes, that is answered on the event loop instead of in a thread."""
+        """The largest body, in bytes, that the event loop answers.
+
+        Larger bodies are answered in a thread.
+        """
 
     @property
     def info(self) -> Mapping[str, str]:
-        """Short texts, `model` and `digest`, for /ready and /metrics."""
+        """The texts `model` and `digest` for /ready and /metrics."""
 
     def refresh(self) -> None:
-        """Bring the model up to date; raise an exception, whose text is reported, if that fails.
+        """Load the model file if it has changed.
 
-        The server calls it before the port opens and every second afterwards.
+        Raises an exception if that fails; the server reports its text. The server calls this
+        method before the port opens and every second afterwards.
         """
 
 
@@ -38,4 +42,7 @@ class DescribedHook(ModelHook, Protocol):
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        """JSON schemas `request` and `reply` of the payloads, and `examples`, payloads by name."""
+        """The description of the payloads.
+
+        `request` and `reply` are JSON schemas. `examples` are request payloads by name.
+        """

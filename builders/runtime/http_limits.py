@@ -1,4 +1,4 @@
-"""Limits on what a client may send: size and time of the headers, size and time of the body."""
+"""Limits on the size and duration of a request's headers and body."""
 
 import asyncio
 import time
@@ -15,15 +15,16 @@ MAX_HEADER_BYTES = 64 << 10
 
 
 class Disconnected(Exception):
-    """The client left before its request was complete."""
+    """The client closed the connection before its request was complete."""
 
 
 class LimitedProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
     """uvicorn's HTTP protocol with a limit on the size of the headers.
 
-    uvicorn has none. Its parser joins the pieces of a header, which takes longer and longer, and
-    all other requests of the worker wait meanwhile. The limit also holds for the trailers of a
-    chunked body: it counts the bytes since the last part of a body or the last complete request.
+    uvicorn has no such limit. Its parser joins the parts of a header. The longer the header is, the
+    more time that takes, and all other requests of the worker wait. The limit also applies to the
+    trailers of a chunked body: the protocol counts the bytes since the last part of a body or since
+    the last complete request.
     """
 
     def __init__(self, *arguments: Any, **keywords: Any):
@@ -31,7 +32,7 @@ class LimitedProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
         self._header_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Parse `data`; answer 431 and close the connection beyond the limit."""
+        """Parse `data`; beyond the limit, send a 431 and close the connection."""
         self._header_bytes += len(data)
         super().data_received(data)
         if self._header_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
@@ -39,7 +40,7 @@ class LimitedProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
             self.transport.close()
 
     def on_body(self, body: bytes) -> None:
-        """Restart the count: a body has limits of its own."""
+        """Restart the count, because the limits of a body are different."""
         self._header_bytes = 0
         super().on_body(body)
 
@@ -66,10 +67,10 @@ def header_too_large() -> bytes:
 
 
 class BodyReader:
-    """Reads request bodies within `max_bytes` and `seconds`.
+    """A reader of request bodies that enforces `max_bytes` and `seconds`.
 
-    A timer for each request would cost more than its prediction. Instead one task of the
-    application calls `cancel_overdue` a few times a second.
+    A timer for each request would take longer than its prediction. Instead, one task of the
+    application calls `cancel_overdue` a few times per second.
     """
 
     def __init__(self, max_bytes: int, seconds: float):
@@ -80,7 +81,8 @@ class BodyReader:
     async def read(self, content_length: bytes | None, receive: Receive) -> bytearray:
         """Return the complete body.
 
-        Raises RequestError if it is too large (413) or too slow (408), and Disconnected.
+        Raises RequestError if it is too large (413) or too slow (408). Raises Disconnected if the
+        client closed the connection.
         """
         if content_length is not None and int(content_length) > self.max_bytes:
             raise self._too_large()
@@ -118,7 +120,7 @@ class BodyReader:
         return RequestError(413, "too_large", message)
 
     def cancel_overdue(self) -> None:
-        """Cancel the reading of every body whose time is over."""
+        """Cancel the reading of every body whose deadline has passed."""
         now = time.monotonic()
         overdue = [task for task, deadline in self._deadlines.items() if deadline <= now]
         for task in overdue:
@@ -126,14 +128,17 @@ class BodyReader:
 
 
 class HeaderTimeout:
-    """Closes connections whose request headers are not complete after `seconds`."""
+    """A timeout for connections whose headers are not complete after `seconds`."""
 
     def __init__(self, seconds: float):
         self.seconds = seconds
         self._waiting_since: dict[tuple[Any, Any], float] = {}
 
     def close_overdue(self, connections: Iterable[Any]) -> None:
-        """Look at uvicorn's connections and close the overdue ones; called a few times a second."""
+        """Close the overdue ones of uvicorn's connections.
+
+        The application calls this method a few times per second.
+        """
         now = time.monotonic()
         waiting = [(each, each.cycle) for each in connections if waits_for_header(each)]
         self._waiting_since = {key: self._waiting_since.get(key, now) for key in waiting}
@@ -143,9 +148,9 @@ class HeaderTimeout:
 
 
 def waits_for_header(connection: Any) -> bool:
-    """Return whether uvicorn has no request of a connection, or only a part of its headers.
+    """Return whether uvicorn waits for request headers on a connection.
 
-    uvicorn itself closes idle connections, on which it waits for a next request.
+    An idle connection does not count: it waits for its next request, and uvicorn closes it.
     """
     is_idle = connection.timeout_keep_alive_task is not None
     if is_idle:

@@ -1,4 +1,4 @@
-"""Loads the functions that `.s2i/environment` names."""
+"""Load the functions that `.s2i/environment` names."""
 
 import importlib
 from collections.abc import Callable
@@ -8,10 +8,10 @@ from runtime.environment import ConfigurationError
 
 
 def load_function(where: str, module: str, name: str) -> Callable[[Any], Any]:
-    """Return the function `name` of `module`, which it imports.
+    """Import `module` and return its function `name`.
 
-    `where` begins the error message, for example `route a`. Raises ConfigurationError; its
-    `__cause__` is the exception that the import raised, or None if only the name is missing.
+    `where` begins the error message, for example `route a`. Raises ConfigurationError. Its
+    `__cause__` is the exception of the import, or None if only the name is missing.
     """
     try:
         imported = importlib.import_module(module)

@@ -27,7 +27,7 @@ def log_request(trace: str, **fields: Any) -> None:
     `fields`: method, path, status, milliseconds, request (its id), and model and digest if known.
     Headers and bodies are never logged.
     """
-    # The path may hold a line break.
+    # The path may contain a line break.
     path = quote(fields["path"])
     outcome = f"{fields['status']} in {fields['milliseconds']} ms"
     message = f"{fields['method']} {path} {outcome} (request {fields['request']})"
@@ -39,14 +39,14 @@ def log_request(trace: str, **fields: Any) -> None:
 
 
 def choose_request_id(sent: bytes | None) -> bytes:
-    """Return the id that the client sent if it is short and plain, or else a new one."""
+    """Return the client's request id if it is valid, or else a new id."""
     if sent and REQUEST_ID.fullmatch(sent):
         return sent
     return secrets.token_hex(8).encode()
 
 
 class TextFormatter(logging.Formatter):
-    """Plain text for a terminal: the traceback, then the message."""
+    """A formatter for terminals: the traceback, then the message."""
 
     def format(self, record: logging.LogRecord) -> str:
         is_progress = record.name == LOGGER.name and record.levelno == logging.INFO
@@ -55,7 +55,10 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line. For other loggers the logger's name is the `event`."""
+    """A formatter that writes one JSON object per line.
+
+    For records of other loggers, `event` is the logger's name.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         created = datetime.fromtimestamp(record.created, UTC)
@@ -81,7 +84,7 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 class StandardStreams(logging.StreamHandler):  # type: ignore[type-arg]
-    """Write info to stdout, warnings and errors to stderr."""
+    """A handler that writes info to stdout, and warnings and errors to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stdout if record.levelno <= logging.INFO else sys.stderr
@@ -89,7 +92,10 @@ class StandardStreams(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def configure_logging(log_format: str) -> None:
-    """Take over the log of the process. An empty `log_format`: text on a terminal, else json."""
+    """Write all logs of the process in `log_format`: text or json.
+
+    If `log_format` is empty, the format is text on a terminal and json otherwise.
+    """
     if not log_format:
         log_format = "text" if sys.stderr.isatty() else "json"
     handler = StandardStreams()

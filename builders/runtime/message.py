@@ -1,19 +1,25 @@
-"""What train and predict functions are called with, and what they may return."""
+"""The argument of train and predict functions, and conversion of their results."""
 
 from typing import Any
 
 
 class Message(dict[str, Any]):
-    """A message that reads as `msg.payload`, `msg["payload"]` and `msg.get("payload")`."""
+    """A message with a payload.
+
+    `msg.payload`, `msg["payload"]` and `msg.get("payload")` return the payload.
+    """
 
     @property
     def payload(self) -> Any:
-        """The payload as the sender's JSON had it, or None."""
+        """The payload, decoded from the sender's JSON, or None."""
         return self.get("payload")
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value of numpy or pandas as plain Python; raise TypeError for any other."""
+    """Return a value of numpy or pandas as a plain Python value.
+
+    Raises TypeError for any other value.
+    """
     if hasattr(value, "tolist"):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not JSON")

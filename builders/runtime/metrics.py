@@ -1,8 +1,8 @@
-"""What /metrics shows: requests by route and status, latency, batch size, models.
+"""The metrics of /metrics: requests, latency and batch size by route, and models.
 
-Each worker counts in its own cells of memory that all workers share. The memory is allocated
-before the workers are forked. So counting costs a microsecond, any worker can show the sum, and
-the counts of a worker survive it. prometheus_client writes the page.
+All workers share one memory area, which is allocated before they are forked. Each worker counts
+in its own cells of it. Counting takes a microsecond, any worker can add up the counts of all
+workers, and the counts of a crashed worker are kept. prometheus_client writes the page.
 """
 
 import mmap
@@ -20,7 +20,8 @@ ROWS = (1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0)
 # Status 200, then each status from 400 to 599.
 STATUSES = (200, *range(400, 600))
 
-# The cells of one worker, in this order. A histogram has one more bucket, for larger values.
+# The cells of one worker, in this order. Each histogram has one bucket more than bounds, for
+# larger values.
 SIZES = {
     "status": len(STATUSES),
     "latency_buckets": len(SECONDS) + 1,
@@ -32,7 +33,7 @@ OFFSETS = dict(zip(SIZES, accumulate(SIZES.values(), initial=0)))
 CELLS = sum(SIZES.values())
 CELL_BYTES = 8
 
-# Constants, because a dictionary look-up per cell would double the cost of counting.
+# These are constants, because a dictionary look-up per cell would double the time of counting.
 LATENCY_BUCKETS = OFFSETS["latency_buckets"]
 LATENCY_SUM = OFFSETS["latency_sum"]
 BATCH_BUCKETS = OFFSETS["batch_buckets"]
@@ -75,11 +76,11 @@ class Counts:
 
 def metrics_page(endpoints: Iterable[Any]) -> bytes:
     """Return the metrics of all workers in Prometheus' text format."""
-    # Imported here: it would add a tenth of a second to the start-up.
+    # This import is not at the top, because it would add a tenth of a second to the start-up.
     from prometheus_client import CollectorRegistry, generate_latest
 
     class Collector:
-        """Hands the metrics to the registry."""
+        """A collector that passes the metrics to the registry."""
 
         def collect(self) -> Iterator[Any]:
             return metric_families(endpoints)
@@ -133,6 +134,9 @@ def metric_families(endpoints: Iterable[Any]) -> Iterator[Any]:
 
 
 def cumulative_buckets(bounds: Iterable[float], counts: Iterable[float]) -> list[tuple[str, float]]:
-    """Return a histogram's buckets as Prometheus defines them: each includes all smaller ones."""
+    """Return a histogram's buckets as Prometheus defines them.
+
+    Each bucket includes the counts of all smaller buckets.
+    """
     names = [*map(str, bounds), "+Inf"]
     return list(zip(names, accumulate(counts)))

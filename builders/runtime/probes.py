@@ -19,7 +19,10 @@ async def health(endpoints: Sequence[Endpoint], draining: bool) -> Response:
 
 
 async def ready(endpoints: Sequence[Endpoint], draining: bool) -> Response:
-    """Return 200 if every model can answer; 503 with the reasons if not, and while draining."""
+    """Return 200 if every model can answer, or else 503 with the reasons.
+
+    While the server is draining, the response is 503 too.
+    """
     if draining:
         return error_response(RequestError(503, "stopping", "the server is stopping"))
 
@@ -36,7 +39,10 @@ async def ready(endpoints: Sequence[Endpoint], draining: bool) -> Response:
 
 
 async def metrics(endpoints: Sequence[Endpoint], draining: bool) -> Response:
-    """Return the metrics of all workers, written in a thread because that takes milliseconds."""
+    """Return the metrics of all workers.
+
+    A thread writes them, because that takes milliseconds.
+    """
     loop = asyncio.get_running_loop()
     page = await loop.run_in_executor(None, metrics_page, endpoints)
     return Response(200, page, content_type=METRICS_TYPE)

@@ -1,7 +1,7 @@
-"""The predict server: checks its settings, loads the models, then serves with gunicorn.
+"""The predict server: it checks the settings, loads the models and runs gunicorn.
 
-Its settings are in runtime/settings.py. Exit code 78 for an invalid variable or route, 69 for a
-port that is not available.
+The settings are in runtime/settings.py. The exit code is 78 for an invalid variable or route, and
+69 for a port that is not available.
 """
 
 import errno
@@ -28,12 +28,15 @@ from runtime.worker import Arbiter, RootLogger, Worker
 UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
 # Longer than the 60 s after which most load balancers close an idle connection.
 KEEP_ALIVE_SECONDS = 75
-# Time for the requests in flight after the drain.
+# The requests in flight have this time to finish after the drain.
 FINISH_SECONDS = 30
 
 
 class PredictServer(BaseApplication):
-    """gunicorn with our worker. The models are loaded before the fork, so workers share memory."""
+    """A gunicorn server with our worker class.
+
+    The models are loaded before the workers are forked, so that the workers share memory.
+    """
 
     def __init__(self, settings: Settings, app: Any):
         self.settings = settings
@@ -57,8 +60,8 @@ class PredictServer(BaseApplication):
             "pre_fork": assign_slot,
             "post_fork": lambda arbiter, worker: self.start_worker(worker),
             "when_ready": lambda arbiter: self.log_routes(),
-            # The normal exit of the interpreter hangs in a forked child that has loaded ONNX
-            # Runtime.
+            # In a forked child that has loaded ONNX Runtime, the normal exit of the interpreter
+            # hangs.
             "worker_exit": lambda arbiter, worker: os._exit(0),
             "on_exit": lambda arbiter: log_event("stop", "Stopped"),
         }
@@ -70,7 +73,7 @@ class PredictServer(BaseApplication):
         return self.served_app
 
     def run(self) -> None:
-        """Serve until a signal ends it."""
+        """Serve until a signal stops the server."""
         Arbiter(self).run()
 
     def start_worker(self, worker: Any) -> None:
@@ -88,7 +91,10 @@ class PredictServer(BaseApplication):
 
 
 def writable_directory() -> str:
-    """Return a writable directory even if the root file system is read-only: shared memory."""
+    """Return a writable directory.
+
+    Shared memory is writable even if the root file system is read-only.
+    """
     shared_memory = "/dev/shm"
     if os.access(shared_memory, os.W_OK):
         return shared_memory
@@ -96,7 +102,7 @@ def writable_directory() -> str:
 
 
 def assign_slot(arbiter: Any, worker: Any) -> None:
-    """Give a worker the lowest slot of counters that no living worker uses."""
+    """Give a worker the lowest slot of counters that no running worker uses."""
     used = {other.slot for other in arbiter.WORKERS.values()}
     free = set(range(MAX_WORKERS)) - used
     worker.slot = min(free, default=0)
@@ -118,10 +124,10 @@ def port_problem(host: str, port: int) -> str:
 
 
 def load_app(variables: MutableMapping[str, str], settings: Settings) -> App:
-    """Return the application with its routes imported and its models loaded.
+    """Import the routes, load the models and return the application.
 
-    Sets MODEL_NAME and MODElNAME in `variables` to each other's value before the import.
-    Raises ConfigurationError.
+    If only one of MODEL_NAME and MODElNAME is set in `variables`, the other one gets its value
+    before the import. Raises ConfigurationError for an invalid variable, route or key file.
     """
     keys = read_keys(settings.api_key_file)
     routes = check(variables, "predict")
@@ -133,14 +139,17 @@ def load_app(variables: MutableMapping[str, str], settings: Settings) -> App:
     for endpoint in app.endpoints.values():
         endpoint.refresh()
 
-    # Garbage collections skip what is loaded now. So they don't write to the memory that the
-    # workers share.
+    # Later garbage collections skip all existing objects. Therefore they do not write to the memory
+    # that the workers share.
     gc.freeze()
     return app
 
 
 def serve(settings: Settings) -> int:
-    """Load the models and serve; return the exit code. Raises ConfigurationError."""
+    """Load the models, serve and return the exit code.
+
+    Raises ConfigurationError for an invalid variable, route or key file.
+    """
     problem = port_problem(settings.host, settings.port)
     if problem:
         log_event("refused", problem, logging.ERROR)
@@ -155,7 +164,7 @@ def serve(settings: Settings) -> int:
 
 
 def main() -> int:
-    """Serve until told to stop and return the exit code."""
+    """Serve until a signal stops the server, and return the exit code."""
     configure_logging(os.environ.get("LOG_FORMAT", ""))
     try:
         return serve(read_settings(os.environ))

@@ -1,10 +1,10 @@
-"""The settings of the predict server: one table of names, defaults, limits and help.
+"""The table of the predict server's settings: names, defaults, limits and help.
 
 Usage: python3 -m runtime.settings names     settings that the engines pass to a container
        python3 -m runtime.settings files     settings that name a file to be mounted
        python3 -m runtime.settings table     the table in docs/serving.md
 
-The engines run it on the host: standard library only, Python 3.9.
+The engines run this module on the host. It uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from runtime.environment import ConfigurationError
 
 # Each worker has a slot of shared counters (metrics.py), which are allocated at start-up.
 MAX_WORKERS = 64
-# "No limit", as a number that still fits into 64 bits.
+# This number means "no limit" and fits into 64 bits.
 UNLIMITED = 1 << 40
-# On a host an engine decides where the server listens.
+# The engine sets these two, because it chooses the address of the server on the host.
 SET_BY_ENGINE = ("HOST", "PORT")
 
 
@@ -30,7 +30,7 @@ SET_BY_ENGINE = ("HOST", "PORT")
 class Setting:
     """One environment variable that the server reads.
 
-    A setting with a `minimum` is a whole number. `default_text` is the default in words.
+    A setting with a `minimum` is a whole number. `default_text` describes the default.
     """
 
     name: str
@@ -57,7 +57,8 @@ class Setting:
         return text
 
     def _number(self, text: str, minimum: int, maximum: int) -> int:
-        # int() also accepts blanks, signs and other scripts' digits, and is slow on long texts.
+        # int() alone also accepts blanks, signs and digits of other scripts, and is slow for long
+        # texts.
         is_number = text.isascii() and text.isdigit() and len(text) <= 15
         if not is_number or not minimum <= int(text) <= maximum:
             expected = f"expected a whole number from {minimum} to {maximum}"
@@ -66,7 +67,7 @@ class Setting:
 
 
 def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the CPUs that the container's cgroup (v2 or v1) grants, 1 if it sets no limit."""
+    """Return the CPU limit of the container's cgroup (v2 or v1), or 1 without a limit."""
     with suppress(OSError, ValueError):
         quota, period = (root / "cpu.max").read_text().split()
         return max(1, int(quota) // int(period))
@@ -177,7 +178,10 @@ class Settings(NamedTuple):
 
 
 def read_settings(variables: Mapping[str, str]) -> Settings:
-    """Return the settings in `variables`; raise ConfigurationError for one that is invalid."""
+    """Return the settings in `variables`.
+
+    Raises ConfigurationError for an invalid setting.
+    """
     values = {setting.name: setting.value(variables) for setting in SETTINGS}
     return Settings(
         host=str(values["HOST"]),
@@ -195,7 +199,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
 
 
 def markdown_table() -> str:
-    """Return the settings as a Markdown table for people."""
+    """Return the settings as a Markdown table."""
     lines = ["| variable | default | limits | what it sets |", "|---|---|---|---|"]
     for setting in SETTINGS:
         default = setting.default_text or str(setting.default)
@@ -214,7 +218,7 @@ def _limits(setting: Setting) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print what this module's docstring says and return the exit code."""
+    """Print one of the lists in this module's docstring and return the exit code."""
     if arguments == ["names"]:
         names = [setting.name for setting in SETTINGS if not setting.is_file]
         print("\n".join(name for name in names if name not in SET_BY_ENGINE))

@@ -1,7 +1,8 @@
-"""The train runner: calls the function that the variables name on PAYLOAD.
+"""The train runner: it calls the function that the variables name.
 
-With TRAIN=1, TRAIN_MODULE's TRAIN_FUNCTION trains. Without it, PREDICT_MODULE's PREDICT_FUNCTION
-answers once, as JSON on stdout: the way to predict without a server.
+The argument of the function is PAYLOAD. With TRAIN=1, the function is TRAIN_FUNCTION of
+TRAIN_MODULE, which trains. Without TRAIN=1, it is PREDICT_FUNCTION of PREDICT_MODULE, and the
+runner prints its answer as JSON: a prediction without a server.
 """
 
 import errno
@@ -24,9 +25,10 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def choose_prefix(variables: Mapping[str, str]) -> str:
-    """Return TRAIN or PREDICT, the prefix of the variables that name the function to call.
+    """Return TRAIN or PREDICT.
 
-    Raises ConfigurationError if that function is not set.
+    It is the prefix of the variables that name the function to call. Raises ConfigurationError if
+    these variables are not set.
     """
     check(variables, "train")
     if variables.get("TRAIN", "") not in ("", "0"):
@@ -38,7 +40,10 @@ def choose_prefix(variables: Mapping[str, str]) -> str:
 
 
 def read_message(variables: Mapping[str, str]) -> Message:
-    """Return the message with PAYLOAD's JSON; raise ConfigurationError if it is not JSON."""
+    """Return a message with the decoded PAYLOAD.
+
+    Raises ConfigurationError if PAYLOAD is not JSON.
+    """
     text = variables.get("PAYLOAD", "")
     if not text:
         return Message(payload=None)
@@ -55,7 +60,10 @@ def _reject_constant(constant: str) -> NoReturn:
 
 
 def print_answer(answer: Any) -> None:
-    """Print an answer as JSON; NaN and the infinities become null, as in the server's replies."""
+    """Print an answer as JSON.
+
+    NaN and the infinities become null, as in the server's responses.
+    """
     text = json.dumps(answer, default=to_plain)
     print(json.dumps(json.loads(text, parse_constant=lambda constant: None)))
 
@@ -78,7 +86,7 @@ def main() -> int:
 
 
 def report_permission(error: PermissionError) -> int:
-    """Print who lacks a permission and what to do; return the exit code."""
+    """Print which user lacks a permission and what to do; return the exit code."""
     problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     user = f"{os.getuid()}:{os.getgid()}"
     advice = "Give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`."
@@ -87,7 +95,10 @@ def report_permission(error: PermissionError) -> int:
 
 
 def report_error(error: Exception) -> int:
-    """Print one sentence if the cause is known, a traceback if not; return the exit code."""
+    """Print an error and return the exit code.
+
+    The output is one sentence if the cause is known, and a traceback otherwise.
+    """
     if isinstance(error, OSError) and error.errno in DISK_ERRORS:
         print(f"train: {error}. Free some space, or mount another folder there.", file=sys.stderr)
         return DISK
@@ -98,7 +109,7 @@ def report_error(error: Exception) -> int:
         return OUT_OF_MEMORY
     if isinstance(error, ConfigurationError):
         return report_configuration(error)
-    # An error with a code or a status has a message for people.
+    # The message of an error with an exit code or a status is written for users.
     if hasattr(error, "exit_code") or hasattr(error, "status"):
         print(f"train: {error}", file=sys.stderr)
         return int(getattr(error, "exit_code", CONFIGURATION))
@@ -107,9 +118,12 @@ def report_error(error: Exception) -> int:
 
 
 def report_configuration(error: ConfigurationError) -> int:
-    """Print an error of the variables, after the traceback of a failed import; return the code."""
+    """Print an error of the variables and return the exit code.
+
+    If an import failed, its traceback is printed first.
+    """
     cause = error.__cause__
-    # The message names a missing module already.
+    # A missing module needs no traceback, because the message names it.
     if cause is not None and not isinstance(cause, ModuleNotFoundError):
         traceback.print_exception(cause)
     print(f"train: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ from uvicorn_worker import UvicornWorker
 from runtime.http_limits import LimitedProtocol
 
 PARENT_CHECK_SECONDS = 0.5
-# After the drain, the event loop reads what has arrived on the last connections.
+# After the drain, the event loop reads the requests that have arrived on the last connections.
 LAST_READS = 10
 LAST_READ_SECONDS = 0.02
 
@@ -26,13 +26,14 @@ LAST_READ_SECONDS = 0.02
 class Worker(UvicornWorker):
     """A uvicorn worker that drains before it stops.
 
-    Timeline of a shutdown, after SIGTERM or when the parent process is gone:
+    The timeline of a shutdown, which begins with SIGTERM or when the parent process has exited:
 
-    - 0 s: /ready returns 503 and every response closes its connection; requests are answered.
-    - DRAIN_SECONDS: the listening sockets close. Connections in their backlog are accepted first,
-      because closing a socket resets them.
-    - 0.2 s later, when the requests that have arrived by then are read: uvicorn stops. It
-      finishes the requests in flight.
+    - At 0 s, /ready returns 503 and every response closes its connection. Requests are still
+      answered.
+    - At DRAIN_SECONDS, the worker closes the listening sockets. It accepts the connections in their
+      backlog first, because closing a socket resets them.
+    - 0.2 s later, the requests that have arrived are read, and uvicorn stops. It finishes the
+      requests in flight.
     """
 
     CONFIG_KWARGS = {
@@ -67,7 +68,10 @@ class Worker(UvicornWorker):
             self._stop(number, frame)
 
     async def _drain_without_parent(self) -> None:
-        """Start to drain if the parent is gone: nothing else would stop this worker."""
+        """Start to drain if the parent has exited.
+
+        Without a parent, nothing else would stop this worker.
+        """
         while os.getppid() == self.ppid:
             await asyncio.sleep(PARENT_CHECK_SECONDS)
         self._start_drain()
@@ -78,7 +82,7 @@ class Worker(UvicornWorker):
             self._drain_task = self._loop.create_task(self._drain())
 
     async def _drain(self) -> None:
-        """Go through the timeline in the docstring of the class."""
+        """Shut down according to the timeline in the docstring of the class."""
         await self._wait_for_startup()
         await asyncio.sleep(self.app.drain_seconds)
         await self._close_listeners()
@@ -91,7 +95,7 @@ class Worker(UvicornWorker):
             await asyncio.sleep(0.05)
 
     async def _close_listeners(self) -> None:
-        """Close the listening sockets and serve the connections that waited in their backlog."""
+        """Close the listening sockets and serve the connections in their backlog."""
         waiting = [
             connection for listener in self.sockets for connection in accept_waiting(listener)
         ]
@@ -123,11 +127,11 @@ def accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
 class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
     """gunicorn's arbiter, which repeats SIGTERM during a shutdown.
 
-    gunicorn sends it once. A worker that was just forked has no handler yet and misses it.
+    gunicorn itself sends it once. A worker that was just forked has no handler yet and misses it.
     """
 
     def reap_workers(self) -> None:
-        """Send SIGTERM again; called ten times a second while the workers stop."""
+        """Send SIGTERM again; gunicorn calls this ten times per second at shutdown."""
         super().reap_workers()
         is_shutting_down = not self.LISTENERS
         if is_shutting_down:
@@ -135,9 +139,9 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
 
 
 class RootLogger(Logger):  # type: ignore[misc, unused-ignore]
-    """gunicorn's logger, and through it uvicorn's, with the handlers of the root logger."""
+    """A logger for gunicorn and uvicorn that uses the handlers of the root logger."""
 
     def setup(self, cfg: Any) -> None:
-        """Replace gunicorn's handlers; gunicorn calls it."""
+        """Replace gunicorn's handlers; gunicorn calls this method."""
         super().setup(cfg)
         self.error_log.handlers = logging.getLogger().handlers

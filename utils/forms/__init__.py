@@ -1,1 +1,1 @@
-"""Convert estimators to the forms in which a model file holds them."""
+"""Conversion of estimators to the forms that a model file can contain."""

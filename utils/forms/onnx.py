@@ -13,14 +13,14 @@ def to_onnx(estimator: Any, width: int) -> bytes:
 
     Its input is a matrix of `width` float32 columns. Its outputs are the label (one per row) and
     the probabilities (rows x classes).
-    Raises ModelFileError for an estimator that can't be converted, with the way out.
+    Raises ModelFileError, which names an alternative, if the estimator can't be converted.
     """
     name = type(estimator).__name__
     convert = _from_xgboost if type(estimator).__module__.startswith("xgboost") else _from_sklearn
     try:
-        # The converters' default name is random, and two trainings would differ.
+        # The converters' default name is random. With it, two trainings would give different files.
         graph = convert(estimator, name, width)
-    # The converters raise many kinds.
+    # The converters raise many types of exceptions.
     except Exception as error:
         raise ModelFileError(
             f"{name} cannot be converted to ONNX ({error}). "

@@ -1,7 +1,7 @@
-"""The Flask application: the list of routes, the OpenAPI document, JSON for unknown paths.
+"""The Flask application: list of routes, OpenAPI document, 404 for unknown paths.
 
-The ASGI application answers predict routes before it gets here. Flask has them too, so that tests
-need no server.
+The ASGI application answers predict routes itself. The Flask application has them too, so that
+tests need no server.
 """
 
 import io
@@ -22,12 +22,12 @@ from runtime.pages.openapi import openapi_document
 def create_app(endpoints: list[Endpoint], has_keys: bool = False) -> Flask:
     """Return a WSGI application that lists the routes at / and answers them.
 
-    `has_keys`: /openapi.json states that the server requires an API key.
+    With `has_keys`, /openapi.json states that the server requires an API key.
     """
     app = Flask("predict", static_folder=None)
-    # The columns of a model keep their order.
+    # The columns of a model must keep their order.
     app.json.sort_keys = False  # type: ignore[attr-defined, unused-ignore]
-    # With merged slashes, a doubled slash is answered by a redirect in HTML.
+    # With merged slashes, Flask would answer a doubled slash with a redirect in HTML.
     app.url_map.merge_slashes = False
     app.register_error_handler(HTTPException, http_error)
 
@@ -57,7 +57,7 @@ def route_list(endpoints: list[Endpoint]) -> Response:
 
 
 def http_error(error: HTTPException) -> Response:
-    """Return Flask's own errors (404, 405, ...) as JSON."""
+    """Return the JSON response for an error of Flask (404, 405, ...)."""
     status = error.code or 500
     name = error.name or "error"
     code = name.lower().replace(" ", "_")
@@ -82,10 +82,13 @@ def predict_view(endpoint: Endpoint) -> Callable[[], Response]:
 
 
 def page_answerer(app: Flask) -> Callable[[MutableMapping[str, Any]], errors.Response]:
-    """Return a function that answers an ASGI scope with `app`. Pages have no request body."""
+    """Return a function that answers an ASGI scope with `app`.
+
+    It passes no request body, because pages have none.
+    """
 
     def answer(scope: MutableMapping[str, Any]) -> errors.Response:
-        # No page has a query, and build_environ fails on one that is not ASCII.
+        # No page reads a query, and build_environ fails on a query that is not ASCII.
         environ = build_environ({**scope, "query_string": b""}, io.BytesIO())
         chunks, status, headers = run_wsgi_app(app, environ, buffered=True)
         return errors.Response(

@@ -1,4 +1,7 @@
-"""The OpenAPI document: the server's pages from openapi.json, each route from its hook's schema."""
+"""The OpenAPI document of the server.
+
+openapi.json describes the server's pages; the hook of each route describes the route.
+"""
 
 import copy
 import json
@@ -15,7 +18,7 @@ TEMPLATE = Path(__file__).with_suffix(".json")
 def openapi_document(endpoints: Iterable[Endpoint], has_keys: bool) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of a server with these routes.
 
-    `has_keys`: the server requires an API key.
+    With `has_keys`, the document states that the server requires an API key.
     """
     document: dict[str, Any] = json.loads(TEMPLATE.read_text())
     route_template = document.pop("x-route")
@@ -27,7 +30,10 @@ def openapi_document(endpoints: Iterable[Endpoint], has_keys: bool) -> dict[str,
 
 
 def route_item(template: dict[str, Any], endpoint: Endpoint) -> dict[str, Any]:
-    """Return the path item of a route; without a schema in its hook, payloads are any JSON."""
+    """Return the path item of a route.
+
+    Payloads are any JSON if the hook of the route has no schema.
+    """
     hook = endpoint.hook
     schema = hook.schema if isinstance(hook, DescribedHook) else {}
 
