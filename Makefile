@@ -1,5 +1,5 @@
-# The whole project. `make -C MODEL_DIR` shows what a model directory can do, `make -C all` the
-# combined image.
+# The targets of the project. `make -C MODEL_DIR` lists those of a model directory, `make -C all`
+# those of the combined image.
 include common.mk
 
 .PHONY: demo train-all predict-all test-all builders tools clean
@@ -58,7 +58,7 @@ bench-serve: ##- measure our servers under load; BASELINE=../other compares
 	@bench/run.sh serve
 
 bench-peers: ##- compare with other model servers
-	@bench/run.sh beside
+	@bench/run.sh compare
 
 bench-build: ##- measure building an image, compared with s2i itself
 	@bench/run.sh build

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: the whole template once: trains the models, serves all from one server, asks each, stops.
+# Summary: trains the models, serves all from one server, sends test requests, stops.
 # Usage:   ./demo.sh       (make demo; ENGINE and PORT as everywhere)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

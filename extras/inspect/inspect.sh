@@ -3,7 +3,7 @@
 #          nothing of it.
 # Usage:   MODEL=NAME|PATH extras/inspect/inspect.sh       (make inspect MODEL=adult_income_rf)
 #
-# Exit codes: 0 sound, 1 not sound, 2 usage. MODEL_HMAC_KEY_FILE names the keys that a signature is
+# Exit codes: 0 valid, 1 not valid, 2 usage. MODEL_HMAC_KEY_FILE names the keys that a signature is
 # checked by.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

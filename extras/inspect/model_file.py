@@ -1,11 +1,11 @@
-"""Shows what is in a model file and says whether it is sound.
+"""Show what a model file contains and whether it is valid.
 
 Of any other pickle it shows what loading it would import.
 
 Usage: python -m extras.inspect.model_file NAME|PATH
 
 NAME is a model in models/, PATH any model file or pickle. Nothing in a file is run. Exit code 0:
-sound (a foreign pickle: plain data, read to its end), 1: not, 2: usage.
+valid (another pickle: plain data, read to its end), 1: not valid, 2: usage.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def file_path(argument: str) -> Path:
 
 
 def file_lines(path: Path) -> Lines:
-    """Return the lines of any file; raises ModelFileError if it isn't sound."""
+    """Return the lines of any file; raise ModelFileError if it is not valid."""
     content = read(path)
     if content.endswith((MAGIC, HMAC_MAGIC)):
         return model_file_lines(path, content)

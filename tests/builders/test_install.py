@@ -175,7 +175,7 @@ def test_equal_requirements_share_one_environment(bench: Bench) -> None:
     assert [bench.versions(place) for place in places] == ["1.0 -", "2.0 -"]
 
 
-def test_calls_at_once_make_one_sound_environment(bench: Bench) -> None:
+def test_calls_at_once_make_one_valid_environment(bench: Bench) -> None:
     shared = bench.folder / "environments"
     shared.mkdir()
     places = [bench.folder / f"place{number}" for number in range(6)]

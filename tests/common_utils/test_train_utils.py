@@ -304,7 +304,7 @@ def test_the_onnx_of_another_estimator_is_refused(
     if taken:
         assert trained_on(estimator, "binned")["metrics"]["ties"] == 0
     else:
-        assert "its ONNX form answers otherwise than the estimator" in refusal(estimator, "binned")
+        assert "the ONNX model and the estimator disagree" in refusal(estimator, "binned")
 
 
 def test_the_model_file_records_what_was_trained(

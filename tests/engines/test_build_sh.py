@@ -245,7 +245,7 @@ def git(clone: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_commit_is_the_clones_own_and_tells_changes(clone: Path) -> None:
+def test_the_commit_is_the_clones_own_and_marks_changes(clone: Path) -> None:
     directory = add_model(clone)
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "x"], ["tag", "v1"]):
         git(clone, *arguments)
@@ -338,7 +338,7 @@ FAILING = {
         1,
         "flask==0.1",
     ),
-    "a package that is not to be had": (
+    "a package that is not available": (
         {"requirements.txt": "no-such-package-here==1\n"},
         1,
         "no-such-package-here",

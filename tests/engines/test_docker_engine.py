@@ -562,8 +562,8 @@ def test_a_base_image_that_is_not_available_names_both_ways_out(docker_clone: Pa
     failed = make_docker(docker_clone, ".", "builders", BASE_IMAGE="none/such:1")
     assert failed.returncode == 2
     assert (
-        "builders.sh: base image none/such:1 can't be had: name another with BASE_IMAGE=, "
-        "or do without Docker: ENGINE=local\n"
+        "builders.sh: Cannot pull base image none/such:1. Set BASE_IMAGE to another image, "
+        "or use ENGINE=local.\n"
     ) in failed.stderr
 
 

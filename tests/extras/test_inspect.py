@@ -1,4 +1,4 @@
-"""`make inspect`: what is in a model file, whether it is sound, and what a pickle would import."""
+"""`make inspect`: what is in a model file, whether it is valid, and what a pickle would import."""
 
 import gzip
 import io
@@ -136,7 +136,7 @@ def test_walk_finds_the_names_that_the_real_unpickler_imports(figure: Figure) ->
 
 
 @pytest.mark.parametrize("directory", MODEL_DIRS)
-def test_trained_model_is_sound(trained: Path, directory: str, inspect: Inspect) -> None:
+def test_trained_model_is_valid(trained: Path, directory: str, inspect: Inspect) -> None:
     path = model_file(trained, directory)
     code, output = inspect(path)
     assert code == 0
@@ -155,7 +155,7 @@ def test_trained_model_is_sound(trained: Path, directory: str, inspect: Inspect)
         assert text in output
 
 
-def test_model_with_wrong_golden_rows_is_not_sound(
+def test_model_with_wrong_golden_rows_is_not_valid(
     contents: dict[str, Any], tmp_path: Path, inspect: Inspect
 ) -> None:
     assert inspect(pickle_model(contents, tmp_path))[0] == 0
@@ -166,7 +166,7 @@ def test_model_with_wrong_golden_rows_is_not_sound(
 
 
 @pytest.mark.parametrize("schema", [{}, [], {"classes": [0, 1], "columns": [{"name": "age"}]}])
-def test_model_whose_schema_has_another_shape_is_not_sound(
+def test_model_whose_schema_has_another_shape_is_not_valid(
     contents: dict[str, Any], tmp_path: Path, inspect: Inspect, schema: object
 ) -> None:
     code, output = inspect(pickle_model({**contents, "schema": schema}, tmp_path))
@@ -174,7 +174,7 @@ def test_model_whose_schema_has_another_shape_is_not_sound(
     assert "a part has another shape than training gives it" in output
 
 
-def test_damaged_model_is_not_sound(
+def test_damaged_model_is_not_valid(
     contents: dict[str, Any], tmp_path: Path, inspect: Inspect
 ) -> None:
     path = pickle_model(contents, tmp_path)
@@ -229,7 +229,7 @@ def test_hostile_pickle_is_shown_and_does_not_run(
     assert marker.exists()
     figure(
         f"hostile pickles under make inspect: {len(hostile)}",
-        "none run, every call told",
+        "none run, every call listed",
         "pickle.load runs them",
     )
 
@@ -250,7 +250,7 @@ def test_inspect_shows_large_arrays_as_possible_rows(tmp_path: Path, inspect: In
     assert f"rows        {expected}" in inspect(path)[1]
 
 
-def test_compressed_pickle_of_plain_data_is_sound(tmp_path: Path, inspect: Inspect) -> None:
+def test_compressed_pickle_of_plain_data_is_valid(tmp_path: Path, inspect: Inspect) -> None:
     path = tmp_path / "m.pkl"
     joblib.dump(OBJECTS["logistic regression"].get_params(), path, compress=3)
     assert inspect(path)[0] == 0
@@ -268,16 +268,16 @@ def test_compressed_pickle_is_read_and_bomb_is_rejected(
     assert f"unpacks to more than {MAX_UNPACKED:,} bytes" in inspect(path)[1]
 
 
-def test_pickle_of_plain_data_is_sound(tmp_path: Path, inspect: Inspect) -> None:
+def test_pickle_of_plain_data_is_valid(tmp_path: Path, inspect: Inspect) -> None:
     (tmp_path / "m").write_bytes(pickle.dumps(KEYS))
     assert inspect(tmp_path / "m")[0] == 0
 
 
 def test_text_of_a_file_stays_on_its_line(tmp_path: Path, inspect: Inspect) -> None:
-    (tmp_path / "m").write_bytes(b"\x80\x04\x8c\x02os\x8c\x0e\x1b[2J\nsound: m\r\x93.")
+    (tmp_path / "m").write_bytes(b"\x80\x04\x8c\x02os\x8c\x0e\x1b[2J\nvalid: m\r\x93.")
     code, output = inspect(tmp_path / "m")
     assert code == 1
-    assert "os.\\x1b[2J\\nsound: m\\r" in output
+    assert "os.\\x1b[2J\\nvalid: m\\r" in output
     assert "\x1b" not in output
 
 

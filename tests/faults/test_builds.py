@@ -22,7 +22,7 @@ ROUTE = "ROUTES=adult_income_lr/predict:finance_income_prediction.{}\n"
 ENVIRONMENT = ".s2i/environment"
 REQUIREMENTS = "requirements_predict.txt"
 NO_BUILDER = (
-    "builders.sh: builder image no-such can't be had; check TRAIN_BUILDER and PREDICT_BUILDER\n"
+    "builders.sh: Cannot pull builder image no-such. Check TRAIN_BUILDER and PREDICT_BUILDER.\n"
 )
 BAD_TAG = (
     "build.sh: image name 'Bad Tag': expected lower-case letters and digits, "

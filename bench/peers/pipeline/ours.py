@@ -1,4 +1,4 @@
-"""Our predict function in our own server: what is measured beside it must come out as 1."""
+"""Our predict function in our own server: a control, whose ratio must be 1."""
 
 import os
 
