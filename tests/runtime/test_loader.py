@@ -1,4 +1,4 @@
-"""load_function: the function that it returns, and the error for each kind of failure."""
+"""load_function: what it returns, and the error for each kind of failure."""
 
 from pathlib import Path
 

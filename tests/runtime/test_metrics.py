@@ -46,7 +46,7 @@ def test_statuses_are_200_and_every_error() -> None:
 
 
 def assert_each_error_has_its_own_cell(counts: Counts) -> None:
-    """Count every error, each a different number of times, and check all cells each time."""
+    """Count every error a different number of times; check all cells after each."""
     expected: dict[tuple[str, int], float] = {}
     for place, status in enumerate(range(400, 600), start=1):
         for _ in range(place):
