@@ -2,10 +2,10 @@
 # Summary: builds one image from one model directory, with s2i and Docker, or for the local engine.
 # Usage:   ./build.sh IMAGE MODEL_DIR train|predict
 #
-# IMAGE is the image's name (adult-income-lr-train), MODEL_DIR a directory here (logisticRegression,
-# or all). ENGINE=docker|local|auto chooses the engine; TRAIN_BUILDER and PREDICT_BUILDER name other
-# builder images. The image's tag moves only once the build has succeeded; the context is thrown
-# away in any case.
+# IMAGE is the image's name (adult-income-lr-train). MODEL_DIR is a directory of this repository
+# (logisticRegression, or all). ENGINE=docker|local|auto chooses the engine. TRAIN_BUILDER and
+# PREDICT_BUILDER name other builder images. A failed build does not change the image's tag. The
+# build context is always removed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . engines/choose.sh
@@ -14,12 +14,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 image=$1
 model=$2
 role=$3
-# What the ROUTES call the models, wherever the clone lies.
+# ROUTES use this package name for the models. It does not depend on the name of the clone's folder.
 PACKAGE=finance_income_prediction
 export TRAIN_BUILDER=${TRAIN_BUILDER:-s2i-model-python}
 export PREDICT_BUILDER=${PREDICT_BUILDER:-s2i-daemon-python}
 
-check() { # check: ends unless this image can be built from this directory for this role
+check() { # check: exits if the image cannot be built from this directory for this role
   local file=$model/.s2i/environment
   check_image_name "$image"
   [[ $model =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] ||
@@ -31,8 +31,8 @@ check() { # check: ends unless this image can be built from this directory for t
   python3 builders/runtime/environment.py check "$file" "$role"
 }
 
-# What goes into an image. Change it to put in more, or less.
-stage() { # stage CONTEXT: fills an empty folder with the application and what all models share
+# This function decides which files are in an image.
+stage() { # stage CONTEXT: copies the application and the shared code into an empty folder
   local context=$1
   local app=$context/$PACKAGE
   local name names commit

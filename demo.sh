@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Summary: trains the models, serves all from one server, sends test requests, stops.
-# Usage:   ./demo.sh       (make demo; ENGINE and PORT as everywhere)
+# Summary: runs a demo: trains all models, serves them from one server, tests each, stops it.
+# Usage:   ./demo.sh       (make demo; ENGINE and PORT are the same as for other targets)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . engines/choose.sh
 [ $# = 0 ] || usage
 
-make_all() { # make_all TARGET: makes a target of all/
+make_all() { # make_all TARGET: makes a target of all/Makefile
   make --no-print-directory -C all "$1"
 }
 

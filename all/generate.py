@@ -1,13 +1,13 @@
-"""Makes the combined application out of several model directories.
+"""Make the combined application of several model directories.
 
 Usage: python3 all/generate.py OUTPUT MODEL_DIR...       `make -C all generate`; build.sh
        python3 all/generate.py --check MODEL_DIR...      writes nothing
 
-Writes OUTPUT/.s2i/environment, predict.py, requirements.txt and setup.sh, and copies each model
-below OUTPUT unless OUTPUT is all/ itself. A route or a function that two models share, and two pins
-of one package, are refused.
+The script writes .s2i/environment, predict.py, requirements.txt and setup.sh to OUTPUT. It copies
+each model to OUTPUT, unless OUTPUT is all/ itself. It is an error if two models have the same route
+or function, or different pins of one package.
 
-Standard library only, Python 3.9: it runs on the host.
+The script uses only the standard library and runs on Python 3.9, because it runs on the host.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from runtime.environment import ConfigurationError, Route, check_file  # noqa: E
 BANNER = "# Generated from the model directories by `make -C all generate`; don't edit.\n"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
 COMMENT = re.compile(r"(^|\s)#.*")
-# A model's directory and one of its routes.
+# An owned route is a pair: a model's directory and one of its routes.
 Owned = tuple[str, Route]
 
 
@@ -57,7 +57,7 @@ def check_directories(directories: list[str]) -> None:
 def check_unique(kind: str, owners: list[tuple[str, str]]) -> None:
     """Raise ConfigurationError if two (name, directory) pairs have the same name.
 
-    `kind` says what the names are, a route or a function.
+    `kind` is the kind of the names: "route" or "function".
     """
     first: dict[str, str] = {}
     for name, directory in owners:
@@ -71,7 +71,7 @@ def check_unique(kind: str, owners: list[tuple[str, str]]) -> None:
 def package_of(owned: list[Owned]) -> str:
     """Return the package of all models' functions.
 
-    Raises ConfigurationError if they have several.
+    Raises ConfigurationError if the models have different packages.
     """
     packages = sorted({route.module.split(".")[0] for _, route in owned})
     if len(packages) > 1:
@@ -83,7 +83,7 @@ def package_of(owned: list[Owned]) -> str:
 def environment_text(owned: list[Owned], package: str) -> str:
     """Return the text of .s2i/environment: every model's routes.
 
-    They lead to functions of the generated predict.py.
+    The routes call functions of the generated predict.py.
     """
     entries = [f"{route.path}:{package}.predict:{route.function}" for _, route in owned]
     return f"{BANNER}ROUTES={','.join(entries)}\n"
@@ -107,9 +107,9 @@ def predict_text(owned: list[Owned]) -> str:
 
 
 def requirements_text(directories: list[str]) -> str:
-    """Return the text of requirements.txt: every model's requirements once.
+    """Return the text of requirements.txt: every requirement once.
 
-    Raises ConfigurationError for two pins of one package.
+    Raises ConfigurationError if two models have different pins of one package.
     """
     pins: dict[str, tuple[str, str]] = {}
     for directory in directories:
@@ -125,15 +125,18 @@ def requirements_text(directories: list[str]) -> str:
 
 
 def package_name(line: str) -> str:
-    """Return the normalised name of the package that a requirement is for."""
-    found = REQUIREMENT.match(line)
-    if not found:
+    """Return the normalised name of the package in a requirement."""
+    match = REQUIREMENT.match(line)
+    if not match:
         return line
-    return re.sub(r"[-_.]+", "-", found.group(1)).lower()
+    return re.sub(r"[-_.]+", "-", match.group(1)).lower()
 
 
 def requirement_lines(directory: Path) -> list[str]:
-    """Return what a model's predict image installs, without comments and blank lines."""
+    """Return the requirements of a model's predict image.
+
+    Comments and blank lines are removed.
+    """
     for name in ("requirements_predict.txt", "requirements.txt"):
         file = directory / name
         if file.exists():
@@ -143,7 +146,7 @@ def requirement_lines(directory: Path) -> list[str]:
 
 
 def setup_text(directories: list[str], package: str) -> str:
-    """Return the text of setup.sh: it runs each model's own, in order."""
+    """Return the text of setup.sh, which runs the setup.sh of each model in order."""
     lines = ["#!/usr/bin/env bash\n", BANNER, "set -euo pipefail\n"]
     for directory in directories:
         if (ROOT / directory / "setup.sh").exists():
@@ -152,9 +155,9 @@ def setup_text(directories: list[str], package: str) -> str:
 
 
 def generate(directories: list[str]) -> dict[str, str]:
-    """Return the four files' names and texts.
+    """Return the names and texts of the four files.
 
-    Raises ConfigurationError if the models clash.
+    Raises ConfigurationError if the models conflict.
     """
     check_directories(directories)
     owned = owned_routes(directories)
@@ -170,7 +173,10 @@ def generate(directories: list[str]) -> dict[str, str]:
 
 
 def write(output: Path, directories: list[str]) -> None:
-    """Write the four files; copy the models too if `output` is not all/ itself."""
+    """Write the four files to `output`.
+
+    If `output` is not all/ itself, the models are copied too.
+    """
     texts = generate(directories)
     (output / ".s2i").mkdir(exist_ok=True)
     for name, text in texts.items():
@@ -185,7 +191,7 @@ def write(output: Path, directories: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Generate or check, and return the exit code."""
+    """Generate or check the files and return the exit code."""
     if len(arguments) < 2:
         print(__doc__, file=sys.stderr)
         return 2

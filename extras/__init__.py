@@ -1,1 +1,1 @@
-"""Tools for people around the models; never part of an image."""
+"""Tools for developers and operators, which are not part of an image."""

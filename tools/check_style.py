@@ -1,13 +1,13 @@
-"""Checks limits and habits that no other linter here checks.
+"""Check rules of this repository that no other linter checks.
 
 Usage: check_style.py FILE...      paths relative to the repository's root; exit code 1 for a fault
 
-Shell, Make and Docker: lines of at most 100 characters (ruff checks Python's).
+Shell, Make and Docker: lines of at most 100 characters (ruff checks those of Python).
 Shell: scripts of at most 80 lines, one statement per line, no `a && b || c`.
 Python: modules of the product of at most 300 lines, docstrings whose first line has at most 80
 characters, no nested conditional expression, no tuple assignment of a tuple display, except a swap.
 
-Runs in the environment of tools/lint.sh: shfmt parses shell.
+The script runs in the environment of tools/lint.sh, because it uses shfmt to parse shell scripts.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ PRODUCT = {
     "tools",
     "bench",
 }
-# Data sets that describe themselves (DESIGN.md, section 6) replace most of it.
+# This module will become shorter when data sets describe themselves.
 LONG_MODULES = {"common_utils/train_utils.py"}
-# What a peer's user would write keeps the style of the peer's documentation.
+# These files keep the style of the peer's documentation.
 PEERS = re.compile(r"bench/peers/\w+/(users|ours)\.py")
 SHFMT = Path(sys.executable).with_name("shfmt")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -46,7 +46,7 @@ Node = dict[str, Any]
 
 
 class Fault(NamedTuple):
-    """What is wrong on one line of a file."""
+    """A violation of a rule on one line of a file."""
 
     line: int
     message: str
@@ -93,7 +93,10 @@ def has_nested_condition(node: ast.IfExp) -> bool:
 
 
 def is_packed(node: ast.Assign) -> bool:
-    """Return whether `a, b = x, y` is assigned; a swap of the same names is fine."""
+    """Return whether an assignment has the form `a, b = x, y`.
+
+    A swap of the same names is allowed.
+    """
     if not isinstance(node.value, ast.Tuple | ast.List):
         return False
 
@@ -139,7 +142,7 @@ def statement_lists(node: Node) -> Iterator[list[Node]]:
 
 
 def operator(node: Node, source: bytes) -> str:
-    """Return the operator that joins two commands, else an empty text."""
+    """Return the operator that joins two commands, or an empty text."""
     if node.get("Type") != "BinaryCmd":
         return ""
     start = node["OpPos"]["Offset"]
@@ -147,7 +150,10 @@ def operator(node: Node, source: bytes) -> str:
 
 
 def faults(path: PurePath, text: str) -> Iterator[Fault]:
-    """Yield every fault of a file, whose kind follows from its name and its first line."""
+    """Yield every fault of a file.
+
+    The name and the first line of the file determine its type.
+    """
     is_script = re.match(r"#!.*\bbash", text) is not None
     is_make = path.name == "Makefile" or path.suffix == ".mk"
     if is_script or is_make or path.name == "Dockerfile":

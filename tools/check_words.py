@@ -1,9 +1,9 @@
-"""Checks that texts, comments and names use the words of the field.
+"""Check that texts, comments and names use standard terms.
 
 Usage: check_words.py FILE...     exit code 1 if a file contains a word of WORDS
 
-Readers are engineers all over the world, and most are not native speakers. Each word on the list
-has a standard term in its place. ALLOWED are the uses that are the standard term.
+Readers are engineers all over the world, and most are not native speakers. For each word in WORDS
+there is a standard term. ALLOWED are phrases in which such a word is the standard term.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# A pattern and what to write instead.
+# The keys are patterns. The values are the terms to write instead.
 WORDS = {
     r"tell|tells|telling|told": "print, report, show or log",
     r"roads?": "path or method",

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Summary: pins all packages of the requirements files in constraints.txt, and the installer.
+# Summary: regenerates constraints.txt and the pin of the installer from the requirements files.
 # Usage:   tools/constraints.sh [--upgrade]       (make constraints)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 installer=builders/runtime/requirements_install.txt
 . tools/environment.sh constraints "$installer"
 
-pin() { # pin OUTPUT BANNER ARGUMENT...: writes what uv makes of the arguments, below a banner
+pin() { # pin OUTPUT BANNER ARGUMENT...: writes a banner and uv's pins for the arguments to OUTPUT
   local output=$1
   local banner=$2
   shift 2

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: makes the environment under .local that tests or checks run in, and sets BIN to its bin/.
+# Summary: makes an environment in .local for tests or checks, and sets BIN to its bin/.
 # Usage:   . tools/environment.sh NAME REQUIREMENTS...       (from the repository's root)
 set -euo pipefail
 . engines/common.sh

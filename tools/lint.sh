@@ -9,7 +9,7 @@ format=(-i 2 -ci)
 files=()
 scripts=()
 while IFS= read -r file; do
-  # git lists files, too, that are removed but not committed.
+  # git also lists files that are removed but whose removal is not committed.
   [ -f "$file" ] || continue
   files+=("$file")
   read -r first <"$file" || true

@@ -2,12 +2,12 @@
 # Summary: scores the three models on UCI's own split: fitted on adult.data, scored on adult.test.
 # Usage:   tools/quality.sh       (make quality)
 #
-# Each model trains by its own train function, into a folder that is thrown away.
+# Each model is trained by its own train function, in a temporary folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/environment.sh tests tests/requirements.txt builders/runtime/requirements.txt \
   ./*/requirements_train.txt
-# adult.data's; adult.test's 16,281 follow them in the CSV.
+# adult.data has this number of rows. In the CSV, the 16,281 rows of adult.test follow them.
 TRAINING_ROWS=32561
 root=$PWD
 scratch=$(mktemp -d)

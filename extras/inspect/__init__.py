@@ -1,1 +1,1 @@
-"""Shows what is in a model file or a pickle."""
+"""Print the contents of a model file, or the imports of a pickle."""

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Summary: shows what is in a model file, or what loading a foreign pickle would import; runs
-#          nothing of it.
+# Summary: prints the contents of a model file, or the names that loading any other pickle would
+#          import. No code in the file is run.
 # Usage:   MODEL=NAME|PATH extras/inspect/inspect.sh       (make inspect MODEL=adult_income_rf)
 #
-# Exit codes: 0 valid, 1 not valid, 2 usage. MODEL_HMAC_KEY_FILE names the keys that a signature is
-# checked by.
+# Exit codes: 0 valid, 1 not valid, 2 usage. Signatures are verified with the keys in
+# MODEL_HMAC_KEY_FILE.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . engines/common.sh

@@ -1,11 +1,12 @@
-"""Show what a model file contains and whether it is valid.
+"""Print the contents of a model file and whether it is valid.
 
-Of any other pickle it shows what loading it would import.
+For any other pickle, print the names that loading it would import.
 
 Usage: python -m extras.inspect.model_file NAME|PATH
 
-NAME is a model in models/, PATH any model file or pickle. Nothing in a file is run. Exit code 0:
-valid (another pickle: plain data, read to its end), 1: not valid, 2: usage.
+NAME is a model in models/. PATH is any model file or pickle. No code in the file is run. The exit
+code is 0 for a valid file, 1 for any other file, and 2 for wrong usage. A pickle that is not a
+model file is valid if it contains only plain data and can be read to its end.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from utils.errors import ModelFileError
 from utils.serving import ServedModel
 from utils.signing import HMAC_MAGIC, hmac_keys
 
-# Pairs of a label and a value; each pair is one line of the output.
+# Each pair of a label and a value is one line of the output.
 Lines = Iterator[tuple[str, object]]
 
 
 def read(path: Path) -> bytes:
     """Return the bytes of a regular file.
 
-    Raises ModelFileError for anything else and for more than MAX_BYTES.
+    Raises ModelFileError if there is no regular file or it has more than MAX_BYTES.
     """
     if not path.is_file():
         expected = "expected a model's name or the path of a file: MODEL=adult_income_rf"
@@ -49,7 +50,7 @@ def format_file(content: bytes) -> str:
 
 
 def format_signature(content: bytes) -> str:
-    """Return what the trailer of a valid model file proves about its author."""
+    """Return what the trailer of a valid model file proves about its origin."""
     if not content.endswith(HMAC_MAGIC):
         return "no HMAC: the digest shows damage, not who wrote it"
     if hmac_keys():
@@ -58,10 +59,10 @@ def format_signature(content: bytes) -> str:
 
 
 def format_parts(contents: Mapping[str, Any]) -> str:
-    """Return the parts of a model file with their bytes, the largest first."""
+    """Return the parts of a model file with their sizes, the largest first."""
     sizes = {}
     for key, value in contents.items():
-        # The digest comes from the trailer; it is not in the pickle.
+        # The digest is not in the pickle but in the trailer.
         if key != "digest":
             sizes[key] = len(pickle.dumps(value, 5))
 
@@ -75,14 +76,17 @@ def format_pairs(pairs: Mapping[str, object]) -> str:
 
 
 def format_column(schema: Mapping[str, Any]) -> str:
-    """Return one column of the schema in a few words."""
+    """Return a short description of one column of the schema."""
     if schema["kind"] == "category":
         return f"{schema['name']}: {len(schema['categories'])} categories"
     return f"{schema['name']}: {schema['minimum']:g} to {schema['maximum']:g}"
 
 
 def content_lines(contents: Mapping[str, Any], content: bytes) -> Lines:
-    """Yield what a model file holds; `content` are the bytes of the same file."""
+    """Yield the lines for the contents of a model file.
+
+    `content` are the bytes of the same file.
+    """
     data = contents.get("data", {})
     description = contents.get("modelDescription", "no description")
     created = contents.get("createdTime", "unknown")
@@ -105,7 +109,8 @@ def content_lines(contents: Mapping[str, Any], content: bytes) -> Lines:
 def model_file_lines(path: Path, content: bytes) -> Lines:
     """Yield the lines of a model file.
 
-    Raises ModelFileError unless it is complete and answers its golden rows as recorded.
+    Raises ModelFileError if the file is invalid, or if the model's answers for the golden rows
+    differ from the recorded ones.
     """
     try:
         contents = init_model(path.stem, path.parent)
@@ -124,7 +129,7 @@ def model_file_lines(path: Path, content: bytes) -> Lines:
 def pickle_lines(path: Path, content: bytes) -> Lines:
     """Yield the lines of a pickle that is not a model file.
 
-    Raises ModelFileError if loading it would import names, or if it can't be read to its end.
+    Raises ModelFileError if loading the file would import names, or if it can't be read to its end.
     """
     yield "file", f"{format_file(content)}; not a model file of this repository"
 
@@ -149,9 +154,9 @@ def pickle_lines(path: Path, content: bytes) -> Lines:
 
 
 def printable(value: object) -> str:
-    """Return a value as a text on one line.
+    """Return a value as a text of printable characters on one line.
 
-    A file's own words could otherwise move the cursor or fake a verdict.
+    Control characters in a file could move the cursor or fake a line of the output.
     """
     letters = []
     for letter in str(value):
@@ -160,14 +165,17 @@ def printable(value: object) -> str:
 
 
 def file_path(argument: str) -> Path:
-    """Return the path of the file that a model's name or a path means."""
+    """Return the path of the file for a model's name or a path."""
     if NAME.fullmatch(argument):
         return Path("models", f"{argument}.pkl")
     return Path(argument)
 
 
 def file_lines(path: Path) -> Lines:
-    """Return the lines of any file; raise ModelFileError if it is not valid."""
+    """Return the lines of any file.
+
+    Raises ModelFileError if the file is not valid.
+    """
     content = read(path)
     if content.endswith((MAGIC, HMAC_MAGIC)):
         return model_file_lines(path, content)
@@ -175,7 +183,7 @@ def file_lines(path: Path) -> Lines:
 
 
 def main(arguments: list[str]) -> int:
-    """Show one file and return the exit code."""
+    """Print the lines of one file and return the exit code."""
     if len(arguments) != 1 or not arguments[0]:
         print(__doc__, file=sys.stderr)
         return 2

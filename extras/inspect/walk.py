@@ -1,4 +1,7 @@
-"""Finds what loading a pickle would import, from its opcodes alone; runs nothing of it."""
+"""Find the names that loading a pickle would import.
+
+This module only reads the opcodes of the pickle and does not load it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-# Bytes after unpacking; a short file can unpack to any size.
+# This limits the bytes after unpacking, because a short file can unpack to any size.
 MAX_UNPACKED = 1 << 28
 LARGE = 64 * 1024
-# Where scikit-learn's estimators keep the rows they were fitted on.
+# In these attributes, estimators of scikit-learn keep rows of the training data.
 ROW_ATTRIBUTES = {
     "_fit_X",
     "_X_train",
@@ -35,18 +38,19 @@ MEMO_WRITES = ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE")
 MEMO_READS = ("GET", "BINGET", "LONG_BINGET")
 # The first bytes of gzip files and of zlib files at each level of compression.
 COMPRESSED = (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
-# Makes zlib read either format.
+# With this value, zlib reads both formats.
 GZIP_OR_ZLIB = 47
-# Stands on the stack where the pickle has a mark.
+# This object represents a mark on the stack.
 MARK = object()
 
 
 @dataclass
 class Findings:
-    """What a walk over a pickle found.
+    """The result of a walk over a pickle.
 
-    names: what loading would import, with counts. blocks: the sizes of byte strings. end: the byte
-    where the walk ended. problem: why it ended early, else empty.
+    `names` are the names that loading would import, with counts. `texts` are the texts of the
+    pickle. `blocks` are the sizes of byte strings. `end` is the byte at which the walk ended.
+    `problem` is the reason if it ended early, or else empty.
     """
 
     names: Counter[str] = field(default_factory=Counter)
@@ -56,7 +60,7 @@ class Findings:
     problem: str = ""
 
     def describe_rows(self) -> str:
-        """Return whether the pickle carries rows of data, and the evidence for it."""
+        """Return whether the pickle contains rows of data, and the evidence."""
         tables = sorted(name for name in self.names if name.startswith(TABLES))
         attributes = sorted(self.texts & ROW_ATTRIBUTES)
         if tables or attributes:
@@ -74,8 +78,9 @@ class Findings:
 
 
 def unpack(content: bytes) -> bytes:
-    """Return the content of a gzip or zlib file, such as joblib's; anything else as it is.
+    """Return the unpacked content of a gzip or zlib file, such as joblib's.
 
+    Any other content is returned unchanged.
     Raises ValueError if the file is damaged or unpacks to more than MAX_UNPACKED bytes.
     """
     if not content.startswith(COMPRESSED):
@@ -93,7 +98,7 @@ def unpack(content: bytes) -> bytes:
 
 
 def walk(content: bytes) -> Findings:
-    """Return what the first pickle in `content` would import and what it carries."""
+    """Return the imports, texts and byte strings of the first pickle in `content`."""
     findings = Findings()
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
@@ -102,14 +107,17 @@ def walk(content: bytes) -> Findings:
             findings.end = (position or 0) + 1
             _record(findings, opcode.name, argument, stack)
             _step(opcode, argument, stack, memo)
-    # Damaged files make pickletools raise many kinds of exceptions.
+    # For damaged files, pickletools raises many types of exceptions.
     except Exception as error:
         findings.problem = f"can't be read beyond byte {findings.end:,} ({error})"
     return findings
 
 
 def _record(findings: Findings, opcode: str, argument: Any, stack: list[Any]) -> None:
-    """Record what one opcode imports or carries; `stack` is as it was before the opcode."""
+    """Record the import, text or byte string of one opcode.
+
+    `stack` is the stack before the opcode.
+    """
     name = _imported_name(opcode, argument, stack)
     if name:
         findings.names[name] += 1
@@ -120,7 +128,10 @@ def _record(findings: Findings, opcode: str, argument: Any, stack: list[Any]) ->
 
 
 def _imported_name(opcode: str, argument: Any, stack: list[Any]) -> str:
-    """Return what one opcode imports or gets from the loader; empty if it does neither."""
+    """Return the name that one opcode imports or gets from the loader.
+
+    The result is empty if the opcode does neither.
+    """
     if opcode in ("GLOBAL", "INST"):
         return str(argument).replace(" ", ".", 1)
     if opcode == "STACK_GLOBAL":
@@ -135,7 +146,7 @@ def _imported_name(opcode: str, argument: Any, stack: list[Any]) -> str:
 
 
 def _name_on_stack(stack: list[Any]) -> str:
-    """Return the name whose module and attribute are the two topmost texts."""
+    """Return the name whose module and attribute are the two top items of the stack."""
     parts = stack[-2:]
     if len(parts) == 2 and all(isinstance(part, str) for part in parts):
         return ".".join(parts)
@@ -145,10 +156,13 @@ def _name_on_stack(stack: list[Any]) -> str:
 def _step(
     opcode: pickletools.OpcodeInfo, argument: Any, stack: list[Any], memo: dict[Any, Any]
 ) -> None:
-    """Change the stack and the memo as an unpickler does, with None for every value but texts."""
+    """Change the stack and the memo as an unpickler does.
+
+    Values that are not texts are represented by None.
+    """
     top = stack[-1] if stack else None
     if opcode.name in MEMO_WRITES:
-        # MEMOIZE has no argument and takes the next free number.
+        # MEMOIZE has no argument and uses the next free number.
         memo[len(memo) if argument is None else int(argument)] = top
         return
 
@@ -166,7 +180,7 @@ def _step(
 
 
 def _pop(opcode: pickletools.OpcodeInfo, stack: list[Any]) -> None:
-    """Remove from the stack what one opcode takes."""
+    """Remove the arguments of one opcode from the stack."""
     taken = opcode.stack_before
     if pickletools.markobject in taken:
         while stack and stack.pop() is not MARK:

@@ -1,1 +1,1 @@
-"""Lists the packages of images as CycloneDX."""
+"""Write the packages of images as CycloneDX."""

@@ -1,8 +1,9 @@
-"""make sbom: writes a CycloneDX SBOM of each image; cyclonedx-bom lists what is installed in it.
+"""Write a CycloneDX SBOM of each image (make sbom).
 
 Usage: python -m extras.sbom.cyclonedx docker|local FOLDER IMAGE...
 
-Writes FOLDER/IMAGE.cdx.json; leaves out images that are not built.
+cyclonedx-bom lists the packages of an image. The result is FOLDER/IMAGE.cdx.json. Images that are
+not built are skipped.
 """
 
 import json
@@ -18,11 +19,11 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 IMAGES = Path(__file__).parents[2] / ".local" / "images"
-# The folder that cyclonedx-bom is installed in. Each image borrows it.
+# cyclonedx-bom is installed in this folder. The Python of each image imports it from there.
 TOOL = sysconfig.get_path("purelib")
 TOOL_IN_CONTAINER = "/run/sbom"
-# The image's own Python runs this. The tool's folder is appended here and not by PYTHONPATH: the
-# processes that list the packages would inherit that, and list the tool.
+# The Python of the image runs this program. The program itself appends the folder of cyclonedx-bom
+# to the path: the processes that list the packages would inherit PYTHONPATH, and list the tool too.
 PROGRAM = """
 import runpy, sys
 sys.path.append(sys.argv[1])
@@ -42,10 +43,10 @@ def is_built(engine: str, image: str) -> bool:
 
 def docker_command(image: str) -> list[str]:
     """Return the start of a command that runs in an image, with the tool mounted."""
-    # docker reads the mount as CSV.
+    # Docker parses the mount as CSV, in which a quote is doubled.
     source = TOOL.replace('"', '""')
     mount = f'type=bind,"source={source}",target={TOOL_IN_CONTAINER},readonly'
-    # This user can read what is mounted.
+    # The current user can read the mounted folder.
     user = f"{os.getuid()}:0"
     options = ["--rm", "-i", "--user", user, "--network=none", "--mount", mount]
     return ["docker", "run", *options, image]
@@ -54,7 +55,7 @@ def docker_command(image: str) -> list[str]:
 def list_packages(engine: str, image: str) -> dict[str, Any]:
     """Return the SBOM of an image's virtual environment.
 
-    Raises RuntimeError with the output of the image's Python if it fails.
+    Raises RuntimeError, with the error output, if the image's Python fails.
     """
     python = [".venv/bin/python", "-I", "-"]
     if engine == "docker":
@@ -91,7 +92,10 @@ def write(engine: str, image: str, folder: Path) -> None:
 
 
 def main(engine: str, folder: Path, images: Sequence[str]) -> int:
-    """Write the SBOM of every image that was built; return 69 if none was."""
+    """Write the SBOM of every image that was built and return the exit code.
+
+    The exit code is 69 if no image was built.
+    """
     built = [image for image in images if is_built(engine, image)]
     for image in built:
         write(engine, image, folder)

@@ -2,8 +2,8 @@
 # Summary: writes an SBOM (CycloneDX JSON) of each image that was built: the Python packages in it.
 # Usage:   extras/sbom/sbom.sh [IMAGE...]       (make sbom)
 #
-# Without names it takes the train and predict images of every directory. The files go to
-# .local/sbom (SBOM). An SBOM of the base image comes from the maker of that image.
+# Without names, it uses the train and predict images of every directory. It writes the files to
+# .local/sbom (SBOM). The SBOM of the base image is published by the maker of that image.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 . engines/choose.sh

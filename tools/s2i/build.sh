@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: builds the pinned s2i into tools/bin, with Go and checksums; a release of s2i does too.
+# Summary: builds the pinned version of s2i in tools/bin with Go, which checks its checksums.
 # Usage:   tools/s2i/build.sh       (make tools)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -9,6 +9,6 @@ command -v go >/dev/null || {
   exit 69
 }
 echo "---> Building s2i"
-# btrfs' headers are a C library that few machines have, and s2i works without.
+# btrfs needs the headers of a C library that few machines have. s2i works without btrfs.
 CGO_ENABLED=0 go build -tags exclude_graphdriver_btrfs -o ../bin/s2i \
   github.com/openshift/source-to-image/cmd/s2i
