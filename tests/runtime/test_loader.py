@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The loader: the function that a route or a variable names, and one sentence if there is none."""
-=======
-"""load_function: what it returns, and the error for each kind of failure."""
->>>>>>> 15ef84b9ee2cc389d9a5382fe306696ba1b821df
 
 import ast
 import sys

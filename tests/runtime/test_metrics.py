@@ -70,7 +70,6 @@ def test_status_cells_are_those_that_a_response_can_have() -> None:
     assert list(STATUSES) == [200, *range(400, 600)]
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("status", [400, 499, 500, 599])
 def test_error_is_counted_without_latency_and_rows(status: int) -> None:
     counts = Counts()
@@ -79,16 +78,6 @@ def test_error_is_counted_without_latency_and_rows(status: int) -> None:
     totals = counts.totals()
     assert sum(totals.pop("status")) == 1
     assert sum(sum(cells) for cells in totals.values()) == 0
-=======
-def assert_each_error_has_its_own_cell(counts: Counts) -> None:
-    """Count every error a different number of times; check all cells after each."""
-    expected: dict[tuple[str, int], float] = {}
-    for place, status in enumerate(range(400, 600), start=1):
-        for _ in range(place):
-            counts.add(status, seconds=0.003, rows=7)
-        expected["status", place] = place
-        assert used_cells(counts.totals()) == expected
->>>>>>> 15ef84b9ee2cc389d9a5382fe306696ba1b821df
 
 
 @pytest.mark.parametrize("slot", [0, 1, MAX_WORKERS - 1])
