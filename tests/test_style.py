@@ -1,4 +1,4 @@
-"""The style guide's rules on headers, docstrings, banners, repetition and the core's size.
+"""Rules of style: headers, docstrings, banners, repetition, size.
 
 tools/check_style.py checks single files as a part of `make lint`; see tests/tools.
 """
@@ -48,7 +48,7 @@ def name(file: Path) -> str:
 
 
 def script_faults(text: str) -> list[str]:
-    """Return what a script's text lacks: an opening comment, strict mode right after it."""
+    """Return what a script lacks: an opening comment, strict mode after it."""
     lines = text.splitlines()
     opening = list(takewhile(lambda line: line.startswith("#"), lines[1:]))
     after = lines[len(opening) + 1 :]
@@ -162,7 +162,7 @@ def docstring_lines(text: str) -> set[int]:
 
 
 def code_lines(file: Path) -> int:
-    """Return the number of lines of a file without blank ones, comments and docstrings."""
+    """Return a file's number of lines without blanks, comments and docstrings."""
     text = file.read_text()
     left_out = docstring_lines(text) if file.suffix == ".py" else set()
     count = 0

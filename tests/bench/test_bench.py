@@ -1,4 +1,4 @@
-"""bench/: a slower server and errors are seen; a ratio compares values of one round."""
+"""The benchmarks notice slow servers and errors; ratios are of one round."""
 
 import shutil
 import sys

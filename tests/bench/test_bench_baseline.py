@@ -1,4 +1,4 @@
-"""BASELINE: a checkout that answers more slowly is seen, as this checkout and as the baseline."""
+"""BASELINE: a slower checkout is noticed, be it this one or the baseline."""
 
 import shutil
 import sys

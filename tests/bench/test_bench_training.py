@@ -1,4 +1,4 @@
-"""bench-train: a slowed or failed train function is seen, tables grow; tune's choice."""
+"""bench-train notices slow and failed training, tables grow; tune's choice."""
 
 import sys
 from pathlib import Path

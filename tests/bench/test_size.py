@@ -1,4 +1,4 @@
-"""make size: what predict images consist of, its budget, and what slim.sh leaves out of them."""
+"""make size: the parts of predict images, the budget, and slim.sh."""
 
 import json
 import shutil

@@ -51,7 +51,7 @@ HTTP.trust_env = False
 
 
 class Built(NamedTuple):
-    """The application, built and trained: its images' common name, and the models folder."""
+    """The built and trained application: its images' name, the models folder."""
 
     name: str
     models: Path
@@ -65,7 +65,7 @@ def post(server: str, route: str, body: object) -> tuple[int, Any]:
 
 
 def build(builder: str, image: str, settings: Path) -> None:
-    """Run the document's build line, with what this machine's package index needs mounted."""
+    """Run the document's build command, with this machine's pip settings mounted."""
     done = s2i_build(FOREIGN, builder, image, "-v", f"{settings}:/run/s2i-settings:ro")
     output_of(done)
     assert run("docker", "image", "inspect", image).returncode == 0, done.stderr
@@ -73,7 +73,7 @@ def build(builder: str, image: str, settings: Path) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """The application built and trained by hand, as the document says; images are removed."""
+    """The application, built and trained by hand; its images are removed."""
     scratch = tmp_path_factory.mktemp("foreign")
     name = f"foreign{os.getpid()}"
     models = scratch / "models"

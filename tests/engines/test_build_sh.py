@@ -1,4 +1,4 @@
-"""build.sh: its arguments, what it refuses and stages, and that a failed build leaves nothing."""
+"""build.sh: arguments, rejections, staging; a failed build leaves nothing."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ IMAGE = "house-predict"
 
 
 def build(clone: Path, *arguments: str, **variables: str) -> Completed:
-    """Runs build.sh with a temporary folder of its own, which must be empty afterwards."""
+    """Run build.sh with its own temporary folder, which must be empty afterwards."""
     scratch = clone.parent / "scratch"
     scratch.mkdir(exist_ok=True)
     env = {"ENGINE": "local", "TMPDIR": str(scratch), **variables}

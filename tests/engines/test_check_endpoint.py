@@ -21,7 +21,7 @@ RIGHT = {"payload": {"predictions": EXPECTED, "labels": [0, 1]}}
 
 
 class Server(ThreadingHTTPServer):
-    """Answers /ready with `ready` and every POST with `answer`, each a status and a body.
+    """Answers /ready with `ready`, every POST with `answer`: status and body.
 
     `posted` is the path and the body of the last POST.
     """

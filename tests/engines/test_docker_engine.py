@@ -1,4 +1,4 @@
-"""The Docker engine end to end: make's targets, and the images when they are run by hand."""
+"""The Docker engine, end to end: make's targets, and images run by hand."""
 
 import json
 import os
@@ -191,7 +191,7 @@ def test_a_server_that_never_ran_is_named(docker_clone: Path, target: str) -> No
 
 
 def foreground(docker_clone: Path, port: int, command: str) -> list[str]:
-    """Return the command that serves in the foreground: make's, run.sh's or the document's."""
+    """Return a command that serves: make's, run.sh's or the document's."""
     image = image_of(docker_clone, MODEL, "predict")
     if command == "make":
         return ["make", "-C", str(docker_clone / MODEL), "predict"]
@@ -449,7 +449,7 @@ def test_nothing_of_the_build_stays_in_the_image(
 
 @pytest.fixture
 def tiny(tmp_path: Path, docker_clone: Path) -> Iterator[tuple[Path, str]]:
-    """The smallest application that trains, and a name for its image, removed at the end."""
+    """The smallest application that trains, and the name of its image."""
     context = tmp_path / "context"
     (context / ".s2i").mkdir(parents=True)
     (context / ".s2i/environment").write_text("TRAIN_MODULE=app\nTRAIN_FUNCTION=train\n")
@@ -569,7 +569,7 @@ def test_a_base_image_that_is_not_available_names_both_ways_out(docker_clone: Pa
 
 @pytest.fixture
 def rootless_builders(docker_clone: Path) -> Iterator[None]:
-    """Builder images for clusters that refuse root builds; the default ones at the end."""
+    """Builder images for clusters that reject root builds; defaults at the end."""
     output_of(make_docker(docker_clone, ".", "builders", ASSEMBLE_USER=1001))
     rootless = [inspect(f"s2i-{target}-python")["Id"] for target in ("model", "daemon")]
     yield

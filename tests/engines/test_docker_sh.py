@@ -1,4 +1,4 @@
-"""docker.sh, docker-build.sh and builders.sh of engines/, with stubs of docker and s2i."""
+"""docker.sh, docker-build.sh and builders.sh, with stubs of docker and s2i."""
 
 import sys
 from pathlib import Path

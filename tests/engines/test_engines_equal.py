@@ -1,4 +1,4 @@
-"""Both engines give the same answers, from one model's server, from all's, and without one."""
+"""Both engines give the same answers: one model, all models, no server."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The local engine end to end: build, train, serve, predict, stop; one model and all of them."""
+"""The local engine, end to end: build, train, serve, predict and stop."""
 
 import json
 import os

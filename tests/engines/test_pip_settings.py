@@ -9,7 +9,7 @@ from support.commands import ROOT, Completed, run
 
 
 def settings(home: Path, *arguments: str | Path, **variables: str) -> Completed:
-    """Run pip_settings.py with `home` as home; only /etc/pip.conf is this machine's own."""
+    """Run pip_settings.py with `home` as home; /etc/pip.conf is the machine's."""
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], **variables}
     words = [f"{name}={value}" for name, value in environment.items()]
     script = ROOT / "engines/pip_settings.py"

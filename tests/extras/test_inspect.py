@@ -1,4 +1,4 @@
-"""`make inspect`: what is in a model file, whether it is valid, and what a pickle would import."""
+"""`make inspect`: contents and validity of model files, imports of pickles."""
 
 import gzip
 import io

@@ -49,7 +49,7 @@ def installed_packages(files: Iterable[object]) -> Packages:
 
 
 def listed_packages(clone: Path, image: str = IMAGE) -> Packages:
-    """Return names and versions of the packages in an image's SBOM, whose subject is the image."""
+    """Return names and versions of the packages in an image's SBOM."""
     sbom = json.loads(sbom_file(clone, image).read_text())
     subject = sbom["metadata"]["component"]["name"]
     assert (sbom["bomFormat"], subject) == ("CycloneDX", image)

@@ -1,4 +1,4 @@
-"""The loader: the function that a route or a variable names, and one sentence if there is none."""
+"""The loader of functions, and its one message if a function is missing."""
 
 import ast
 import sys
@@ -32,7 +32,7 @@ imports.append(1)
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The file of an importable module `sample_application`, which no other test has imported."""
+    """The file of a module `sample_application` that is not imported yet."""
     monkeypatch.syspath_prepend(tmp_path)
     file = tmp_path / "sample_application.py"
     file.write_text(SAMPLE)

@@ -22,7 +22,7 @@ GOOD = b'{"payload": 1}'
 
 
 def cells_by_name(offsets: Mapping[str, int], sizes: Mapping[str, int]) -> list[int]:
-    """Return the cells that all names use, in order; a cell that two names use is used twice."""
+    """Return the cells of all names, in order; a shared cell appears twice."""
     cells = [range(offset, offset + sizes[name]) for name, offset in offsets.items()]
     return sorted(cell for used in cells for cell in used)
 
@@ -39,7 +39,7 @@ def test_name_whose_cells_are_one_off_overlaps_or_leaves_a_gap(name: str, shift:
 
 
 class CountsWithOverlap(Counts):
-    """Counters that count status 400 in the cell of status 200, as a wrong offset would."""
+    """Counters with a wrong offset: status 400 is counted as status 200."""
 
     def add(self, status: int, seconds: float, rows: int) -> None:
         """Count one response."""
@@ -47,7 +47,7 @@ class CountsWithOverlap(Counts):
 
 
 def counts_by_status(counts: Counts) -> dict[int, int]:
-    """Return how often each status was counted, if each was sent as often as its number says."""
+    """Return how often each status was counted, each sent as often as its number."""
     for status in STATUSES:
         for _ in range(status):
             counts.add(status, 0.0, 1)
@@ -150,7 +150,7 @@ def test_cumulative_bucket_includes_all_smaller_ones() -> None:
 
 
 def samples(*endpoints: Endpoint) -> dict[tuple[str, ...], float]:
-    """Return the page's samples as Prometheus' own parser reads them, by name and labels."""
+    """Return the page's samples by name and labels, read by Prometheus' parser."""
     page = metrics_page(endpoints).decode()
     return {
         (sample.name, *sample.labels.values()): sample.value

@@ -1,4 +1,4 @@
-"""tools/check_style.py and ruff with this repository's settings: each rule reports a bad sample."""
+"""tools/check_style.py and ruff's settings: each rule reports a bad sample."""
 
 from pathlib import Path
 

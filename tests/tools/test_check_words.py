@@ -1,4 +1,4 @@
-"""The list of words to avoid: each is found in any form, and allowed phrases are not."""
+"""The list of words to avoid: every form is found, allowed phrases are not."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""constraints.txt holds every pin of the requirements files that tools/constraints.sh reads."""
+"""constraints.txt contains every pin of the requirements files."""
 
 import re
 from pathlib import Path
