@@ -1,6 +1,6 @@
-"""Compares this checkout with another one, whose root folder is in the variable BASELINE.
+"""Compare this checkout with the checkout in the folder BASELINE.
 
-The code of both answers with the same model files and takes turns in the same run.
+The code of both checkouts uses the same model files. In a run, the two are measured by turns.
 """
 
 import os
@@ -14,13 +14,13 @@ from typing import Any
 from load import Load
 from measure import ROOT, clean_environment, median_of, ratio, verdict
 
-# What a change may cost.
+# A change may make the code slower by this part.
 SLOWER = 0.05
 VERDICT = f"at most {SLOWER:.0%} slower".replace("%", " %")
 
 
 def baseline_root() -> Path | None:
-    """Return the root folder of the checkout to compare with, or None if BASELINE is not set."""
+    """Return the root folder of the other checkout, or None if BASELINE is not set."""
     folder = os.environ.get("BASELINE")
     if not folder:
         return None
@@ -28,9 +28,10 @@ def baseline_root() -> Path | None:
 
 
 class EndpointProcess:
-    """A model's endpoint that runs the code of one checkout, in a process of its own.
+    """A separate process that runs a model's endpoint with the code of one checkout.
 
-    `folder` has the models/ that it serves. Use it as a context manager, which ends the process.
+    `folder` contains the models/ that it serves. An EndpointProcess is a context manager, which
+    ends the process.
     """
 
     def __init__(self, checkout: Path, name: str, folder: Path = ROOT):
@@ -46,7 +47,7 @@ class EndpointProcess:
     def measure(self, body: bytes) -> float:
         """Return the time of an answer to `body`, in ms.
 
-        Raises RuntimeError if the process ends without one.
+        Raises RuntimeError if the process ends without an answer.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -73,7 +74,10 @@ class EndpointProcess:
 def predict_line(
     name: str, rows: int, own: Sequence[float], baseline: Sequence[float]
 ) -> dict[str, Any]:
-    """Return one line of bench-predict's table; `own` and `baseline` are ms by round."""
+    """Return one line of bench-predict's table.
+
+    `own` and `baseline` are the times in ms by round.
+    """
     time_ratio = ratio(own, baseline)
     return {
         "model": name,
@@ -88,7 +92,10 @@ def predict_line(
 def serve_line(
     name: str, case: tuple[int, int], own: Sequence[Load], baseline: Sequence[Load]
 ) -> dict[str, Any]:
-    """Return one line of bench-serve's table; an error of either voids it."""
+    """Return one line of bench-serve's table.
+
+    An error of one of the two servers makes the line void.
+    """
     throughput = ratio([one.throughput for one in own], [one.throughput for one in baseline])
     p50 = ratio([one.p50 for one in own], [one.p50 for one in baseline])
     errors = sum(one.errors for one in (*own, *baseline))

@@ -1,9 +1,10 @@
-"""bench-build: building a predict image, compared with the least that the same engine could do.
+"""Compare the build of a predict image with the least work (bench-build).
 
-Two builds: again after a one-line edit of predict.py, and the first one, with wheels in the cache
-but no image and no environment. The floor uses the same source. Under docker it is `s2i build` on
-the same builder with an assemble that does nothing; under the local engine it is a copy of the
-source and an empty environment. A build that fails voids its row.
+There are two builds: one after a one-line edit of predict.py, and a first build, with wheels in the
+cache but without an image or an environment. The floor is the least work of the same engine for the
+same source. With docker, it is `s2i build` on the same builder with an assemble that does nothing.
+With the local engine, it is a copy of the source and an empty environment. A failed build makes its
+row void.
 """
 
 import math
@@ -24,13 +25,16 @@ ROUNDS = int(os.environ.get("ROUNDS", "5"))
 MODEL = "logisticRegression"
 IMAGE = f"bench-build-{os.getpid()}"
 FLOOR = f"bench-floor-{os.getpid()}"
-# Seconds over the floor.
+# The goals are in seconds over the floor.
 GOALS = {"again": 2.0, "first": 5.0}
 TITLES = {"again": "after an edit", "first": "the first one"}
 
 
 def seconds(*command: str | Path, cwd: Path = ROOT, **variables: str) -> float:
-    """Return how long a command takes; if it fails, NaN, and its stderr is printed."""
+    """Return the seconds that a command takes.
+
+    If the command fails, the result is NaN, and its stderr is printed.
+    """
     environment = {**os.environ, **variables}
     started = time.perf_counter()
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
@@ -44,7 +48,10 @@ def seconds(*command: str | Path, cwd: Path = ROOT, **variables: str) -> float:
 
 
 def copy(parent: Path) -> Path:
-    """Return a copy of the repository, with the checkout's wheels and without environments."""
+    """Return a copy of the repository that shares the checkout's wheels.
+
+    The copy has no environments.
+    """
     clone = parent / "clone"
     files = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -61,7 +68,10 @@ def copy(parent: Path) -> Path:
 
 
 def source(clone: Path) -> Path:
-    """Return a folder of what goes into MODEL's image, with an assemble that does nothing."""
+    """Return a folder with the files of MODEL's image.
+
+    Its assemble script does nothing.
+    """
     context = clone.parent / "source"
     for name in ("utils", "common_utils", MODEL):
         shutil.copytree(clone / name, context / name)
@@ -75,12 +85,12 @@ def source(clone: Path) -> Path:
 
 
 def remove(*images: str) -> None:
-    """Remove images of this benchmark, if there are any."""
+    """Remove the images of this benchmark if they exist."""
     subprocess.run(["docker", "rmi", "--force", *images], capture_output=True)
 
 
 def docker_floor(context: Path) -> float:
-    """Return s2i's own time for a source."""
+    """Return the time of s2i itself for a source."""
     remove(FLOOR)
     s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
     builder = "s2i-daemon-python"
@@ -104,7 +114,10 @@ def again(engine: str, clone: Path) -> float:
 
 
 def first(engine: str, clone: Path) -> float:
-    """Return the time of a build without an image or an environment, with wheels in the cache."""
+    """Return the time of a build without an image or an environment.
+
+    The wheels are in the cache.
+    """
     if engine == "docker":
         remove(IMAGE)
     for kind in ("images", "environments"):
@@ -119,7 +132,10 @@ def over(values: Sequence[float], floor: Sequence[float]) -> Ratio:
 
 
 def line(engine: str, build: str, values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Return one line of the table; a failed build, or a failed floor, voids it."""
+    """Return one line of the table.
+
+    The line is void if the build or the floor failed.
+    """
     goal = GOALS[build]
     entry = {
         "engine": engine,
@@ -146,7 +162,7 @@ def measure(
     """Return the table's lines of one engine, and the seconds by build and round."""
     floor = docker_floor if engine == "docker" else local_floor
 
-    # This fetches the wheels and makes the builder, if need be.
+    # This build downloads the wheels and makes the builder if they are missing.
     first(engine, clone)
 
     candidates = {
@@ -159,7 +175,7 @@ def measure(
 
 
 def engines() -> list[str]:
-    """Return the engines that this machine has."""
+    """Return the engines that are available on this machine."""
     command = ["bash", "-c", ". engines/choose.sh; docker_problem"]
     problem = subprocess.check_output(command, cwd=ROOT, text=True).strip()
     if problem:

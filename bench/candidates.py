@@ -1,4 +1,4 @@
-"""Servers that are compared: how to start each, what to send it, and turns under load."""
+"""Start the servers that are compared, and measure them by turns."""
 
 import contextlib
 import json
@@ -16,16 +16,19 @@ from load import Load, Server, load
 from measure import ROOT, alternate, clean_environment, rows_of_data
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-# wrk takes whole seconds.
+# wrk accepts only an integer number of seconds.
 SECONDS_EACH = int(os.environ.get("SECONDS_EACH", "2"))
 WORKERS = "2"
 FIRST_PORT = 5200
-# Rows to a request: path, headers, body.
+# A Request function turns rows into path, headers and body.
 Request = Callable[[list[Any]], tuple[str, dict[str, str], bytes]]
 
 
 class Candidate:
-    """A server of ours or another's. `{port}` and `{workers}` in its command are filled in."""
+    """One of the servers that are compared.
+
+    `{port}` and `{workers}` in `command` are replaced at the start.
+    """
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Candidate:
         return self.server.wait(*self.request(rows_of_data(1)))
 
     def measure(self, rows: int, connections: int) -> Load:
-        """Measure one turn under load, with different rows in turn."""
+        """Measure one turn under load; the requests have different rows."""
         assert self.server is not None
         count = max(4, 256 // rows)
         table = rows_of_data(count * rows)
@@ -59,7 +62,10 @@ class Candidate:
 
 
 def build_image(image: str, directory: str, root: Path = ROOT) -> None:
-    """Build a predict image for the local engine, with the build.sh of the checkout `root`."""
+    """Build a predict image for the local engine.
+
+    The build.sh of the checkout `root` builds it.
+    """
     command = ["./build.sh", image, directory, "predict"]
     run_local(command, root)
 
@@ -71,7 +77,7 @@ def run_local(command: Sequence[str], root: Path = ROOT) -> None:
 
 
 def document_request(path: str) -> Request:
-    """Return the request of the document's clients to a route."""
+    """Return the function that makes the document's request to a route."""
     headers = {"Content-Type": "application/json"}
 
     def request(rows: list[Any]) -> tuple[str, dict[str, str], bytes]:
@@ -81,14 +87,15 @@ def document_request(path: str) -> Request:
 
 
 def local_image(image: str, path: str, root: Path = ROOT) -> Candidate:
-    """Return an image of the local engine, in the checkout `root`."""
+    """Return the server of a local engine's image in the checkout `root`."""
     command = ["engines/local.sh", "predict", image]
     return Candidate(document_request(path), command, {"UNKNOWN": "ignore"}, root)
 
 
 def start(servers: Mapping[str, Candidate], scratch: Path, workers: str) -> dict[str, float]:
-    """Start the servers, ten ports apart, and return the seconds to each one's first answer."""
+    """Start the servers and return the seconds to the first answer of each."""
     seconds = {}
+    # Some servers use several ports, so the ports are ten apart.
     for number, (name, candidate) in enumerate(servers.items()):
         seconds[name] = candidate.start(FIRST_PORT + 10 * number, scratch, workers)
     return seconds
@@ -96,7 +103,10 @@ def start(servers: Mapping[str, Candidate], scratch: Path, workers: str) -> dict
 
 @contextlib.contextmanager
 def running(servers: Mapping[str, Candidate], workers: str = WORKERS) -> Iterator[dict[str, float]]:
-    """Run the servers during a with statement; yields the seconds to each one's first answer."""
+    """Run the servers during a with statement.
+
+    Yields the seconds to the first answer of each server.
+    """
     # Without this, the servers outlive a benchmark that is terminated.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
@@ -112,7 +122,7 @@ def running(servers: Mapping[str, Candidate], workers: str = WORKERS) -> Iterato
 def measure_loads(
     servers: Mapping[str, Candidate], rows: int, connections: int
 ) -> dict[str, list[Load]]:
-    """Return each server's loads by round."""
+    """Return the loads of each server by round."""
     calls = {
         name: partial(candidate.measure, rows, connections) for name, candidate in servers.items()
     }

@@ -1,7 +1,9 @@
-"""bench-peers: one model in our server, and in each peer as its users write it and with ours.
+"""Compare our server with other servers, the peers (bench-peers).
 
-Each peer gets the request of its own documentation (bench/peers/NAME/request.py) and must answer a
-hundred rows correctly before it is loaded. PEERS names some only, MODEL another model.
+All serve one model. Each peer is measured twice: with a predict function as its users write it, and
+with our predict function. It gets the request of its own documentation
+(bench/peers/NAME/request.py). It must answer a hundred rows correctly before it is measured. PEERS
+selects peers, and MODEL selects another model.
 """
 
 import importlib
@@ -20,13 +22,14 @@ from measure import ROOT, Ratio, median_of, models, plot, ratio, report, verdict
 from bench.peers.check import expected
 from bench.peers.table import rows
 
-# Rows and connections. The judged ones have goals.
+# A case is a number of rows and a number of connections. The cases in JUDGED have goals.
 CASES = [(1, 1), (1, 16), (1, 64), (1, 256), (100, 4), (1000, 1)]
 JUDGED = [(1, 16), (100, 4), (1000, 1)]
 MODES = ("users", "ours")
-# This one is our own server with our own function: a control that must come out as 1.
+# The control is our own server with our own function. Its ratio must be 1.
 CONTROL = ("pipeline", "ours")
-# Times as many answers per second as the peer: by mode and rows, on 16, 4 and 1 connections.
+# The goals are ratios of our throughput to the peer's, by mode and rows, on 16, 4 and 1
+# connections.
 GOALS = {("users", 1): 60.0, ("users", 100): 15.0, ("users", 1000): 1.0, ("ours", 1): 3.0}
 DOCUMENT_GOALS = {("users", 1): 150.0, ("users", 100): 40.0, ("users", 1000): 1.0}
 MODEL = os.environ.get("MODEL") or "adult_income_xgb"
@@ -59,7 +62,10 @@ def peer(name: str, mode: str) -> Candidate:
 
 
 def check(name: str, mode: str, candidate: Candidate, wanted: list[Any]) -> None:
-    """Raise ValueError unless the peer answers a hundred rows as computed without a server."""
+    """Raise ValueError if the peer answers a hundred rows wrongly.
+
+    `wanted` are the answers that were computed without a server.
+    """
     module = importlib.import_module(f"bench.peers.{name}.request")
     assert candidate.server is not None
     path, headers, body = candidate.request(rows(100))
@@ -69,7 +75,10 @@ def check(name: str, mode: str, candidate: Candidate, wanted: list[Any]) -> None
 
 
 def goal_of(name: str, mode: str, case: tuple[int, int]) -> float | None:
-    """Return how many times the peer's throughput ours should be; None if that isn't judged."""
+    """Return the goal for our throughput as a multiple of the peer's.
+
+    It is None for a case without a goal.
+    """
     if case not in JUDGED or (name, mode) == CONTROL:
         return None
     goals = DOCUMENT_GOALS if name == "document" else GOALS
@@ -77,7 +86,7 @@ def goal_of(name: str, mode: str, case: tuple[int, int]) -> float | None:
 
 
 def throughput_ratio(own: Sequence[Load], theirs: Sequence[Load]) -> Ratio:
-    """Return how many times the peer's throughput ours is."""
+    """Return our throughput as a multiple of the peer's."""
     return ratio([one.throughput for one in own], [one.throughput for one in theirs])
 
 
@@ -87,7 +96,7 @@ def line(
     """Return one line of the table."""
     times = throughput_ratio(own, theirs)
     errors = sum(one.errors for one in (*own, *theirs))
-    # The ratio is infinite where the peer gave no answer in time.
+    # The ratio is infinite if the peer gave no answer in time.
     void = errors > 0 or times.most == math.inf
     goal = goal_of(name, mode, case)
     judgement = ""
@@ -108,7 +117,10 @@ def line(
 
 
 def measure(name: str, mode: str) -> tuple[dict[tuple[int, int], Any], dict[str, float]]:
-    """Return the loads of ours and of one peer by case, and the seconds to each first answer."""
+    """Measure our server and one peer.
+
+    Returns the loads of both by case, and the seconds to the first answer of each.
+    """
     wanted = expected(name, mode, MODEL)
     servers = {"ours": local_image(f"bench-{MODEL}", f"/{MODEL}/predict"), name: peer(name, mode)}
     with running(servers) as seconds:

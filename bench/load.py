@@ -1,4 +1,4 @@
-"""Servers under load from wrk: start them, send varied rows, read throughput, latency, errors."""
+"""Start servers and measure them under load from wrk."""
 
 import os
 import re
@@ -15,7 +15,8 @@ from typing import NamedTuple
 from measure import clean_environment
 
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-# wrk sends the bodies of a file in turn: equal rows would run from the processor's caches.
+# wrk sends the bodies of a file in turn. With equal rows, the processor's caches would make the
+# server faster than in use.
 SCRIPT = """
 local requests, turn = {}, 0
 function init(args)
@@ -37,7 +38,11 @@ UNITS_IN_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 class Load(NamedTuple):
-    """What wrk measured: answers per second, latencies in ms, errors and missing answers."""
+    """A measurement of wrk.
+
+    `throughput` is in answers per second, `p50` and `p99` are latencies in ms. `errors` also counts
+    missing answers.
+    """
 
     throughput: float
     p50: float
@@ -46,7 +51,7 @@ class Load(NamedTuple):
 
 
 class Server:
-    """A running server in a process group of its own."""
+    """A running server in a separate process group."""
 
     def __init__(
         self, command: Sequence[str], port: int, variables: Mapping[str, str], cwd: Path, log: Path
@@ -67,9 +72,9 @@ class Server:
     def wait(
         self, path: str, headers: Mapping[str, str], body: bytes, seconds: float = 90
     ) -> float:
-        """Return the seconds from exec to the first answer 200.
+        """Return the seconds from exec to the first answer with status 200.
 
-        Raises RuntimeError with the end of the server's log if there is none.
+        Raises RuntimeError with the end of the server's log if there is no such answer.
         """
         last: object = None
         while time.perf_counter() < self.started + seconds and self.process.poll() is None:
@@ -109,7 +114,8 @@ class Server:
 
 def process_group(process: Path) -> int:
     """Return the group of a process; `process` is its folder in /proc."""
-    # The program's name, in parentheses, may hold spaces. The group is the third field behind it.
+    # The program's name is in parentheses and may contain spaces. The group is the third field
+    # after it.
     fields = (process / "stat").read_text().rpartition(")")[2].split()
     return int(fields[2])
 
@@ -154,7 +160,10 @@ def load(
 
 
 def parse_output(text: str) -> Load:
-    """Return the figures in wrk's output; raises ValueError if it has none."""
+    """Return the figures in wrk's output.
+
+    Raises ValueError if it has none.
+    """
     rate = re.search(r"^Requests/sec:\s+([\d.]+)", text, re.MULTILINE)
     if rate is None:
         raise ValueError(f"wrk printed no figures: {text}")
@@ -169,7 +178,10 @@ def parse_output(text: str) -> Load:
 
 
 def parse_latency(text: str, percent: int) -> float:
-    """Return a percentile of the latencies in ms; raises ValueError if wrk's output has none."""
+    """Return a percentile of the latencies in ms.
+
+    Raises ValueError if wrk's output has none.
+    """
     match = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)", text, re.MULTILINE)
     if match is None:
         raise ValueError(f"wrk printed no figures: {text}")

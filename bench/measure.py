@@ -1,7 +1,7 @@
-"""What every benchmark shares: models, alternating rounds, ratios with their range, tables, a plot.
+"""Code that all benchmarks share: models, rounds, ratios, tables and plots.
 
-Machines are noisy. Only ratios of what ran side by side in one round are compared, never figures of
-two runs.
+Machines are noisy. Therefore only ratios of measurements of the same round are compared, and never
+figures of two runs.
 """
 
 import csv
@@ -40,8 +40,9 @@ def models() -> dict[str, str]:
 def clean_environment() -> dict[str, str]:
     """Return the environment for a candidate's programs.
 
-    Slow kernels that some machines force on numpy (OPENBLAS_...) must not slow one candidate only.
-    Another checkout's programs must not import this checkout's modules.
+    Variables that select slow kernels for numpy (OPENBLAS_...) are removed, because they slow down
+    only some candidates. PYTHONPATH is removed, because the programs of another checkout must not
+    import this checkout's modules.
     """
     clean = {}
     for name, value in os.environ.items():
@@ -62,12 +63,12 @@ class Ratio(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Ratio:
-    """Return the median and the range of values by round."""
+    """Return the median and the range of the values of all rounds."""
     return Ratio(statistics.median(values), min(values), max(values))
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
-    """Return values / base, round by round; infinite where base is 0."""
+    """Return values / base by round; a ratio is infinite if its base is 0."""
     ratios = []
     for value, other in zip(values, base, strict=True):
         ratios.append(value / other if other else math.inf)
@@ -75,7 +76,7 @@ def ratio(values: Sequence[float], base: Sequence[float]) -> Ratio:
 
 
 def milliseconds(call: Callable[[], Any], seconds: float = 0.1) -> float:
-    """Return the mean time of a call in ms, over as many calls as fill `seconds`."""
+    """Return the mean time of a call in ms; the calls are repeated for `seconds`."""
     calls = 0
     spent = 0.0
     started = time.perf_counter()
@@ -87,9 +88,9 @@ def milliseconds(call: Callable[[], Any], seconds: float = 0.1) -> float:
 
 
 def alternate(candidates: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Call each candidate once a round and return the values of each one by round.
+    """Call each candidate once per round and return its values by round.
 
-    The order is turned by one in each round, so that no candidate is always first.
+    In each round, another candidate is the first one.
     """
     values: dict[str, list[T]] = {name: [] for name in candidates}
     names = list(candidates)
@@ -101,7 +102,7 @@ def alternate(candidates: Mapping[str, Callable[[], T]], rounds: int) -> dict[st
 
 
 def machine() -> str:
-    """Return one line on where and when this ran."""
+    """Return one line with the date and the machine."""
     today = datetime.date.today().isoformat()
     cores = f"{os.cpu_count()} cores ({_processor()})"
     memory = f"{_memory_gib()} GiB"
@@ -124,7 +125,7 @@ def _memory_gib() -> int:
 
 
 def _lines(path: str) -> list[str]:
-    """Return the lines of a file; none if it can't be read."""
+    """Return the lines of a file, or none if it can't be read."""
     try:
         return Path(path).read_text().splitlines()
     except OSError:
@@ -132,7 +133,7 @@ def _lines(path: str) -> list[str]:
 
 
 def table(rows: Sequence[Mapping[str, Any]], markdown: bool = False) -> str:
-    """Return rows of equal keys as a table."""
+    """Return rows with equal keys as a table."""
     names = list(rows[0])
     cells = [names]
     for row in rows:
@@ -153,7 +154,10 @@ def table(rows: Sequence[Mapping[str, Any]], markdown: bool = False) -> str:
 
 
 def report(name: str, title: str, rows: Sequence[Mapping[str, Any]], measured: Any) -> None:
-    """Print a table; write it to RESULTS as Markdown, and with all measured values as JSON."""
+    """Print a table and write it to RESULTS.
+
+    The Markdown file has the table. The JSON file also has all measured values.
+    """
     RESULTS.mkdir(parents=True, exist_ok=True)
     print(f"\n{title}\n{machine()}\n{table(rows)}", flush=True)
 
@@ -165,8 +169,9 @@ def report(name: str, title: str, rows: Sequence[Mapping[str, Any]], measured: A
 
 
 def plot(name: str, title: str, ratios: Mapping[str, Ratio]) -> None:
-    """Draw ratios as bars on a logarithmic axis into RESULTS."""
-    # bench/size.py runs on the user's own Python, which may have no matplotlib.
+    """Write a plot to RESULTS: the ratios as bars on a logarithmic axis."""
+    # This import is not at the top, because bench/size.py runs on a Python that may have no
+    # matplotlib.
     import matplotlib
 
     matplotlib.use("Agg")
@@ -187,13 +192,13 @@ def plot(name: str, title: str, ratios: Mapping[str, Ratio]) -> None:
 
 
 def verdict(value: float, goal: float, at_most: bool) -> str:
-    """Return yes if a goal is reached, else no."""
+    """Return yes if a goal is reached, or else no."""
     reached = value <= goal if at_most else value >= goal
     return "yes" if reached else "no"
 
 
 def rows_of_data(count: int) -> list[Any]:
-    """Return the first `count` rows of the committed table as clients send them.
+    """Return the first `count` rows of the data in the form that clients send.
 
     A row is a list of numbers and texts in column order, without the label.
     """
@@ -203,7 +208,7 @@ def rows_of_data(count: int) -> list[Any]:
 
 
 def _number_or_text(text: str) -> int | str:
-    """Return a cell of the table as clients send it."""
+    """Return a cell of the table in the form that clients send."""
     return int(text) if text.lstrip("-").isdigit() else text
 
 

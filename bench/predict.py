@@ -1,8 +1,9 @@
-"""bench-predict: one prediction in process, from a request's bytes to its reply's; no server.
+"""Measure one prediction in process, without a server (bench-predict).
 
-It is compared, on one thread each, with the least that could be done (decode + encode by columns +
-the estimator's own predictor on a ready float32 matrix), and with a scikit-learn pipeline on a
-DataFrame. With BASELINE it is also compared with the code of another checkout (bench/baseline.py).
+A prediction turns the bytes of a request into the bytes of its response. It is compared with the
+least work (decode + encode by columns + the estimator's own predictor on a ready float32 matrix),
+and with a scikit-learn pipeline on a DataFrame. Each of them uses one thread. With BASELINE, it is
+also compared with the code of another checkout (bench/baseline.py).
 """
 
 import gc
@@ -28,7 +29,7 @@ from measure import (
     verdict,
 )
 from runtime.endpoint import Endpoint, decode
-from train_once import asked_for
+from train_once import training_arguments
 
 from common_utils.train_utils import (
     LABEL,
@@ -47,8 +48,11 @@ GOAL = 1.5
 
 
 def fit_pipeline(directory: str, train: pd.DataFrame) -> Any:
-    """Return the fitted pipeline of a model's train.py, its estimator on one thread."""
-    pipeline = make_pipeline(*asked_for(directory), train)
+    """Return the fitted pipeline of a model's train.py.
+
+    Its estimator predicts with one thread.
+    """
+    pipeline = make_pipeline(*training_arguments(directory), train)
     fit(pipeline, train)
     if hasattr(pipeline["estimator"], "n_jobs"):
         pipeline["estimator"].n_jobs = 1
@@ -56,7 +60,7 @@ def fit_pipeline(directory: str, train: pd.DataFrame) -> Any:
 
 
 def own_predictor(estimator: Any, matrix: Any) -> Callable[[], Any]:
-    """Return the estimator's own fastest prediction on a ready matrix, as a function."""
+    """Return a function that calls the estimator's fastest prediction on `matrix`."""
     if hasattr(estimator, "get_booster"):
         booster = estimator.get_booster()
         booster.set_param({"nthread": 1})
@@ -72,7 +76,10 @@ def request_body(rows: Sequence[Any]) -> bytes:
 def measure(
     endpoint: Endpoint, pipeline: Any, rows: list[Any], columns: list[str]
 ) -> dict[str, list[float]]:
-    """Return the ms of ours, of the least and of the usual way, by round."""
+    """Return the times in ms by round.
+
+    `ours` is our code, `least` the least work and `usual` the pipeline on a DataFrame.
+    """
     body = request_body(rows)
     encoder = endpoint.hook.model.encoder
     predictor = own_predictor(pipeline["estimator"], encoder.encode(rows))
@@ -112,7 +119,7 @@ def line(name: str, rows: int, values: Mapping[str, Sequence[float]]) -> dict[st
 def compare_with_least_and_usual(
     train: pd.DataFrame, rows: Sequence[Any], columns: list[str]
 ) -> None:
-    """Measure every model at every size and report."""
+    """Measure every model at every size and report the results."""
     lines = []
     measured = {}
     for name, directory in models().items():
@@ -131,7 +138,7 @@ def compare_with_least_and_usual(
 
 
 def compare_with_baseline(baseline: Path, rows: Sequence[Any], sizes: Sequence[int]) -> None:
-    """Measure every model at every size with the code of both checkouts, and report."""
+    """Measure and report every model at every size with the code of both checkouts."""
     lines = []
     measured = {}
     for name in models():
@@ -152,14 +159,14 @@ def compare_with_baseline(baseline: Path, rows: Sequence[Any], sizes: Sequence[i
 def main() -> None:
     """Measure every model at every size."""
     os.chdir(ROOT)
-    # One held-out row has a country that training never saw.
+    # One held-out row has a country that is not in the training data.
     os.environ["UNKNOWN"] = "ignore"
     train, held_out = split(read_table(data_file(TABLE)), None)
     rows = rows_of(held_out)
     columns = [name for name in train if name != LABEL]
 
-    # The server does the same. Without it, every large batch makes the garbage collector visit all
-    # of scikit-learn and pandas.
+    # The server calls this function too. Without it, the garbage collector visits all objects of
+    # scikit-learn and pandas at every large batch.
     gc.freeze()
     compare_with_least_and_usual(train, rows, columns)
 

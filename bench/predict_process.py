@@ -1,9 +1,10 @@
-"""One model's endpoint in a process of its own; bench/baseline.py starts it for each checkout.
+"""Measure one model's endpoint in a separate process.
 
 Usage: python bench/predict_process.py MODEL_NAME      in a folder with models/
 
-PYTHONPATH decides which checkout's code answers. Each line of standard input is the body of a
-request. For each one the process prints the time of an answer, in ms.
+bench/baseline.py starts one process for each checkout. PYTHONPATH selects the checkout whose code
+runs. Each line of standard input is the body of a request. For each body, the process prints the
+time of an answer, in ms.
 """
 
 import gc
@@ -16,7 +17,7 @@ from runtime.endpoint import Endpoint
 
 from utils.serving import served
 
-# Other processes of the machine make single turns longer, never shorter.
+# Other processes of the machine can only make a turn slower, so the fastest turn counts.
 TURNS = 10
 TURN_SECONDS = 0.01
 
@@ -31,7 +32,8 @@ def main(name: str) -> None:
     endpoint = Endpoint(name, served(name)(lambda msg, model: model.answer(msg)))
     endpoint.refresh()
 
-    # The server does the same. Without it, the garbage collector also visits all imported modules.
+    # The server calls this function too. Without it, the garbage collector also visits all imported
+    # modules.
     gc.freeze()
 
     for line in sys.stdin.buffer:

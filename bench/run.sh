@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Summary: runs benchmarks with what they need; results go to bench/results (RESULTS).
+# Summary: installs the packages of the benchmarks and runs them. bench/results has the results.
 # Usage:   bench/run.sh [predict|serve|compare|build|training|size|tune]...
 #
-# make bench runs all of them, make bench-serve one. ROUNDS and SECONDS_EACH make them longer or
-# shorter. The servers run on the local engine, on loopback, under wrk. BASELINE=../other also
-# compares predict and serve with another checkout.
+# make bench runs all of them, and make bench-serve runs one. ROUNDS and SECONDS_EACH change their
+# duration, and RESULTS changes the folder of the results. The servers run with the local engine on
+# loopback, and wrk generates the load. With BASELINE=../other, predict and serve are also compared
+# with another checkout.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh

@@ -1,9 +1,10 @@
-"""bench-serve: our servers under load, next to the floor and a raw ASGI application.
+"""Measure our servers under load, and their memory and start-up (bench-serve).
 
-The floor is the same front with a constant answer. All servers run at once, two workers each, and
-are loaded in turn, so that a noisy minute hits them all. Any error voids a row. Then: memory with
-two and three workers, and the time from exec to the first answer. With BASELINE, another checkout's
-servers (bench/baseline.py) take turns with ours.
+They are compared with the floor and a raw ASGI application. The floor is the same server with a
+predict function that returns a constant. All servers run at the same time, with two workers each,
+and get load by turns, so that a noisy minute affects all of them. An error makes a row void. After
+that, the memory with two and three workers and the time from exec to the first answer are measured.
+With BASELINE, the servers of another checkout (bench/baseline.py) are measured by turns with ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,9 +27,9 @@ from measure import ROOT, Ratio, median_of, models, plot, ratio, report, verdict
 
 MODELS = models()
 CASES = [(1, 1), (1, 16), (1, 64), (1, 256), (100, 1), (100, 16), (1000, 1), (1000, 16)]
-# Throughput of the floor's that a model keeps, one row on 16 connections.
+# The goals are parts of the floor's throughput, for one row on 16 connections.
 KEPT = {"adult_income_lr": 0.8, "adult_income_xgb": 0.7, "adult_income_rf": 0.6}
-# What a delayed TCP acknowledgement costs.
+# A delayed TCP acknowledgement takes this time.
 STALL_MS = 38
 MEMORY_MB = {"adult_income_rf": 165, "all": 220}
 THIRD_WORKER_MB = 45
@@ -37,19 +38,22 @@ RAW_ASGI = (
     ".venv/bin/python -m uvicorn raw:app --port {port} --workers {workers} --loop uvloop "
     "--http httptools --no-access-log --log-level warning"
 )
-# What a server of BASELINE is called among the candidates.
+# The name of a server of BASELINE begins with this prefix.
 BASELINE_PREFIX = "baseline "
 
 
 def build() -> None:
-    """Build every image that is started here."""
+    """Build the images of all servers."""
     for name, directory in {**MODELS, "all": "all"}.items():
         build_image(f"bench-{name}", directory)
     run_local(["engines/local-build.sh", "bench-constant", "bench/apps/constant", "predict"])
 
 
 def build_baseline(root: Path) -> None:
-    """Build every model's image in the checkout `root`; each one serves this checkout's models."""
+    """Build every model's image in the checkout `root`.
+
+    The images serve the model files of this checkout.
+    """
     for name, directory in MODELS.items():
         build_image(f"bench-{name}", directory, root)
         models_link = root / ".local" / "images" / f"bench-{name}" / "models"
@@ -58,14 +62,17 @@ def build_baseline(root: Path) -> None:
 
 
 def model_candidates(root: Path = ROOT, prefix: str = "") -> dict[str, Candidate]:
-    """Return every model's server in the checkout `root`, their names after `prefix`."""
+    """Return every model's server in the checkout `root`.
+
+    Their names begin with `prefix`.
+    """
     return {
         f"{prefix}{name}": local_image(f"bench-{name}", f"/{name}/predict", root) for name in MODELS
     }
 
 
 def candidates() -> dict[str, Candidate]:
-    """Return every server of this checkout that is loaded in turn."""
+    """Return the servers of this checkout that are compared under load."""
     constant_folder = ROOT / ".local" / "images" / "bench-constant"
     raw = Candidate(document_request("/"), RAW_ASGI.split(), {}, constant_folder)
     return {
@@ -119,7 +126,7 @@ def line(
 
 
 def compare(servers: Mapping[str, Candidate]) -> None:
-    """Load every server in every case and report."""
+    """Measure every server under load in every case and report the results."""
     lines = []
     baseline_lines = []
     measured = {}
@@ -143,7 +150,10 @@ def compare(servers: Mapping[str, Candidate]) -> None:
 
 
 def measure_alone(candidate: Candidate, workers: str) -> tuple[float, float]:
-    """Return seconds to the first answer, and MB after some load, of a server that runs alone."""
+    """Measure a server that runs alone.
+
+    Returns the seconds to the first answer, and the memory in MB after some load.
+    """
     with running({"alone": candidate}, workers) as seconds:
         candidate.measure(1, 16)
         assert candidate.server is not None
@@ -151,7 +161,10 @@ def measure_alone(candidate: Candidate, workers: str) -> tuple[float, float]:
 
 
 def start_line(name: str, runs: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """Return one line of the table; `runs` are seconds and MB of two, three and two workers."""
+    """Return one line of the table.
+
+    `runs` are the seconds and MB with two, with three and again with two workers.
+    """
     seconds = min(run[0] for run in runs)
     memory = runs[2][1]
     more = runs[1][1] - memory
@@ -169,7 +182,7 @@ def start_line(name: str, runs: Sequence[tuple[float, float]]) -> dict[str, Any]
 
 
 def memory_and_start() -> None:
-    """Report memory of two and of three workers, and the time to the first answer."""
+    """Report the memory with two and three workers, and the time to the first answer."""
     servers = {**model_candidates(), "all": local_image("bench-all", "/adult_income_xgb/predict")}
     lines = []
     measured = {}
@@ -181,7 +194,7 @@ def memory_and_start() -> None:
 
 
 def main() -> None:
-    """Build, load and report."""
+    """Build, measure and report."""
     build()
     servers = candidates()
     baseline = baseline_root()

@@ -1,9 +1,10 @@
-"""bench-size: what predict images consist of, by package and by layer, over their base image.
+"""Report the sizes of the packages and layers of predict images (bench-size).
 
 Usage: python3 bench/size.py docker|local IMAGE...
 
-Exit code 1 if an image is more than BUDGET_MB over its base. A package's size is that of the files
-in its RECORD. An image of the local engine is a folder, without base or layer.
+The exit code is 1 if an image is more than BUDGET_MB larger than its base. The size of a package is
+the size of the files in its RECORD. An image of the local engine is a folder. It has no base image
+and no layers.
 """
 
 import json
@@ -16,11 +17,11 @@ from typing import Any
 
 from measure import ROOT, report
 
-# Smaller packages are one line together.
+# All smaller packages share one line.
 SHOWN_MB = 1.0
 MAX_NAME = 70
-# The image's own Python runs this in the image's own folder. Links count nothing: their targets
-# belong to the base.
+# The image's Python runs this program in the folder of the image. Links are not counted, because
+# their targets are in the base image.
 PROGRAM = """
 import importlib.metadata, json, os, sys
 
@@ -52,7 +53,10 @@ RUN_PROGRAM = (".venv/bin/python", "-I", "-")
 
 
 def output(*command: str, program: str = "", cwd: Path = ROOT) -> str:
-    """Return a command's output; raises RuntimeError with its stderr if it fails."""
+    """Return the output of a command.
+
+    Raises RuntimeError with its stderr if it fails.
+    """
     done = subprocess.run(command, input=program, capture_output=True, text=True, cwd=cwd)
     if done.returncode:
         reason = f"{' '.join(command)}: {done.stderr.strip()}"
@@ -61,7 +65,7 @@ def output(*command: str, program: str = "", cwd: Path = ROOT) -> str:
 
 
 def packages(engine: str, image: str) -> dict[str, int]:
-    """Return bytes by package, and the bytes of all files that are in none."""
+    """Return the bytes of each package, and those of all files outside packages."""
     if engine == "docker":
         command = ("docker", "run", "--rm", "-i", image, *RUN_PROGRAM)
         text = output(*command, program=PROGRAM)
@@ -72,7 +76,10 @@ def packages(engine: str, image: str) -> dict[str, int]:
 
 
 def history(image: str) -> list[tuple[str, int]]:
-    """Return the layers of a Docker image, the newest first: the command of each, and its bytes."""
+    """Return the layers of a Docker image, the newest first.
+
+    Each layer is a pair of its command and its bytes.
+    """
     options = ("--human=false", "--no-trunc", "--format", "{{.Size}} {{.CreatedBy}}")
     layers = []
     for line in output("docker", "history", *options, image).splitlines():
@@ -82,7 +89,7 @@ def history(image: str) -> list[tuple[str, int]]:
 
 
 def layers_over_base(image: str) -> tuple[str, list[tuple[str, int]]]:
-    """Return the name of the base image, and the layers over it, the newest first."""
+    """Return the name of the base image, and the layers above it, the newest first."""
     label = '{{index .Config.Labels "base-image"}}'
     base = output("docker", "image", "inspect", "--format", label, image).strip()
     layers = history(image)
@@ -90,7 +97,7 @@ def layers_over_base(image: str) -> tuple[str, list[tuple[str, int]]]:
 
 
 def lines(sizes: Mapping[str, int], heading: str) -> list[dict[str, Any]]:
-    """Return a table's lines, the largest first; small packages share a line."""
+    """Return the lines of a table, the largest first; small packages share a line."""
     megabytes = {}
     small = []
     for name, size in sizes.items():
@@ -105,7 +112,7 @@ def lines(sizes: Mapping[str, int], heading: str) -> list[dict[str, Any]]:
 
 
 def measure(engine: str, image: str) -> float:
-    """Report what an image consists of and return its MB over its base."""
+    """Report the parts of an image and return its size over its base in MB."""
     sizes = packages(engine, image)
     if engine == "docker":
         base, layers = layers_over_base(image)
@@ -124,7 +131,10 @@ def measure(engine: str, image: str) -> float:
 
 
 def main(engine: str, images: Sequence[str], budget: float) -> int:
-    """Measure every image; return 1 if one is over the budget, in MB over its base."""
+    """Measure every image and return the exit code.
+
+    The exit code is 1 if an image is more than `budget` MB larger than its base.
+    """
     sizes = {image: measure(engine, image) for image in images}
     over_budget = {image: size for image, size in sizes.items() if size > budget}
     for image, size in over_budget.items():

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Summary: builds the predict images and shows what they consist of; fails if one is more than
-#          BUDGET_MB over its base.
+# Summary: builds the predict images and prints the sizes of their parts. It fails if an image is
+#          more than BUDGET_MB larger than its base.
 # Usage:   bench/size.sh [MODEL_DIR...]       (make size)
 #
-# Without names it takes the combined image and every model's.
+# Without names, it uses the combined image and the image of every model.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/choose.sh

@@ -1,11 +1,11 @@
-"""One training in a process of its own; bench/training.py starts it.
+"""Measure one training in a separate process, which bench/training.py starts.
 
 Usage: python bench/train_once.py ours|least|document MODEL_DIR
 
-Runs in a folder with data/table.csv and models/. Prints seconds, cores and peak memory as JSON.
-ours: the train function through the train runner. least: pandas reads the CSV, the estimator fits a
-ready matrix. document: as a data scientist would, pandas.get_dummies, StandardScaler, default
-settings, a pickle.
+It runs in a folder with data/table.csv and models/. It prints the seconds, the cores and the peak
+memory as JSON. `ours` calls the train function with the train runner. `least` reads the CSV with
+pandas and fits the estimator on a ready matrix. `document` uses the method of the document:
+pandas.get_dummies, StandardScaler, default settings and a pickle.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# The imports below are part of the start that is measured.
+# The imports below are part of the measured start-up.
 started = time.perf_counter()
 import pandas as pd  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
@@ -36,28 +36,31 @@ Times = dict[str, float]
 
 @contextlib.contextmanager
 def timed(times: Times, name: str) -> Iterator[None]:
-    """Add the seconds spent inside to times[name]."""
+    """Add the seconds of a with statement to times[name]."""
     begun = time.perf_counter()
     yield
     times[name] = times.get(name, 0) + time.perf_counter() - begun
 
 
-def asked_for(directory: str) -> tuple[Any, str]:
-    """Return the unfitted estimator of a model's train.py, and the form of its numbers."""
+def training_arguments(directory: str) -> tuple[Any, str]:
+    """Return the arguments `estimator` and `numbers` of a model's train.py.
+
+    The estimator is not fitted.
+    """
     module = importlib.import_module(f"{directory}.train")
-    asked: list[Any] = []
+    recorded: list[Any] = []
 
     def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw") -> None:
-        asked.extend((estimator, numbers))
+        recorded.extend((estimator, numbers))
 
     module.train_model = train_model
     module.train(None)
-    estimator, numbers = asked
+    estimator, numbers = recorded
     return estimator, numbers
 
 
 def time_calls(module: Any, name: str, times: Times) -> None:
-    """Make a module's function add its seconds to times[name]."""
+    """Replace a module's function by one that adds its seconds to times[name]."""
     function: Callable[..., Any] = getattr(module, name)
 
     def timed_function(*arguments: Any) -> Any:
@@ -68,7 +71,10 @@ def time_calls(module: Any, name: str, times: Times) -> None:
 
 
 def ours(directory: str, times: Times) -> None:
-    """Run the train function as an image does; time its export and comparison separately too."""
+    """Run the train function as an image does.
+
+    Its export and comparison are also measured separately.
+    """
     from runtime.train import main
 
     for name in ("to_onnx", "compare"):
@@ -83,8 +89,11 @@ def ours(directory: str, times: Times) -> None:
 
 
 def least(directory: str, times: Times) -> None:
-    """Read the CSV and fit the estimator on the matrix that ours fits; time nothing in between."""
-    estimator, numbers = asked_for(directory)
+    """Read the CSV and fit the estimator on the same matrix as `ours`.
+
+    The steps in between are not measured.
+    """
+    estimator, numbers = training_arguments(directory)
     texts = {name: str for name, kind in train_utils.COLUMNS.items() if kind == "category"}
     with timed(times, "train"):
         pd.read_csv(TABLE, dtype=texts, keep_default_na=False, low_memory=False)
@@ -98,8 +107,11 @@ def least(directory: str, times: Times) -> None:
 
 
 def document(directory: str, times: Times) -> None:
-    """Go the document's way from the CSV to a pickle, with the library's default settings."""
-    estimator = type(asked_for(directory)[0])()
+    """Train with the method of the document, from the CSV to a pickle.
+
+    The estimator has the default settings of its library.
+    """
+    estimator = type(training_arguments(directory)[0])()
     with timed(times, "train"):
         table = pd.read_csv(TABLE)
         labels = LabelEncoder().fit_transform(table.pop(train_utils.LABEL))
@@ -113,7 +125,7 @@ def document(directory: str, times: Times) -> None:
 
 
 def peak_mb() -> float:
-    """Return the largest memory that this process had."""
+    """Return the peak memory of this process in MB."""
     status = Path("/proc/self/status")
     match = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
     if match:
@@ -122,7 +134,7 @@ def peak_mb() -> float:
 
 
 def main(kind: str, directory: str) -> None:
-    """Train, and print the times, the cores used while training, and the peak memory in MB."""
+    """Train, and print the times, the cores in use and the peak memory in MB."""
     times: Times = {"start": time.perf_counter() - started}
     before = time.process_time()
     {"ours": ours, "least": least, "document": document}[kind](directory, times)

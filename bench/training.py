@@ -1,6 +1,7 @@
-"""bench-train: training each model, compared with a bare fit and the document's way; larger tables.
+"""Measure the training of each model (bench-train).
 
-Every training is a process of its own (bench/train_once.py). SCALE=100 adds a table of a hundred
+It is compared with a bare fit and with the method of the document, and repeated on larger tables.
+Every training is a separate process (bench/train_once.py). SCALE=100 adds a table with a hundred
 times as many rows.
 """
 
@@ -38,9 +39,9 @@ Times = Mapping[str, float]
 
 
 def make_table(folder: Path, times: int) -> Path:
-    """Return a folder with models/ and the data in data/table.csv, with `times` as many rows.
+    """Make a folder with models/ and data/table.csv, and return it.
 
-    The numbers of the additional rows have noise.
+    The table has `times` as many rows as the data. The numbers of the additional rows have noise.
     """
     for name in ("data", "models"):
         (folder / name).mkdir(parents=True)
@@ -56,7 +57,10 @@ def make_table(folder: Path, times: int) -> Path:
 
 
 def once(kind: str, directory: str, folder: Path) -> Times:
-    """Return the figures of one training; raises RuntimeError with its stderr's end if it fails."""
+    """Return the figures of one training.
+
+    Raises RuntimeError with the end of its stderr if it fails.
+    """
     path = f"{ROOT}:{ROOT / 'builders'}"
     environment = {**clean_environment(), "PYTHONPATH": path}
     command = [sys.executable, "-W", "ignore", str(ROOT / "bench/train_once.py"), kind, directory]
@@ -88,7 +92,7 @@ def line(directory: str, runs: Mapping[str, Sequence[Times]]) -> dict[str, Any]:
 
 
 def compare(folder: Path) -> None:
-    """Train every model by turns in each of the three ways, and report."""
+    """Train every model by turns with each of the three methods, and report."""
     lines = []
     measured = {}
     ratios = {}
@@ -108,7 +112,10 @@ def compare(folder: Path) -> None:
 def growth_line(
     directory: str, scale: int, own: Times, least: Times, smallest: Times
 ) -> dict[str, Any]:
-    """Return one line of the table; `smallest` are the figures of the smallest table."""
+    """Return one line of the table.
+
+    `smallest` are the figures of the smallest table.
+    """
     return {
         "model": directory,
         "times the rows": scale,
@@ -121,7 +128,10 @@ def growth_line(
 
 
 def grow(scratch: Path, scales: Sequence[int]) -> int:
-    """Train each model on larger and larger tables until one fails; return how many failed."""
+    """Train each model on larger and larger tables until a training fails.
+
+    Returns the number of failures.
+    """
     lines = []
     measured: dict[str, dict[str, Times]] = {}
     failures = 0
@@ -145,7 +155,10 @@ def grow(scratch: Path, scales: Sequence[int]) -> int:
 
 
 def main() -> int:
-    """Measure every model; return 1 if a training on more rows failed."""
+    """Measure every model and return the exit code.
+
+    The exit code is 1 if a training on a larger table failed.
+    """
     scales = [scale for scale in SCALES if scale <= SCALE]
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)

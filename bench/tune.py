@@ -1,9 +1,9 @@
-"""tune: cross-validates settings of each model, the committed ones among them.
+"""Cross-validate settings of each model, including the committed ones.
 
-It uses UCI's training part only: five folds of adult.data's rows. The rows of adult.test, on which
-`make quality` scores, are not used. The setting with the least mean log loss is chosen, unless the
-committed one is within two standard errors of it, fold by fold, or the gain is too small to be
-worth a larger model.
+It uses only UCI's training part: five folds of the rows of adult.data. The rows of adult.test, on
+which `make quality` scores, are not used. The setting with the least mean log loss is chosen. The
+committed setting stays if it is within two standard errors of the best one, fold by fold, or if the
+gain is too small for a larger model.
 """
 
 import os
@@ -16,14 +16,14 @@ from measure import ROOT, TABLE, report
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold
-from train_once import asked_for
+from train_once import training_arguments
 
 from common_utils.train_utils import LABEL, data_file, fit, make_pipeline, read_table
 
-# adult.data's. The 16,281 rows of adult.test follow them in the CSV.
+# adult.data has this number of rows. In the CSV, the 16,281 rows of adult.test follow them.
 TRAINING_ROWS = 32561
 FOLDS = 5
-# The part of the log loss that a change must gain.
+# A change must reduce the log loss by this part.
 WORTH = 0.005
 COMMITTED = "as committed"
 # Changes of the committed settings. An empty one leaves them unchanged.
@@ -60,7 +60,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 
 class Scores(NamedTuple):
-    """Accuracy and log loss by fold."""
+    """The accuracy and the log loss of each fold."""
 
     accuracy: list[float]
     log_loss: list[float]
@@ -69,7 +69,10 @@ class Scores(NamedTuple):
 def score_fold(
     estimator: Any, numbers: str, table: Any, inside: Any, outside: Any
 ) -> tuple[float, float]:
-    """Return accuracy and log loss on one fold of a model that is fitted on the others."""
+    """Return accuracy and log loss of a model on one fold.
+
+    The model is fitted on the other folds.
+    """
     train = table.iloc[inside]
     test = table.iloc[outside]
     pipeline = make_pipeline(clone(estimator), numbers, train)
@@ -93,7 +96,7 @@ def cross_validate(estimator: Any, numbers: str, table: Any) -> Scores:
 def choose(tried: Mapping[str, Scores], committed: str) -> str:
     """Return the setting with the least mean log loss.
 
-    It is `committed` if the difference is within two standard errors, or too small to matter.
+    The result is `committed` if the difference is within two standard errors or less than WORTH.
     """
     best = min(tried, key=lambda name: statistics.mean(tried[name].log_loss))
     pairs = zip(tried[committed].log_loss, tried[best].log_loss, strict=True)
@@ -105,7 +108,7 @@ def choose(tried: Mapping[str, Scores], committed: str) -> str:
 
 
 def format_scores(values: list[float]) -> str:
-    """Return mean and spread over the folds."""
+    """Return the mean and the standard deviation over the folds as text."""
     return f"{statistics.mean(values):.4f} +- {statistics.stdev(values):.4f}"
 
 
@@ -116,7 +119,7 @@ def format_change(change: Mapping[str, Any]) -> str:
 
 def try_changes(directory: str, table: Any) -> dict[str, Scores]:
     """Return the scores of every change of a model's settings."""
-    estimator, numbers = asked_for(directory)
+    estimator, numbers = training_arguments(directory)
     tried = {}
     for change in CHANGES[directory]:
         changed = clone(estimator).set_params(**change)

@@ -1,11 +1,12 @@
-"""Starts peers, posts one row and a hundred to each, compares the answers, stops them.
+"""Start each peer, check its answers to one row and to a hundred, and stop it.
 
 Usage: python3 -m bench.peers.check [--wrong-body] [--model MODEL] NAME...
 
-Runs at the repository's root and needs the standard library only. Prints one line per peer, mode
-and model (all three unless --model); exit code 1 on any failure. Expected answers are not the
-server's: they are the pipeline's own, written by fit.py, or our Model's, computed in another
-process. --wrong-body shuffles the rows that are posted, so that every check must fail.
+It runs in the repository's root and needs only the standard library. It prints one line for each
+peer, mode and model (all three models without --model). The exit code is 1 if a check fails. The
+expected answers are computed without the server: fit.py writes those of the pipeline, and a
+separate process computes those of our Model. With --wrong-body, other rows are posted, so that
+every check must fail.
 """
 
 import argparse
@@ -33,7 +34,8 @@ from utils.model import Model
 print(json.dumps(Model(init_model(sys.argv[1])).predict(rows(100))["predictions"]))
 """
 START_SECONDS = 90
-# A wrong answer, none at all, or a peer that can't be fitted; http.client's errors aren't OSErrors.
+# A wrong answer, a missing answer or a peer that can't be fitted raises one of these. The errors of
+# http.client are not OSErrors.
 FAILURES = (
     ValueError,
     LookupError,
@@ -46,14 +48,14 @@ FAILURES = (
 
 
 def python(name, *arguments):
-    """Return the output of the peer's own Python, run at the repository's root."""
+    """Run the peer's Python in the repository's root and return its output."""
     command = [ROOT / ".local" / f"peer-{name}" / "bin" / "python", *arguments]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, env=environment())
     return done.stdout
 
 
 def environment():
-    """Return this environment with the repository importable and every telemetry off."""
+    """Return the environment with the repository in PYTHONPATH and without telemetry."""
     switches = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "BENTOML_DO_NOT_TRACK": "True",
@@ -72,7 +74,7 @@ def expected(name, mode, model):
 
 
 def free_port():
-    """Return a port that is free, like the two after it, which some peers take too."""
+    """Return a free port; the next two, which some peers also use, are free too."""
     while True:
         with socket.socket() as probe, socket.socket() as second, socket.socket() as third:
             probe.bind(("127.0.0.1", 0))
@@ -96,7 +98,7 @@ def post(port, request):
 def wait(server, port, request):
     """Return the seconds until the server answered 200.
 
-    Raises RuntimeError if it doesn't in time.
+    Raises RuntimeError if it did not answer 200 in time.
     """
     started = time.monotonic()
     last = "no answer"
@@ -113,8 +115,8 @@ def wait(server, port, request):
 
 
 def stop(server):
-    """End the server and return which signal that took."""
-    # A container sends TERM to the first process only.
+    """Stop the server and return the signal that stopped it."""
+    # The first signal goes to the first process only, as when a container is stopped.
     server.terminate()
     if ended(server, 10):
         return "TERM"
@@ -160,14 +162,20 @@ def count_differences(found, wanted):
 
 
 def posted(count, wrong_body):
-    """Return the first `count` of the hundred rows, or, to be wrong, the last ones."""
+    """Return the first `count` of the hundred rows.
+
+    With `wrong_body`, the result is the last rows in reverse order.
+    """
     if wrong_body:
         return rows(100)[-count:][::-1]
     return rows(100)[:count]
 
 
 def check(name, mode, model, wrong_body):
-    """Return one line about a peer; raises what went wrong."""
+    """Check a peer and return one line about it.
+
+    Raises one of FAILURES if the check fails.
+    """
     wanted = expected(name, mode, model)
     low_incomes = len(wanted) - sum(wanted)
     if not 1 < low_incomes < len(wanted) - 1:
@@ -192,7 +200,7 @@ def check(name, mode, model, wrong_body):
 
 
 def main(arguments):
-    """Check the peers named and return the exit code."""
+    """Check the named peers and return the exit code."""
     parser = argparse.ArgumentParser(prog="check.py", description=__doc__)
     parser.add_argument("names", nargs="+", metavar="NAME")
     parser.add_argument("--model", choices=MODELS)

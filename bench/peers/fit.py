@@ -1,10 +1,10 @@
-"""Fits the users' pipeline for a model and saves it where a peer's users would.
+"""Fit the users' pipeline for a model and save it as the peer's users do.
 
 Usage: python -m bench.peers.fit PEER MODEL STORE
 
-The peer's own Python runs it at the repository's root. MODEL is adult_income_lr, _rf or _xgb, STORE
-a folder. Writes STORE/MODEL.expected.json too: the pipeline's answers to table.rows(100). A model
-that was fitted from the same files is left as it is.
+The peer's Python runs it in the repository's root. MODEL is adult_income_lr, _rf or _xgb. STORE is
+a folder. It also writes STORE/MODEL.expected.json, which has the pipeline's answers to
+table.rows(100). A model that was fitted from the same files is not fitted again.
 """
 
 import hashlib
@@ -32,16 +32,17 @@ DIRECTORIES = models()
 
 def our_estimator(model):
     """Return the estimator of MODEL's train.py."""
-    # Our own train_model is replaced by one that returns the estimator.
+    # This stub replaces our train_model, and returns the estimator.
     stub = SimpleNamespace(train_model=lambda msg, estimator, *args, **options: estimator)
     sys.modules["common_utils.train_utils"] = stub
     return importlib.import_module(f"{DIRECTORIES[model]}.train").train(None)
 
 
 def make_pipeline(peer, model):
-    """Return the pipeline: one-hot categories and numbers, the estimator.
+    """Return a pipeline of encoder and estimator.
 
-    Logistic regression's numbers are scaled. The document scales every column.
+    Categories are encoded one-hot. Numbers are scaled for logistic regression. The document scales
+    every column.
     """
     scaled = model == "adult_income_lr" and peer != "document"
     categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
@@ -56,18 +57,18 @@ def make_pipeline(peer, model):
 
 
 def fitted(peer, model):
-    """Return the pipeline, fitted on as many rows as our own train."""
+    """Return the pipeline, fitted on as many rows as our model."""
     table = pd.read_csv(DATA)
     train, _ = train_test_split(table, test_size=0.3, random_state=0, stratify=table[LABEL])
     pipeline = make_pipeline(peer, model).fit(train[COLUMNS], train[LABEL])
     if model != "adult_income_lr":
-        # Workers use the cores. Threads for one row only slow a peer.
+        # The workers already use all cores. Threads for one row would make a peer slower.
         pipeline["estimator"].set_params(n_jobs=1)
     return pipeline
 
 
 def save_document(pipeline, model, store):
-    """Write a pickle of the parts, as the document's code bases keep them."""
+    """Write a pickle of the parts, as in the code of the document."""
     encoder = pipeline["encoder"].named_transformers_["categories"]
     values = [found.tolist() for found in encoder.categories_]
     parts = {
@@ -108,7 +109,7 @@ def save_bentoml(pipeline, model, store):
 
 
 def save_mlserver(pipeline, model, store):
-    """Write two model folders: mlserver-sklearn's, and ours."""
+    """Write two model folders: one for mlserver-sklearn, and one for our runtime."""
     settings = {
         "users": {
             "implementation": "mlserver_sklearn.SKLearnModel",
@@ -124,7 +125,10 @@ def save_mlserver(pipeline, model, store):
 
 
 def save_joblib(pipeline, model, store):
-    """Write a joblib file, which LitServe's, KServe's and Seldon's users load themselves."""
+    """Write a joblib file.
+
+    The users of LitServe, KServe and Seldon load it in their code.
+    """
     joblib.dump(pipeline, store / f"{model}.joblib")
 
 
@@ -146,7 +150,7 @@ def digest(peer, model):
 
 
 def main(peer, model, store):
-    """Fit and save unless that is done already."""
+    """Fit and save the pipeline unless that was done before."""
     store = Path(store).resolve()
     record = store / f"{model}.expected.json"
     key = digest(peer, model)

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Summary: reads a start script's arguments and sets what all peers need, their telemetry off.
+# Summary: reads a start script's arguments, sets variables for all peers and disables telemetry.
 # Usage:   . bench/peers/settings.sh
 #
-# The start script has changed to the repository's root. Sets PORT, MODE, MODEL, WORKERS, BIN (the
-# peer's programs) and PEER_STORE, where fit.py put its models (default: .local/peers/NAME).
+# The start script has changed to the repository's root. This script sets PORT, MODE, MODEL,
+# WORKERS, BIN (the folder of the peer's programs) and PEER_STORE (the folder of its models, which
+# fit.py writes; default: .local/peers/NAME).
 set -euo pipefail
 . engines/common.sh
 
@@ -25,7 +26,7 @@ export PEER_STORE=${PEER_STORE:-$PWD/.local/peers/$peer}
   die 78 "$PEER_STORE: no $MODEL; see bench/peers/README.md, 'Fit'"
 
 export PYTHONPATH=$PWD
-# Peers start programs of their own by name.
+# Peers start their other programs by name.
 export PATH=$BIN:$PATH
 export DO_NOT_TRACK=1
 export MLFLOW_DISABLE_TELEMETRY=true

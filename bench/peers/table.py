@@ -1,4 +1,7 @@
-"""The data's columns, and rows of it as a client sends them. Standard library only."""
+"""The columns of the data, and its rows in the form that a client sends.
+
+This module uses only the standard library.
+"""
 
 import csv
 from itertools import islice
@@ -10,7 +13,7 @@ LABEL = "income"
 
 
 def _read(step: int = 1, count: int | None = None) -> list[list[int | str]]:
-    """Return every `step`-th row of the data, `count` at most, without the label."""
+    """Return every `step`-th row of the data, at most `count`, without the label."""
     with DATA.open(newline="") as file:
         lines = csv.reader(file)
         next(lines)
@@ -23,7 +26,10 @@ def _number_or_text(text: str) -> int | str:
 
 
 def rows(count: int) -> list[list[int | str]]:
-    """Return rows as lists in column order; up to 100 are spread over the data's first part."""
+    """Return `count` rows as lists in column order.
+
+    Up to 100 rows are spread over the first part of the data.
+    """
     step = 400 if count <= 100 else 1
     return _read(step=step, count=count)
 

@@ -1,21 +1,21 @@
-"""The floor: a predict function that answers a constant, behind the same front and server."""
+"""The floor: a predict function that returns a constant, in the same server."""
 
 ANSWER = {"predictions": [0], "scores": [[0.9, 0.1]], "labels": [0, 1]}
 
 
 class Hook:
-    """Quick whatever the size: no model stands behind it."""
+    """A hook without a model, for which bodies of any size are quick."""
 
     ready = True
     quick_bytes = 1 << 30
     info: dict[str, str] = {}
 
     def refresh(self) -> None:
-        """Nothing to load."""
+        """Do nothing, because there is no model to load."""
 
 
 def predict(msg):
-    """Returns the constant."""
+    """Return the constant."""
     return ANSWER
 
 

@@ -4,13 +4,19 @@ import json
 
 
 def body(rows):
-    """Path, headers and bytes of a request for `rows` (lists in column order)."""
+    """Return path, headers and bytes of a request for `rows`.
+
+    Each row is a list in column order.
+    """
     content = json.dumps({"payload": {"instances": rows}})
     return "/adult_income/predict", {"Content-Type": "application/json"}, content.encode()
 
 
 def answers(status, content):
-    """The predicted class of each row; raises ValueError if that isn't what `content` holds."""
+    """Return the predicted class of each row.
+
+    Raises ValueError if `status` is not 200 or `content` is not JSON.
+    """
     if status != 200:
         raise ValueError(f"status {status}: {content[:200]!r}")
     return json.loads(content)["payload"]["predictions"]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Summary: starts KServe's model server, on all interfaces (it has no setting), without gRPC and
-#          request logs.
+# Summary: starts KServe's model server without gRPC and request logs. It listens on all
+#          interfaces, because it has no setting for that.
 # Usage:   start.sh PORT users|ours MODEL [WORKERS]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: starts LitServe with WORKERS inference workers, and as many API servers, its default.
+# Summary: starts LitServe with WORKERS inference workers and, by default, as many API servers.
 # Usage:   start.sh PORT users|ours MODEL [WORKERS]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: starts MLflow's scoring server. It runs uvicorn, whose settings are UVICORN_*.
+# Summary: starts MLflow's scoring server. It runs uvicorn, which reads the variables UVICORN_*.
 # Usage:   start.sh PORT users|ours MODEL [WORKERS]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."

@@ -1,4 +1,7 @@
-"""The request of MLServer's documentation for a DataFrame: V2 protocol, one input per column."""
+"""The request for a DataFrame from MLServer's documentation.
+
+It uses the V2 protocol, with one input per column.
+"""
 
 import json
 
@@ -6,7 +9,10 @@ from bench.peers.table import COLUMNS
 
 
 def body(rows):
-    """Path, headers and bytes of a request for `rows` (lists in column order)."""
+    """Return path, headers and bytes of a request for `rows`.
+
+    Each row is a list in column order.
+    """
     inputs = []
     for name, values in zip(COLUMNS, zip(*rows)):
         inputs.append({"name": name, "shape": [len(values)], "datatype": "INT64", "data": values})
@@ -17,7 +23,10 @@ def body(rows):
 
 
 def answers(status, content):
-    """The predicted class of each row; raises ValueError if that isn't what `content` holds."""
+    """Return the predicted class of each row.
+
+    Raises ValueError if `status` is not 200 or `content` is not JSON.
+    """
     if status != 200:
         raise ValueError(f"status {status}: {content[:200]!r}")
     return json.loads(content)["outputs"][0]["data"]

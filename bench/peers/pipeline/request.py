@@ -1,4 +1,4 @@
-"""The request of our own clients, which is the document's."""
+"""The request of our clients, which is the same as the document's."""
 
 from bench.peers.document.request import answers, body
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Summary: starts Seldon's wrapper, on all interfaces (it has no setting), without gRPC; its metrics
-#          are on PORT + 2.
+# Summary: starts Seldon's wrapper without gRPC, with its metrics on PORT + 2. It listens on all
+#          interfaces, because it has no setting for that.
 # Usage:   start.sh PORT users|ours MODEL [WORKERS]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
