@@ -19,11 +19,7 @@ from support.docker import (
     make_docker_clone,
     remove_images,
 )
-from support.models import MODEL_DIRS, setting, train
-from support.network import free_port
-
-# The former place of these helpers, for test files that don't import them from tests/support yet.
-__all__ = ["MODEL_DIRS", "ROOT", "free_port", "run", "setting"]
+from support.models import MODEL_DIRS, train
 
 pytest_plugins = ["support.figures"]
 

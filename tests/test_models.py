@@ -37,8 +37,8 @@ FLOORS = {
 }
 # A new model must be better than a guess: 0.7638 of the rows have the more frequent label.
 NEW_MODEL = Floor(0.80, 0.45)
-# Lines that are not blank, docstrings included; an author writes about 20.
-LIMITS = {"train.py": 10, "predict.py": 6, "Makefile": 4, ".s2i/environment": 5}
+# Lines that are not blank, docstrings included. Each parameter of an estimator has its own line.
+LIMITS = {"train.py": 16, "predict.py": 6, "Makefile": 4, ".s2i/environment": 5}
 
 
 @pytest.fixture(scope="module")
