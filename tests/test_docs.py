@@ -109,16 +109,16 @@ def test_second_demo_needs_no_network(demo: tuple[Path, str]) -> None:
     output_of(make(demo[0], ".", "demo", ENGINE="local", PORT=free_port(), **variables))
 
 
-def write_cat_boost(clone: Path) -> None:
+def write_extra_trees(clone: Path) -> None:
     """Do the steps of docs/adding-a-model.md that are not commands."""
     page = "docs/adding-a-model.md"
-    directory = clone / "catBoost"
+    directory = clone / "extraTrees"
     (directory / "Makefile").write_text(block(page, "MODEL_NAME :="))
     (directory / ".s2i" / "environment").write_text(block(page, "ROUTES="))
     (directory / "train.py").write_text(block(page, "from sklearn.ensemble"))
     (directory / "predict.py").write_text(block(page, "from utils.serving"))
     makefile = clone / "all" / "Makefile"
-    makefile.write_text(makefile.read_text().replace("MODEL_DIRS := ", "MODEL_DIRS := catBoost "))
+    makefile.write_text(makefile.read_text().replace("MODEL_DIRS := ", "MODEL_DIRS := extraTrees "))
 
 
 PAGES_WITH_COMMANDS = [page for page in PAGES if commands(page)]
@@ -131,11 +131,11 @@ def test_commands_of_page_succeed(demo: tuple[Path, str], page: str) -> None:
     script = commands(page)
     directory = str(Path(page).parent) if Path(page).parent.name in MODEL_DIRS else "."
 
-    copy_command = "cp -r logisticRegression catBoost"
+    copy_command = "cp -r logisticRegression extraTrees"
     if script.startswith(copy_command):
         output_of(run_script(clone, directory, copy_command, port))
         script = script.removeprefix(copy_command)
-        write_cat_boost(clone)
+        write_extra_trees(clone)
 
     output_of(run_script(clone, directory, script, port))
     assert list((clone / ".local" / "run").glob("*.pid")) == []
@@ -283,7 +283,7 @@ def test_every_message_of_troubleshooting_is_in_the_product() -> None:
 def test_size_of_each_model_file_is_what_its_page_says(trained: Path) -> None:
     units = {"KB": 1_000, "MB": 1_000_000}
     for model in MODEL_DIRS:
-        figure, unit = re.findall(r"has ([\d.]+) (KB|MB)", read(f"{model}/README.md"))[0]
+        figure, unit = re.findall(r"model file is ([\d.]+) (KB|MB)", read(f"{model}/README.md"))[0]
         file = trained / "models" / f"{setting(model, 'MODEL_NAME')}.pkl"
         stated = float(figure) * units[unit]
         assert stated == pytest.approx(file.stat().st_size, rel=0.15), model

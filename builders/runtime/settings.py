@@ -86,7 +86,7 @@ SETTINGS = (
     Setting(
         "WORKERS",
         "Worker processes",
-        default_text="CPUs of the container, or 1",
+        default_text="CPU limit of the container; 1 without a limit",
         minimum=1,
         maximum=MAX_WORKERS,
     ),
@@ -114,7 +114,7 @@ SETTINGS = (
     ),
     Setting(
         "MAX_WAITING",
-        "Most batches per worker, running and queued; further ones get 503 (`overloaded`)",
+        "Most requests per worker that run or wait; further ones get 503 (`overloaded`)",
         100,
         minimum=1,
         maximum=UNLIMITED,
@@ -135,14 +135,14 @@ SETTINGS = (
     ),
     Setting(
         "API_KEY_FILE",
-        "File of API keys, one per line; see Authentication",
+        "File of API keys, one per line (operations.md)",
         default_text="none",
         is_file=True,
     ),
     Setting("ACCESS_LOG", "1 logs every request", 0, minimum=0, maximum=1),
     Setting(
         "LOG_FORMAT",
-        "Format of the log; see Logs",
+        "Format of the log (operations.md)",
         default_text="json; text on a terminal",
         choices=("json", "text"),
     ),
@@ -154,7 +154,7 @@ SETTINGS = (
     ),
     Setting(
         "MODEL_HMAC_KEY_FILE",
-        "File of keys that sign model files; see Signed model files",
+        "File of keys that sign model files (model-files.md)",
         default_text="none",
         is_file=True,
     ),

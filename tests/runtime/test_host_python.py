@@ -1,0 +1,94 @@
+"""What a host runs: programs that work with its Python, which may be 3.9."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+from support.commands import ROOT, run
+from support.models import MODEL_DIRS
+
+HOST_FILES = [
+    "all/generate.py",
+    "builders/commands.py",
+    "builders/runtime/environment.py",
+    "builders/runtime/settings.py",
+    "engines/check_endpoint.py",
+    "engines/model_table.py",
+    "engines/pip_settings.py",
+    "engines/port.py",
+    "utils/atomic_file.py",
+    "utils/encode_decode.py",
+    "utils/errors.py",
+    "utils/signing.py",
+]
+CONFIGURATION_ERROR = 78
+
+
+@pytest.mark.parametrize("file", HOST_FILES)
+def test_file_for_the_host_parses_as_python_3_9(file: str) -> None:
+    source = (ROOT / file).read_text()
+    ast.parse(source, feature_version=(3, 9))
+
+    newer_source = source + "\nmatch 1:\n    case _: pass\n"
+    with pytest.raises(SyntaxError):
+        ast.parse(newer_source, feature_version=(3, 9))
+
+
+def is_python_3_9(program: str) -> bool:
+    """Return whether a program is a Python 3.9 that runs."""
+    done = run(program, "-c", "import sys; print(sys.version_info[:2])")
+    return done.stdout == "(3, 9)\n"
+
+
+@pytest.fixture(scope="module")
+def python39() -> str:
+    """A Python 3.9 of this machine."""
+    candidates = [str(path) for path in Path.home().glob(".pyenv/versions/3.9.*/bin/python")]
+    on_path = shutil.which("python3.9")
+    if on_path is not None:
+        candidates.insert(0, on_path)
+
+    for candidate in candidates:
+        if is_python_3_9(candidate):
+            return candidate
+    pytest.skip("this machine has no Python 3.9")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        ("builders/commands.py object name value", 0),
+        ("builders/runtime/environment.py check all/.s2i/environment predict", 0),
+        ("builders/runtime/environment.py check all/.s2i/environment train", CONFIGURATION_ERROR),
+        ("engines/pip_settings.py", 0),
+        ("engines/port.py 0", 2),
+        ("engines/check_endpoint.py", 2),
+        ("engines/model_table.py", 0),
+        ("engines/model_table.py models/no_such.pkl", CONFIGURATION_ERROR),
+        ("all/generate.py --check " + " ".join(MODEL_DIRS), 0),
+    ],
+)
+def test_file_for_the_host_runs_on_python_3_9(
+    python39: str, arguments: str, exit_code: int
+) -> None:
+    done = run(python39, "-I", *arguments.split())
+
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("argument", "exit_code"), [("names", 0), ("none", 2)])
+def test_settings_run_on_python_3_9(python39: str, argument: str, exit_code: int) -> None:
+    environment = {"PYTHONPATH": str(ROOT / "builders"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = run(python39, "-m", "runtime.settings", argument, env=environment)
+
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_python_3_9_fails_on_newer_code(python39: str) -> None:
+    done = run(python39, "-c", "def f(x: int | None): ...")
+
+    assert done.returncode == 1
+    assert "TypeError" in done.stderr
