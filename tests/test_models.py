@@ -265,7 +265,7 @@ def test_a_fourth_model_under_anothers_name_is_refused(clone: Path) -> None:
     copy_model(clone, source, "fourthModel")
     done = run("python3", "all/generate.py", "--check", source, "fourthModel", cwd=clone)
     message = (
-        f"generate: route {route(source).path} is in both {source} and fourthModel; "
-        "rename one of them\n"
+        f"generate: route {route(source).path} is in both {source} and fourthModel. "
+        "Rename one of them.\n"
     )
     assert (done.returncode, done.stderr) == (78, message)

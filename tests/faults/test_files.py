@@ -63,14 +63,14 @@ def create_huge(file: Path) -> None:
 
 
 CASES = {
-    "missing": BadFile(leave_missing, "no such file; train the model first"),
+    "missing": BadFile(leave_missing, "no such file. Train the model first"),
     "a directory": BadFile(os.mkdir, "is not a regular file"),
     "a FIFO": BadFile(os.mkfifo, "is not a regular file"),
     "a link out of models/": BadFile(link_outside, "can't be opened"),
     "a link to a device": BadFile(lambda file: file.symlink_to("/dev/zero"), "can't be opened"),
     "unreadable": BadFile(copy_unreadable, "Permission denied"),
     "empty": BadFile(Path.touch, "is not a model file"),
-    "of 2 GB": BadFile(create_huge, "at most 1,073,741,824 are read"),
+    "of 2 GB": BadFile(create_huge, "At most 1,073,741,824 are read"),
 }
 BAD = {f"m{number}": case for number, case in enumerate(CASES.values())}
 ALL_GOOD = dict.fromkeys([*BAD, *GOOD], 200)

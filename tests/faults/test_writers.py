@@ -30,7 +30,7 @@ VARIABLES = {
     "PYTHONPATH": PYTHONPATH,
 }
 NO_SPACE = (
-    "train: [Errno 28] No space left on device: 'models/m.pkl'; "
+    "train: [Errno 28] No space left on device: 'models/m.pkl'. "
     "Free some space, or mount another folder there.\n"
 )
 READ_ONLY = (
@@ -208,8 +208,8 @@ def test_files_of_another_user_are_named_and_stay(
     before = model_of(project)
     done = train(project, "stranger")
     expected = (
-        rf"train: {path}: (Permission denied|Operation not permitted) for user 12345:12345; "
-        r"give the folder to .*\n"
+        rf"train: {path}: (Permission denied|Operation not permitted) for user 12345:12345\. "
+        r"Give the folder to .*\n"
     )
     assert done.returncode == 77, done.stderr
     assert re.fullmatch(expected, done.stderr), done.stderr
