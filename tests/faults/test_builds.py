@@ -184,6 +184,7 @@ def build_halfway(victim: Victim, scratch: Path) -> Halfway:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     # s2i writes the container's output to stderr.
     assert building.stderr
@@ -192,7 +193,7 @@ def build_halfway(victim: Victim, scratch: Path) -> Halfway:
             break
 
     time.sleep(0.2)
-    s2i = run("pgrep", "-P", str(building.pid), "s2i").stdout
+    s2i = run("pgrep", "-g", str(building.pid), "-x", "s2i").stdout
     return Halfway(building, int(s2i))
 
 
@@ -220,11 +221,10 @@ def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figur
 
 
 def kill_build_and_s2i(victim: Victim, scratch: Path) -> int:
-    """Kill build.sh too, which can't clean up then; return how many containers stay."""
+    """Kill a build and its s2i, so that nothing cleans up; return how many containers stay."""
     before = set(run("docker", "ps", "-aq").stdout.split())
-    building, s2i = build_halfway(victim, scratch)
-    building.kill()
-    os.kill(s2i, signal.SIGKILL)
+    building, _ = build_halfway(victim, scratch)
+    os.killpg(building.pid, signal.SIGKILL)
     building.communicate(timeout=30)
 
     containers = set(run("docker", "ps", "-aq").stdout.split()) - before
