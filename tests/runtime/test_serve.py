@@ -85,8 +85,8 @@ def pair(models_directory: Path) -> Iterator[Server]:
         ("", "ROUTES is not set: expected route:module:function, several joined by commas"),
         (
             "ready:app:names",
-            "ROUTES: entry 'ready:app:names': /ready is reserved for the server; "
-            "choose another route",
+            "ROUTES: entry 'ready:app:names': /ready is reserved for the server. "
+            "Choose another route.",
         ),
     ],
 )
