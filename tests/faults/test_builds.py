@@ -221,7 +221,7 @@ def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figur
 
 
 def kill_build_and_s2i(victim: Victim, scratch: Path) -> int:
-    """Kill a build and its s2i, so that nothing cleans up; return how many containers stay."""
+    """Kill a build and its s2i, which leaves containers; return how many."""
     before = set(run("docker", "ps", "-aq").stdout.split())
     building, _ = build_halfway(victim, scratch)
     os.killpg(building.pid, signal.SIGKILL)
