@@ -85,7 +85,7 @@ def test_an_environment_holds_what_the_files_ask_for(bench: Bench) -> None:
     bench.write("two.txt", "beta==1.0\n")
     done = bench.install("one.txt", "two.txt")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("---> Installing what 2 requirements files ask for\n") == 1
+    assert done.stdout.count("---> Installing the packages of 2 requirements files\n") == 1
     assert (bench.versions(), bench.leftovers()) == ("1.0 1.0", [])
 
 

@@ -241,7 +241,7 @@ def test_before_a_build_the_target_that_builds_is_named(
     done = make_local(clone, MODEL, target, PAYLOAD="{}", DETACH=detach, PORT=str(free_port()))
     assert (done.returncode, done.stdout) == (2, "")
     problem = f"there is no local image {IMAGE}-{role}"
-    assert f"local.sh: {problem}; make build-{role} makes it\n" in done.stderr
+    assert f"local.sh: {problem}. Run make build-{role}.\n" in done.stderr
     assert not list((clone / ".local").glob("run/*.pid"))
 
 
