@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.environment import CONFIGURATION, ConfigurationError, parse_routes
 from runtime.loader import load_function
 
 
@@ -20,11 +20,11 @@ def entries(role: str) -> Iterator[tuple[str, str, str]]:
 
     Each is a tuple of the variable or route, the module and the function's name.
     """
-    routes = check(os.environ, role)
+    # assemble has checked the variables before.
     if role == "train":
         yield "TRAIN_MODULE", os.environ["TRAIN_MODULE"], os.environ["TRAIN_FUNCTION"]
         return
-    for route in routes:
+    for route in parse_routes(os.environ["ROUTES"]):
         yield f"route {route.path}", route.module, route.function
 
 

@@ -72,7 +72,7 @@ FAULTS = {
     ),
     "a route that is none": Fault("ROUTES", 78, {ENVIRONMENT: "ROUTES=nothing\n"}),
     "scripts of its own": Fault(
-        "would replace the builder's own scripts", 78, {".s2i/bin/run": "#!/bin/sh\n"}
+        "would take the place of the builder's", 78, {".s2i/bin/run": "#!/bin/sh\n"}
     ),
     "setup.sh fails": Fault("assemble: setup.sh failed as user 0", files={"setup.sh": "exit 1\n"}),
     "no such version": Fault("numpy==0.0.1", files=requires("numpy==0.0.1")),
@@ -193,7 +193,7 @@ def build_halfway(victim: Victim, scratch: Path) -> Halfway:
             break
 
     time.sleep(0.2)
-    s2i = run("pgrep", "--pgroup", building.pid, "--exact", "s2i").stdout
+    s2i = run("pgrep", "-g", str(building.pid), "-x", "s2i").stdout
     return Halfway(building, int(s2i))
 
 
@@ -210,7 +210,7 @@ def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figur
         codes.add(building.returncode)
         leftovers += remains(victim[1], tmp_path) != before
 
-    containers = kill_scripts_and_s2i(victim, tmp_path)
+    containers = kill_build_and_s2i(victim, tmp_path)
     figure(
         f"s2i killed halfway, {KILLS} times",
         f"exit codes {codes}, {leftovers} times something left over",
@@ -220,8 +220,8 @@ def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figur
     assert containers == 1
 
 
-def kill_scripts_and_s2i(victim: Victim, scratch: Path) -> int:
-    """Kill the scripts too, which can't clean up then; return how many containers stay."""
+def kill_build_and_s2i(victim: Victim, scratch: Path) -> int:
+    """Kill a build and its s2i, which leaves containers; return how many."""
     before = set(run("docker", "ps", "-aq").stdout.split())
     building, _ = build_halfway(victim, scratch)
     os.killpg(building.pid, signal.SIGKILL)

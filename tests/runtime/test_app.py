@@ -181,7 +181,7 @@ def test_server_rejects_a_batch_of_too_many_rows_with_both_numbers(
     assert server.predict(path, [[]] * MAX_ROWS).status_code == status
 
     response = server.predict(path, [[]] * (MAX_ROWS + 1))
-    message = "found 14,001 rows, expected at most 14,000: send fewer at once"
+    message = "found 14,001 rows, expected at most 14,000. Send fewer rows at once."
     assert response.status_code == 413
     assert error_in(response) == {"code": "too_many_rows", "message": message, "path": "instances"}
 

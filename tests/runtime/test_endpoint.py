@@ -23,7 +23,7 @@ Error = dict[str, Any]
 VALID_BODY = b'{"payload": 1}'
 INTERNAL_ERROR = {
     "code": "internal_error",
-    "message": "the predict function failed; see the server's log",
+    "message": "the predict function failed. See the server's log.",
     "path": None,
 }
 
@@ -161,7 +161,7 @@ def test_endpoint_returns_415_with_curls_option_for_another_type(content_type: s
     status, error = status_and_error(endpoint_returning({}).answer(VALID_BODY, content_type))
 
     found = f"expected JSON, found content type {content_type!r}"
-    message = f"{found}: send -H 'Content-Type: application/json'"
+    message = f"{found}. Send -H 'Content-Type: application/json'."
     assert status == 415
     assert error == {"code": "unsupported_media_type", "message": message, "path": None}
 
@@ -169,7 +169,7 @@ def test_endpoint_returns_415_with_curls_option_for_another_type(content_type: s
 def test_endpoint_returns_503_until_its_model_is_loaded() -> None:
     endpoint = endpoint_with_hook()
     status, error = status_and_error(endpoint.answer(VALID_BODY))
-    message = "the model is not loaded yet; try again"
+    message = "the model is not loaded yet. Try again."
     assert status == 503
     assert error == {"code": "not_ready", "message": message, "path": None}
 

@@ -17,10 +17,10 @@ CHUNKED = "Transfer-Encoding: chunked"
 CLOSE = "Connection: close"
 TOO_LARGE = {
     "code": "too_large",
-    "message": "the body has more than 8,388,608 bytes: send fewer rows at once",
+    "message": "the body has more than 8,388,608 bytes. Send fewer rows at once.",
     "path": None,
 }
-TOO_SLOW = {"code": "too_slow", "message": "the body wasn't there after 1 s", "path": None}
+TOO_SLOW = {"code": "too_slow", "message": "the body was not complete after 1 s", "path": None}
 
 
 @pytest.fixture(scope="module")

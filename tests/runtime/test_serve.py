@@ -82,11 +82,11 @@ def pair(models_directory: Path) -> Iterator[Server]:
         ("a:app:none", "route a: app has no function none"),
         ("a:app:NAMES", "route a: app has no function NAMES"),
         ("names:app:names,b:app:none", "route b: app has no function none"),
-        ("", "ROUTES is not set; expected route:module:function, several joined by commas"),
+        ("", "ROUTES is not set: expected route:module:function, several joined by commas"),
         (
             "ready:app:names",
-            "ROUTES: entry 'ready:app:names': /ready is reserved for the server; "
-            "choose another route",
+            "ROUTES: entry 'ready:app:names': /ready is reserved for the server. "
+            "Choose another route.",
         ),
     ],
 )
@@ -126,7 +126,7 @@ def test_start_fails_at_once_on_a_port_that_is_in_use(directory: Path) -> None:
 
     assert done.returncode == 69
     assert done.stdout == ""
-    expected = f"predict: 127.0.0.1:{port}: Address already in use; set another PORT\n"
+    expected = f"predict: 127.0.0.1:{port}: Address already in use. Set another PORT.\n"
     assert done.stderr == expected
 
 
@@ -222,7 +222,7 @@ def test_server_names_a_missing_model_until_its_file_arrives(models_directory: P
     file = model_file(models_directory)
     content = file.read_bytes()
     file.unlink()
-    reason = f"models/{file.name}: no such file; train the model first (make train)"
+    reason = f"models/{file.name}: no such file. Train the model first (make train)."
 
     with Server(models_directory, ALL_ROUTES) as server:
         wait_until(lambda: server.status("/health") == 200, 20)
@@ -273,9 +273,9 @@ RUNS_A_COMMAND = b"cos\nsystem\n(S'touch ran'\ntR."
 # Neighbours have different messages, because the server logs a message once.
 CORRUPTIONS: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("is not a model file of this repository", lambda content: b""),
-    ("its sha256 doesn't match its contents", lambda content: b"x" + content[1:]),
-    ("(its end is missing or another's)", lambda content: content[:-100]),
-    ("refused: opcode GLOBAL at byte 0", lambda content: seal(RUNS_A_COMMAND)),
+    ("its sha256 does not match its contents", lambda content: b"x" + content[1:]),
+    ("(its end is missing or has another form)", lambda content: content[:-100]),
+    ("rejected: opcode GLOBAL at byte 0", lambda content: seal(RUNS_A_COMMAND)),
 ]
 
 
