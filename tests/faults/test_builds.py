@@ -72,7 +72,7 @@ FAULTS = {
     ),
     "a route that is none": Fault("ROUTES", 78, {ENVIRONMENT: "ROUTES=nothing\n"}),
     "scripts of its own": Fault(
-        "would take the place of the builder's", 78, {".s2i/bin/run": "#!/bin/sh\n"}
+        "would replace the builder's own scripts", 78, {".s2i/bin/run": "#!/bin/sh\n"}
     ),
     "setup.sh fails": Fault("assemble: setup.sh failed as user 0", files={"setup.sh": "exit 1\n"}),
     "no such version": Fault("numpy==0.0.1", files=requires("numpy==0.0.1")),
