@@ -257,7 +257,7 @@ class Own(ClassifierMixin, BaseEstimator):
 
 def test_an_estimator_that_cannot_be_converted_is_refused_with_the_way_out(project: Path) -> None:
     found = refusal(Own())
-    assert found.startswith("Own can't be converted to ONNX (")
+    assert found.startswith("Own cannot be converted to ONNX (")
     way_out = "README, 'A model that can't be converted'"
     assert found.endswith(
         f"; save it yourself in train.py and load it in your own predict.py ({way_out})"
