@@ -258,11 +258,10 @@ class Own(ClassifierMixin, BaseEstimator):
 def test_an_estimator_that_cannot_be_converted_is_refused_with_the_way_out(project: Path) -> None:
     found = refusal(Own())
     assert found.startswith("Own cannot be converted to ONNX (")
-    way_out = "README, 'A model that can't be converted'"
-    assert found.endswith(
-        f"; save it yourself in train.py and load it in your own predict.py ({way_out})"
-    )
-    assert "### A model that can't be converted\n" in (ROOT / "README.md").read_text()
+    title = "A model that cannot be converted"
+    advice = "Save it yourself in train.py and load it in your own predict.py"
+    assert found.endswith(f". {advice} (docs/model-files.md, '{title}')")
+    assert f"## {title}\n" in (ROOT / "docs/model-files.md").read_text()
 
 
 def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -> None:
