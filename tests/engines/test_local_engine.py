@@ -199,7 +199,7 @@ def test_stop_without_a_server_is_an_error(project: Path) -> None:
     done = make_local(project, MODEL, "stop")
     assert (done.returncode, done.stdout) == (2, "")
     problem = f"{IMAGE}-predict is not running in the background"
-    assert f"local.sh: {problem}; make predict DETACH=1 starts it\n" in done.stderr
+    assert f"local.sh: {problem}. make predict DETACH=1 starts it.\n" in done.stderr
 
 
 # Ports and what isn't there yet
