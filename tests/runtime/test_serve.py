@@ -26,7 +26,7 @@ from support.models import (
     setting,
 )
 from support.server import ALL_ROUTES, PATHS, ROUTES, Server, start_and_fail
-from support.workers import served_models, wait_until_workers_answer
+from support.workers import served_models, two_workers
 
 from utils.encode_decode import init_model
 
@@ -61,9 +61,7 @@ def models_directory(directory: Path, trained: Path) -> Path:
 def pair(models_directory: Path) -> Iterator[Server]:
     """A server with two workers and one model."""
     entries = f"{ROUTES[MODEL]},{routes('work')}"
-    with Server(models_directory, entries, WORKERS="2") as server:
-        server.wait_until_ready()
-        wait_until_workers_answer(server, 2)
+    with two_workers(models_directory, entries) as server:
         yield server
 
 

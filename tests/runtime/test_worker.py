@@ -22,7 +22,12 @@ from support.models import (
 )
 from support.network import read_response, request_bytes
 from support.server import ALL_ROUTES, PATHS, ROUTES, Server
-from support.workers import answering_pids, served_models, wait_until_workers_answer
+from support.workers import (
+    answering_pids,
+    served_models,
+    two_workers,
+    wait_until_workers_answer,
+)
 
 MODEL = MODEL_DIRS[0]
 NAME = setting(MODEL, "MODEL_NAME")
@@ -52,9 +57,7 @@ def models_directory(directory: Path, trained: Path) -> Path:
 def pair(models_directory: Path) -> Iterator[Server]:
     """A server with two workers and one model."""
     entries = f"{ROUTES[MODEL]},{FUNCTIONS}"
-    with Server(models_directory, entries, WORKERS="2") as server:
-        server.wait_until_ready()
-        wait_until_workers_answer(server, 2)
+    with two_workers(models_directory, entries) as server:
         yield server
 
 

@@ -1,13 +1,27 @@
 """The workers of a server: which of them answer, and what they serve.
 
-answering_pids and wait_until_workers_answer need the route `work` of apps/app.py; served_models.
+answering_pids, wait_until_workers_answer and two_workers need the route `work` of apps/app.py;
+served_models.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import requests
 from support.commands import wait_until
 from support.server import Server
 
 REQUESTS = 10
+
+
+@contextmanager
+def two_workers(directory: Path, routes: str) -> Iterator[Server]:
+    """Run a server whose two workers both answer."""
+    with Server(directory, routes, WORKERS="2") as server:
+        server.wait_until_ready()
+        wait_until_workers_answer(server, 2)
+        yield server
 
 
 def answering_pids(server: Server) -> set[int]:
