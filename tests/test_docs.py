@@ -309,7 +309,8 @@ def stated_scores(model: str) -> list[float]:
 def test_scores_of_pages_are_those_of_make_quality() -> None:
     output = output_of(make(ROOT, ".", "quality"))
     for model in MODEL_DIRS:
-        line = re.search(rf"{setting(model, 'MODEL_NAME')} +(\S+) +(\S+) +(\S+)", output)
+        name = setting(model, "MODEL_NAME")
+        line = re.search(rf"{name} +(\d\.\d+) +(\d\.\d+) +(\d\.\d+) ", output)
         assert line, output
         measured = [float(figure) for figure in line.groups()]
         assert stated_scores(model) == pytest.approx(measured, abs=0.002), model
