@@ -2,7 +2,7 @@
 # those of the combined image.
 include common.mk
 
-.PHONY: demo train-all predict-all test-all builders tools clean
+.PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor clean
 .PHONY: test test-faults soak lint constraints quality size inspect sbom tune
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-train
 demo: ## train the models, serve them, send test requests, stop
@@ -16,6 +16,18 @@ predict-all: ## serve all models from one container on PORT (5111)
 
 test-all: ## test that server with the instances of every model
 	@$(MAKE) --no-print-directory -C all $@
+
+stop: ## stop that server, if it serves in the background
+	@$(MAKE) --no-print-directory -C all $@
+
+logs: ## show its log
+	@$(MAKE) --no-print-directory -C all $@
+
+generate: ##- regenerate the files of all/ after a change of routes or requirements
+	@$(MAKE) --no-print-directory -C all $@
+
+doctor: ## print the engine of this machine, and what is missing for the other one
+	@engines/doctor.sh
 
 builders: ## build the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)
 	@engines/builders.sh

@@ -5,7 +5,7 @@
 # IMAGE is the image's name (adult-income-lr-train). MODEL_DIR is a directory of this repository
 # (logisticRegression, or all). ENGINE=docker|local|auto chooses the engine. TRAIN_BUILDER and
 # PREDICT_BUILDER name other builder images. A failed build does not change the image's tag. The
-# build context is always removed.
+# build context is always removed. engines/stage.sh decides which files are in an image.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 . engines/choose.sh
@@ -14,10 +14,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 image=$1
 model=$2
 role=$3
-# ROUTES use this package name for the models. It does not depend on the name of the clone's folder.
-PACKAGE=finance_income_prediction
 export TRAIN_BUILDER=${TRAIN_BUILDER:-s2i-model-python}
 export PREDICT_BUILDER=${PREDICT_BUILDER:-s2i-daemon-python}
+# This file exists from the start of a build until it succeeds. engines/check_image.sh reads it.
+unfinished=.local/unfinished/$image
 
 check() { # check: exits if the image cannot be built from this directory for this role
   local file=$model/.s2i/environment
@@ -29,42 +29,21 @@ check() { # check: exits if the image cannot be built from this directory for th
   [ ! -e "$model/.s2i/bin" ] ||
     die 78 "$model/.s2i/bin: would replace the builder's own scripts. Remove it."
   python3 builders/runtime/environment.py check "$file" "$role"
-}
-
-# This function decides which files are in an image.
-stage() { # stage CONTEXT: copies the application and the shared code into an empty folder
-  local context=$1
-  local app=$context/$PACKAGE
-  local name names commit
-  mkdir "$app"
-  cp -R utils common_utils constraints.txt "$context"
-
-  if [ "$model" = all ]; then
-    names=${MODEL_DIRS-$(makefile_value all MODEL_DIRS)}
-    # shellcheck disable=SC2086 # a list of names, one word each
-    python3 all/generate.py "$app" $names
-  else
-    cp -R "$model/." "$app"
-  fi
-
-  for name in .s2i setup.sh requirements.txt requirements_train.txt requirements_predict.txt; do
-    [ ! -e "$app/$name" ] || mv "$app/$name" "$context/$name"
-  done
-  find "$context" \( -name __pycache__ -o -name test -o -name Makefile -o -name README.md \) \
-    -prune -exec rm -rf {} +
-
-  commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
-  printf '\nGIT_COMMIT=%s\n' "$commit" >>"$context/.s2i/environment"
+  python3 engines/names.py check "$model" "$image"
 }
 
 check
-context=$(mktemp -d)
-trap 'rm -rf "$context"' EXIT
-stage "$context"
 choose_engine
 say "Building $image from $model"
+context=$(mktemp -d)
+trap 'rm -rf "$context"' EXIT
+trap 'die 130 "interrupted. Image $image was not changed."' INT
+mkdir -p "$(dirname "$unfinished")"
+: >"$unfinished"
+engines/stage.sh "$model" "$context"
 case $ENGINE in
   docker) engines/docker-build.sh "$image" "$context" "$role" ;;
   local) engines/local-build.sh "$image" "$context" "$role" ;;
 esac
+rm -f "$unfinished"
 say "Built $image"

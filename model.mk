@@ -2,20 +2,22 @@
 # includes this.
 include ../common.mk
 RUN := ../engines/run.sh
+# Only the first goal of a command prints the engine.
+export ENGINE_REPORTED ?= $(filter-out $(firstword $(MAKECMDGOALS)),$@)
 
 .NOTPARALLEL:
 .PHONY: build-train train build-predict predict test-endpoint stop logs predict-once
 build-train: ## build the train image
 	@../build.sh "$$CONTAINER_NAME-train" "$${PWD##*/}" train
 
-train: ## run it: reads data/, writes models/MODEL_NAME.pkl
-	@$(RUN) train "$$CONTAINER_NAME-train"
+train: ## run it: reads data/, writes models/MODEL_NAME.pkl; BUILD=1 builds it first
+	@$(RUN) train "$$CONTAINER_NAME-train" "$${PWD##*/}"
 
 build-predict: ## build the predict image
 	@../build.sh "$$CONTAINER_NAME-predict" "$${PWD##*/}" predict
 
-predict: ## serve on PORT (5111); DETACH=1 serves in the background
-	@$(RUN) predict "$$CONTAINER_NAME-predict"
+predict: ## serve on PORT (5111); DETACH=1: in the background
+	@$(RUN) predict "$$CONTAINER_NAME-predict" "$${PWD##*/}"
 
 test-endpoint: ## post test/test_instances.json and check the answer
 	@python3 ../engines/check_endpoint.py .
@@ -23,8 +25,8 @@ test-endpoint: ## post test/test_instances.json and check the answer
 stop: ## stop the server in the background
 	@$(RUN) stop "$$CONTAINER_NAME-predict"
 
-logs: ## show its log
+logs: ## show the log of that server
 	@$(RUN) logs "$$CONTAINER_NAME-predict"
 
 predict-once: ##- answer PAYLOAD='{"instances": [...]}' once, without a server
-	@$(RUN) predict-once "$$CONTAINER_NAME-train"
+	@$(RUN) predict-once "$$CONTAINER_NAME-train" "$${PWD##*/}"

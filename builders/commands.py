@@ -1,6 +1,7 @@
 """Small commands that shell scripts need from Python.
 
 Usage: commands.py digest FILE...              prints a short name for the files' contents
+       commands.py folder-digest FOLDER        prints a digest of all files in a folder
        commands.py rename SOURCE TARGET        renames a directory; fails if TARGET has contents
        commands.py limit SECONDS COMMAND...    runs COMMAND; fails once SECONDS are over
        commands.py object [NAME VALUE]...      prints a JSON object of texts
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 
 
 def digest(*files: str) -> int:
@@ -31,6 +33,18 @@ def digest(*files: str) -> int:
             parts.append(file.read())
 
     print(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])
+    return 0
+
+
+def folder_digest(folder: str) -> int:
+    """Print a SHA-256 digest of the names and contents of all files below `folder`."""
+    total = hashlib.sha256()
+    for path in sorted(Path(folder).rglob("*")):
+        if path.is_file():
+            contents = hashlib.sha256(path.read_bytes()).hexdigest()
+            total.update(f"{path.relative_to(folder)}\0{contents}\0".encode())
+
+    print(total.hexdigest())
     return 0
 
 
@@ -68,6 +82,7 @@ def json_object(*words: str) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "digest": digest,
+    "folder-digest": folder_digest,
     "rename": rename,
     "limit": limit,
     "object": json_object,

@@ -12,28 +12,26 @@ docker_problem() { # docker_problem: prints why the docker engine can't be used,
   if ! command -v docker >/dev/null; then
     echo "docker is not on the PATH (https://docs.docker.com/engine/install/)"
   elif ! engine_answers; then
-    echo "no Docker engine answers" \
-      "(start it, join its group, or set DOCKER_HOST)"
+    echo "no Docker engine answers (start it, join its group, or set DOCKER_HOST)"
   elif ! command -v s2i >/dev/null; then
     echo "s2i is not on the PATH (if Go is installed, make tools builds it)"
   fi
 }
 
-choose_engine() { # choose_engine: sets ENGINE to docker or local, and prints the reason
-  local problem
-  case ${ENGINE:=auto} in
-    local)
-      say "Engine: local (ENGINE=local)"
-      ;;
+choose_engine() { # choose_engine: sets ENGINE to docker or local, and prints the reason once
+  local problem reason="ENGINE=${ENGINE:=auto}"
+  case $ENGINE in
+    local) ;;
     docker | auto)
       problem=$(docker_problem)
       if [ -z "$problem" ]; then
-        say "Engine: docker (Docker and s2i are available)"
+        [ "$ENGINE" = docker ] || reason="Docker and s2i are available"
         ENGINE=docker
       elif [ "$ENGINE" = docker ]; then
         die 69 "ENGINE=docker, but $problem. ENGINE=local needs neither."
       else
-        say "Engine: local ($problem)"
+        # make doctor prints the advice too.
+        reason=${problem%% (*}
         ENGINE=local
       fi
       ;;
@@ -42,4 +40,7 @@ choose_engine() { # choose_engine: sets ENGINE to docker or local, and prints th
       ;;
   esac
   export ENGINE
+  # One command of a person runs several scripts. The first one prints the engine.
+  [ -n "${ENGINE_REPORTED:-}" ] || say "Engine: $ENGINE ($reason)"
+  export ENGINE_REPORTED=1
 }

@@ -35,7 +35,11 @@ run() { # run DOCKER_ARGUMENTS...
   [ -z "${PAYLOAD:-}" ] || arguments+=(--env PAYLOAD)
   [ -z "${SOURCE_DATE_EPOCH:-}" ] || arguments+=(--env SOURCE_DATE_EPOCH)
   add_settings
-  exec docker run "${arguments[@]}" "$image"
+  case $1 in
+    # Docker prints the id of a container in the background.
+    --detach) docker run "${arguments[@]}" "$image" >/dev/null ;;
+    *) exec docker run "${arguments[@]}" "$image" ;;
+  esac
 }
 
 train() {
@@ -44,21 +48,18 @@ train() {
 }
 
 predict() {
-  local keep=--rm
+  local address=${ADDRESS:-127.0.0.1} keep=--rm url
   python3 engines/port.py "${PORT:=5111}"
-  say "Port 5000 of the container is http://127.0.0.1:$PORT" >&2
-  if [ -n "${DETACH:-}" ]; then
-    keep=--detach
-    # Without this redirection, Docker prints the container's id.
-    exec >/dev/null
-  fi
-  run "$keep" --env MODElNAME="${MODEL_NAME:-}" --publish "$PORT:5000" \
-    --mount "$(mounted "$PWD/models" /action/models)"
+  url=http://${address/#0.0.0.0/127.0.0.1}:$PORT
+  [ -z "${DETACH:-}" ] || keep=--detach
+  run "$keep" --env MODElNAME="${MODEL_NAME:-}" --env PUBLIC_URL="$url" \
+    --publish "$address:$PORT:5000" --mount "$(mounted "$PWD/models" /action/models)"
+  exec python3 engines/server_start.py "$image" "$url"
 }
 
 check_container() {
   docker container inspect "$image" >/dev/null 2>&1 ||
-    die 69 "$image is not running in the background. make predict DETACH=1 starts it."
+    die 69 "$image is not running. make predict starts it."
 }
 
 stop() {
@@ -66,6 +67,7 @@ stop() {
   docker stop --time 40 "$image" >/dev/null
   # Docker has already removed a container with --rm.
   docker rm "$image" >/dev/null 2>&1 || true
+  say "Stopped $image"
 }
 
 case $1 in

@@ -14,18 +14,30 @@ check_image_name "$1"
 image=$PWD/.local/images/$1
 export S2I_SOURCE=$2 ROLE=$3
 # The image gets its name when it is complete, so that a failed build does not change the old image.
-export APP_ROOT=$image.$$
+export APP_ROOT=$PWD/.local/building/$$
 export BUILDERS=$PWD/builders CACHE=$PWD/.local/cache ENVIRONMENTS=$PWD/.local/environments
 # These override variables of the caller's shell. This build runs outside an image, and its package
 # index, proxies and CA are not mounted but set below.
 export IN_IMAGE=0 SETTINGS=/nonexistent SETUP=${SETUP:-0}
 
+remove_abandoned() { # remove_abandoned PATH...: removes what a killed process has left
+  # A path ends with the id of the process that makes it.
+  local path process
+  for path; do
+    process=${path##*[./]}
+    [[ $process =~ ^[0-9]+$ ]] || continue
+    kill -0 "$process" 2>/dev/null || rm -rf "$path"
+  done
+}
+
+remove_abandoned .local/building/* .local/environments/*.* .local/cache/uv-*.*
 choose_python
 settings=$(python3 engines/pip_settings.py)
 eval "$settings"
 
-trap 'rm -rf "$APP_ROOT" "$APP_ROOT.old"' EXIT
-mkdir -p "$APP_ROOT" "$CACHE" "$ENVIRONMENTS"
+old=$PWD/.local/building/old.$$
+trap 'rm -rf "$APP_ROOT" "$old"' EXIT
+mkdir -p "$APP_ROOT" "$(dirname "$image")" "$CACHE" "$ENVIRONMENTS"
 ln -s "$PWD/data" "$PWD/models" "$APP_ROOT"
 builders/s2i/bin/assemble
 # The application's bytecode contains the path of the folder, which changes now.
@@ -33,7 +45,7 @@ find "$APP_ROOT" -name __pycache__ -prune -exec rm -rf {} +
 
 # Renaming fails if the directory exists, and another build may create it at any moment.
 until python3 builders/commands.py rename "$APP_ROOT" "$image"; do
-  if mv "$image" "$APP_ROOT.old" 2>/dev/null; then
-    rm -rf "$APP_ROOT.old"
+  if mv "$image" "$old" 2>/dev/null; then
+    rm -rf "$old"
   fi
 done

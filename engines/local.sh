@@ -7,70 +7,47 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ $# = 2 ] || usage
 check_image_name "$2"
 
-verb=$1
 name=$2
 image=$PWD/.local/images/$name
 running=$PWD/.local/run/$name
-not_running="$name is not running in the background. make predict DETACH=1 starts it."
-export BUILDERS=$PWD/builders APP_ROOT=$image HOST=${HOST:-127.0.0.1} PORT=${PORT:-5111}
+export BUILDERS=$PWD/builders APP_ROOT=$image
+export HOST=${HOST:-${ADDRESS:-127.0.0.1}} PORT=${PORT:-5111}
+application=(python3 builders/runtime/environment.py run "$image/.s2i/environment"
+  builders/s2i/bin/run)
 
 check_built() { # check_built ROLE
   [ -e "$image/.venv/bin/python" ] || die 69 "there is no local image $name. Run make build-$1."
 }
 
-run() { # run ROLE [PREFIX...]: starts the application, as the command of the image does
-  export ROLE=$1
-  shift
-  exec "$@" python3 builders/runtime/environment.py run "$image/.s2i/environment" \
-    builders/s2i/bin/run
+train() {
+  check_built train
+  export ROLE=train TRAIN=${TRAIN-1}
+  exec "${application[@]}"
 }
 
-process_id() { # process_id: prints the background server's process id; fails if none was started
-  cat "$running.pid" 2>/dev/null
+predict() {
+  local command=run
+  python3 engines/port.py "$PORT"
+  check_built predict
+  export ROLE=predict
+  [ -z "${DETACH:-}" ] || command=start
+  exec python3 engines/local_server.py "$command" "$running" "$(url)" "${application[@]}"
 }
 
-is_alive() { # is_alive PROCESS_ID
-  kill -0 "$1" 2>/dev/null
+url() { # url: prints the address at which this machine reaches the server
+  case $HOST in
+    0.0.0.0) echo "http://127.0.0.1:$PORT" ;;
+    *) echo "http://$HOST:$PORT" ;;
+  esac
 }
 
-detach() {
-  local server
-  server=$(process_id || true)
-  ! is_alive "$server" || die 69 "$name is already running. make stop stops it."
-  mkdir -p "$(dirname "$running")"
-  (run predict nohup) >"$running.log" 2>&1 </dev/null &
-  echo $! >"$running.pid"
-}
-
-stop() {
-  local server
-  server=$(process_id) || die 69 "$not_running"
-  kill "$server" 2>/dev/null || say "$name had already ended"
-  while is_alive "$server"; do
-    sleep 0.1
-  done
-  rm -f "$running.pid"
-}
-
-case $verb in
-  train)
-    check_built train
-    export TRAIN=${TRAIN-1}
-    run train
-    ;;
-  predict)
-    python3 engines/port.py "$PORT"
-    check_built predict
-    [ -n "${DETACH:-}" ] || run predict
-    detach
-    ;;
-  stop)
-    stop
-    ;;
+case $1 in
+  train) train ;;
+  predict) predict ;;
+  stop) exec python3 engines/local_server.py stop "$running" ;;
   logs)
-    cat "$running.log" 2>/dev/null || die 69 "$not_running"
+    cat "$running.log" 2>/dev/null ||
+      die 69 "$name was not started in the background. make predict DETACH=1 starts it."
     ;;
-  *)
-    usage
-    ;;
+  *) usage ;;
 esac

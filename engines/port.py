@@ -7,8 +7,19 @@ This module uses only the standard library, and runs on Python 3.9.
 
 from __future__ import annotations
 
+import errno
 import socket
+import subprocess
 import sys
+from pathlib import Path
+
+ENGINES = Path(__file__).resolve().parent
+ROOT = ENGINES.parent
+sys.path.insert(0, str(ENGINES))
+from local_server import find  # noqa: E402
+from names import makefile_value  # noqa: E402
+
+DOCKER_SECONDS = 10
 
 
 def is_port(text: str) -> bool:
@@ -23,14 +34,54 @@ def is_port(text: str) -> bool:
 
 
 def listen_problem(port: int) -> str | None:
-    """Return why no program can listen on `port` of this machine, or None."""
+    """Return why no program can listen on `port` of this machine and what to do, or None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("0.0.0.0", port))
+            return None
         except OSError as error:
-            return error.strerror
+            number = error.errno
+            reason = error.strerror
+
+    if number == errno.EACCES:
+        return f"{reason}. Ports below 1024 need root. Set another PORT, such as PORT=5111."
+    server = local_server_on(port) or container_on(port)
+    if server:
+        return f"{server} uses it. Stop it with {stop_command(server)}, or set another PORT."
+    return f"{reason}. Stop the other program, or set another PORT."
+
+
+def local_server_on(port: int) -> str | None:
+    """Return the name of the local engine's server on `port`, or None."""
+    folder = ROOT / ".local" / "run"
+    for path in folder.rglob("*.pid"):
+        file = path.with_suffix("")
+        server = find(file)
+        if server and server.url.endswith(f":{port}"):
+            return str(file.relative_to(folder))
     return None
+
+
+def container_on(port: int) -> str | None:
+    """Return the name of the Docker container that publishes `port`, or None."""
+    command = ["docker", "ps", "--filter", f"publish={port}", "--format", "{{.Names}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DOCKER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    names = done.stdout.split()
+    return names[0] if names else None
+
+
+def stop_command(server: str) -> str:
+    """Return the command that stops a server."""
+    for makefile in sorted(ROOT.glob("*/Makefile")):
+        directory = makefile.parent.name
+        name = makefile_value(directory, "CONTAINER_NAME")
+        if name and f"{name}-predict" == server:
+            return f"make -C {directory} stop"
+    return f"docker stop {server}"
 
 
 def main(arguments: list[str]) -> int:
@@ -44,8 +95,7 @@ def main(arguments: list[str]) -> int:
 
     problem = listen_problem(int(text))
     if problem:
-        way_out = "Stop the other program, or set another PORT."
-        print(f"PORT={text}: {problem}. {way_out}", file=sys.stderr)
+        print(f"PORT={text}: {problem}", file=sys.stderr)
         return 69
     return 0
 

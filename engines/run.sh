@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Summary: runs or stops an image, or prints its log, with the available engine. Make calls it.
-# Usage:   run.sh train|predict-once|predict|stop|logs IMAGE
+# Usage:   run.sh train|predict-once|predict|stop|logs IMAGE [MODEL_DIR]
 #
+# With MODEL_DIR, a warning is printed if the image is older than its files. BUILD=1 builds it first.
 # train calls the train function with {"$ref": DATASET_NAME, "model_name": MODEL_NAME}, or with
 # PAYLOAD if it is set. predict-once calls the predict function of a train image with PAYLOAD,
 # without a server. With MODEL_HMAC_KEY_FILE=/path/to/keys, train signs the model file and predict
@@ -10,9 +11,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/choose.sh
 . engines/settings.sh
-[ $# = 2 ] || usage
+[ $# = 2 ] || [ $# = 3 ] || usage
 
 verb=$1
+image=$2
+model=${3:-}
 export PAYLOAD=${PAYLOAD:-}
 if [ "$verb" = train ] && [ -z "$PAYLOAD" ]; then
   PAYLOAD=$(python3 builders/commands.py object \
@@ -25,8 +28,22 @@ elif [ "$verb" = predict-once ]; then
   export TRAIN=
 fi
 
-case $verb in
-  train | predict) check_settings ;;
-esac
+prepare_image() { # prepare_image: builds the image if BUILD=1, or warns if it is not current
+  if [ "${BUILD:-}" != 1 ]; then
+    engines/check_image.sh "$image" "$model" "$verb"
+  elif [ "$1" = predict-once ]; then
+    # The standard output has only the answer.
+    ./build.sh "$image" "$model" "$verb" >&2
+  else
+    ./build.sh "$image" "$model" "$verb"
+  fi
+}
+
 choose_engine >&2
-exec "engines/$ENGINE.sh" "$verb" "$2"
+case $verb in
+  train | predict)
+    check_settings
+    [ -z "$model" ] || prepare_image "$1"
+    ;;
+esac
+exec "engines/$ENGINE.sh" "$verb" "$image"

@@ -1,7 +1,8 @@
 """Errors that become responses: an HTTP status and a JSON body."""
 
 import traceback
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,14 +26,23 @@ class Response(NamedTuple):
 class RequestError(Exception):
     """A request that cannot be answered.
 
-    `status`, `code` and `path` are those of the response.
+    `status`, `code` and `path` are those of the response. `routes` are the reasons of routes that
+    are not ready, by path.
     """
 
-    def __init__(self, status: int, code: str, message: str, path: str | None = None):
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        path: str | None = None,
+        routes: Mapping[str, str] | None = None,
+    ):
         super().__init__(message)
         self.status = status
         self.code = code
         self.path = path
+        self.routes = routes
 
 
 def error_response(error: BaseException, allow: bytes = b"") -> Response:
@@ -69,9 +79,11 @@ def _error_body(error: BaseException) -> bytes:
     path = getattr(error, "path", None)
     # A message may contain a lone surrogate, which JSON cannot represent.
     message = str(error).encode(errors="backslashreplace").decode()
-    fields = {
+    fields: dict[str, Any] = {
         "code": str(code),
         "message": message,
         "path": None if path is None else str(path),
     }
+    if isinstance(error, RequestError) and error.routes:
+        fields["routes"] = error.routes
     return msgspec.json.encode({"error": fields})

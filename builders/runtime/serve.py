@@ -84,10 +84,14 @@ class PredictServer(BaseApplication):
             log_event("worker replaced", message, logging.WARNING)
 
     def log_routes(self) -> None:
-        """Log the address of each route."""
-        address = f"http://{self.settings.host}:{self.settings.port}"
-        for path in self.served_app.endpoints:
-            log_event("ready", f"Answering POST {address}{path}", route=path)
+        """Log the address of each route that is ready.
+
+        The reason of a route that is not ready is in the log already.
+        """
+        address = self.settings.public_url
+        for path, endpoint in self.served_app.endpoints.items():
+            if endpoint.ready:
+                log_event("ready", f"Answering POST {address}{path}", route=path)
 
 
 def writable_directory() -> str:

@@ -22,8 +22,8 @@ from runtime.environment import ConfigurationError
 MAX_WORKERS = 64
 # This number means "no limit" and fits into 64 bits.
 UNLIMITED = 1 << 40
-# The engine sets these two, because it chooses the address of the server on the host.
-SET_BY_ENGINE = ("HOST", "PORT")
+# The engine sets these, because it chooses the address of the server on the host.
+SET_BY_ENGINE = ("HOST", "PORT", "PUBLIC_URL")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
 SETTINGS = (
     Setting("PORT", "Port that the server listens on", 5000, minimum=1, maximum=65535),
     Setting("HOST", "Address that the server listens on", "0.0.0.0"),
+    Setting(
+        "PUBLIC_URL",
+        "Address that the log shows for the routes",
+        default_text="HOST and PORT",
+    ),
     Setting(
         "WORKERS",
         "Worker processes",
@@ -166,6 +171,7 @@ class Settings(NamedTuple):
 
     host: str
     port: int
+    public_url: str
     workers: int
     drain_seconds: int
     max_body_bytes: int
@@ -183,9 +189,11 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     Raises ConfigurationError for an invalid setting.
     """
     values = {setting.name: setting.value(variables) for setting in SETTINGS}
+    address = f"http://{values['HOST']}:{values['PORT']}"
     return Settings(
         host=str(values["HOST"]),
         port=int(values["PORT"]),
+        public_url=str(values["PUBLIC_URL"]) or address,
         workers=int(values["WORKERS"] or cgroup_cpus()),
         drain_seconds=int(values["DRAIN_SECONDS"]),
         max_body_bytes=int(values["MAX_BODY_BYTES"]),

@@ -1,0 +1,117 @@
+"""Wait until a server that was started in the background answers, and print its routes.
+
+Usage: server_start.py CONTAINER URL     CONTAINER runs in Docker and publishes URL
+
+The exit code is 0 once the server answers /health, and 1 if it ends before, or if it does not
+answer within WAIT (60) seconds. engines/local_server.py calls the functions of this module for
+servers of the local engine. It uses only the standard library, and runs on Python 3.9.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+# Requests to this machine must not go through a proxy.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+REQUEST_SECONDS = 5
+POLL_SECONDS = 0.05
+LOG_LINES = 20
+
+
+class NotStarted(Exception):
+    """A server that has ended or does not answer; the message says which and what to do."""
+
+
+def get(url: str) -> Any:
+    """Return the decoded JSON of a page, or None without an answer in JSON.
+
+    A page with an error status has an answer too.
+    """
+    try:
+        with OPENER.open(url, timeout=REQUEST_SECONDS) as response:
+            return json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        text = error.read()
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def wait_until_alive(name: str, url: str, is_running: Callable[[], bool]) -> None:
+    """Wait until the server answers /health.
+
+    Raises NotStarted if the server ends, or after WAIT seconds.
+    """
+    seconds = float(os.environ.get("WAIT") or 60)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not is_running():
+            raise NotStarted(f"{name} ended before it answered. The end of its log is above.")
+        if get(f"{url}/health") == {"status": "alive"}:
+            return
+        time.sleep(POLL_SECONDS)
+
+    problem = f"{name} runs but does not answer {url}/health after {seconds:g} s"
+    raise NotStarted(f"{problem}. See make logs, or wait longer with WAIT=300.")
+
+
+def routes(url: str) -> list[str]:
+    """Return a line for each route of the server: its path, and the reason if it is not ready."""
+    document = get(f"{url}/openapi.json") or {}
+    paths = [path for path, item in document.get("paths", {}).items() if "post" in item]
+    problems = not_ready(get(f"{url}/ready") or {})
+    lines = []
+    for path in paths:
+        status = f"not ready: {problems[path]}" if path in problems else "ready"
+        lines.append(f"     POST {path}  {status}")
+    return lines
+
+
+def not_ready(answer: dict[str, Any]) -> dict[str, str]:
+    """Return the reasons in the answer of /ready, by path."""
+    problems: dict[str, str] = answer.get("error", {}).get("routes", {})
+    return problems
+
+
+def report(name: str, url: str) -> None:
+    """Print where the server answers, and how to see its log and to stop it."""
+    print(f"---> {name} answers on {url}")
+    print("\n".join(routes(url)))
+    print("---> make logs shows its log. make stop stops it.", flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Wait for a container and return the exit code."""
+    if len(arguments) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    name, url = arguments
+
+    def is_running() -> bool:
+        done = subprocess.run(["docker", "top", name], capture_output=True)
+        return done.returncode == 0
+
+    try:
+        wait_until_alive(name, url, is_running)
+    except NotStarted as error:
+        subprocess.run(["docker", "logs", "--tail", str(LOG_LINES), name], stdout=sys.stderr)
+        print(f"predict: {error}", file=sys.stderr)
+        return 1
+    report(name, url)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
