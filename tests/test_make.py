@@ -249,7 +249,7 @@ def attack(
     """Run a target with a hostile value; check that nothing is executed or written."""
     before = listing(site.parent)
     # The Python of the tests starts quickly. The Python of pyenv, which may be first on the PATH,
-# starts slowly.
+    # starts slowly.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     variables = {"ENGINE": "local", "PATH": path, "WAIT": "0.2"}
     arguments = []
