@@ -38,9 +38,9 @@ say "Building $image from $model"
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 trap 'die 130 "interrupted. Image $image was not changed."' INT
+engines/stage.sh "$model" "$context"
 mkdir -p "$(dirname "$unfinished")"
 : >"$unfinished"
-engines/stage.sh "$model" "$context"
 case $ENGINE in
   docker) engines/docker-build.sh "$image" "$context" "$role" ;;
   local) engines/local-build.sh "$image" "$context" "$role" ;;

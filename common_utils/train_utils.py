@@ -362,11 +362,12 @@ def model_contents(
 
 
 def provenance(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the origin of a model: name, time, commit, libraries and data."""
+    """Return the origin of a model: name, time, commit, source, libraries and data."""
     return {
         "modelName": payload["model_name"],
         "createdTime": created_time(),
         "commit": os.environ.get("GIT_COMMIT", "unknown"),
+        "source_digest": os.environ.get("SOURCE_DIGEST", "unknown"),
         "libraries": library_versions(),
         "data": {
             "path": payload["$ref"],

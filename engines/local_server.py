@@ -32,6 +32,7 @@ from server_start import (  # noqa: E402
 )
 
 UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
+NO_PERMISSION = 77  # EX_NOPERM in sysexits.h
 # The longest DRAIN_SECONDS is 600, and the requests in flight then have 30 s to finish.
 STOP_SECONDS = 640
 
@@ -52,18 +53,28 @@ def pid_file(file: Path) -> Path:
     return file.with_name(f"{file.name}.pid")
 
 
+def is_locked(path: Path) -> bool:
+    """Return whether a server holds the lock on a file."""
+    try:
+        with path.open() as shared:
+            fcntl.lockf(shared, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+
+
 def find(file: Path) -> Server | None:
     """Return the server that runs, or None."""
     path = pid_file(file)
-    try:
-        with path.open("r+") as locked:
-            fcntl.lockf(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return None
-    except FileNotFoundError:
-        return None
-    except OSError:
-        process, url = path.read_text().split()
-        return Server(int(process), url)
+    while is_locked(path):
+        # A server that has just taken the lock has not yet written the file.
+        words = path.read_text().split()
+        if len(words) == 2:
+            return Server(int(words[0]), words[1])
+        time.sleep(POLL_SECONDS)
+    return None
 
 
 def become(file: Path, url: str, command: list[str]) -> NoReturn:
@@ -110,7 +121,8 @@ def start(file: Path, url: str, command: list[str]) -> int:
     except NotStarted as error:
         lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         print("\n".join([*lines, f"predict: {error}"]), file=sys.stderr)
-        return server.poll() or 1
+        # A process that a signal has ended has a negative code.
+        return max(server.poll() or 0, 1)
     report(file.name, url)
     return 0
 
@@ -143,14 +155,18 @@ def main(arguments: list[str]) -> int:
 
     file = Path(arguments[1])
     try:
-        if verb == "run":
-            become(file, arguments[2], arguments[3:])
+        if verb == "stop":
+            return stop(file)
         if verb == "start":
             return start(file, arguments[2], arguments[3:])
+        become(file, arguments[2], arguments[3:])
     except AlreadyRunning as error:
         print(f"predict: {error} is already running. make stop stops it.", file=sys.stderr)
         return UNAVAILABLE
-    return stop(file)
+    except PermissionError as error:
+        path = error.filename or pid_file(file)
+        print(f"{verb}: no permission for {path}. Run this command as its owner.", file=sys.stderr)
+        return NO_PERMISSION
 
 
 if __name__ == "__main__":

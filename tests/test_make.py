@@ -215,10 +215,11 @@ def add_probe(site: Path, name: str) -> None:
     """Add a model that needs almost no time to train."""
     shutil.copytree(site / MODEL, site / name, ignore=shutil.ignore_patterns("requirements*"))
     (site / name / "train.py").write_text(PROBE)
-    makefile = site / name / "Makefile"
-    makefile.write_text(makefile.read_text().replace(setting(MODEL, "CONTAINER_NAME"), name))
-    environment = site / name / ".s2i/environment"
-    environment.write_text(environment.read_text().replace(setting(MODEL, "MODEL_NAME"), name))
+    for file in ("Makefile", ".s2i/environment"):
+        text = (site / name / file).read_text()
+        for variable in ("CONTAINER_NAME", "MODEL_NAME"):
+            text = text.replace(setting(MODEL, variable), name)
+        (site / name / file).write_text(text)
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +342,7 @@ def test_a_hostile_data_set_reaches_the_train_function_as_it_is(site: Path) -> N
     problems = {}
     for value in HOSTILE:
         done = attack(site, "probe", "train", "DATASET_NAME", value, "command line")
-        message = {"$ref": value, "model_name": setting(MODEL, "MODEL_NAME")}
+        message = {"$ref": value, "model_name": "probe"}
         if json.loads(done.stdout or "{}") != message:
             problems[value] = (done.stdout, done.stderr[-300:])
     check_outcomes(problems)

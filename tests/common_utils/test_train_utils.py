@@ -311,12 +311,14 @@ def test_the_model_file_records_what_was_trained(
 ) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     monkeypatch.setenv("GIT_COMMIT", "abc")
+    monkeypatch.setenv("SOURCE_DIGEST", "def")
     found = trained_on()
     expected = {
         "modelName": "m",
         "modelDescription": "A test",
         "createdTime": "2023-11-14T22:13:20Z",
         "commit": "abc",
+        "source_digest": "def",
     }
     assert {key: found[key] for key in expected} == expected
     digest = hashlib.sha256((project / "data" / "t.csv").read_bytes()).hexdigest()

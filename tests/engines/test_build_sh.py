@@ -1,13 +1,15 @@
 """build.sh: arguments, rejections, staging; a failed build leaves nothing."""
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from support.clones import build_wheel, with_other_hash
-from support.commands import ROOT, Completed, clean_environment, run, without_programs
+from support.commands import ROOT, Completed, clean_environment, run, wait_until, without_programs
 from support.models import MODEL_DIRS, setting
 
 MODEL = MODEL_DIRS[0]
@@ -184,7 +186,7 @@ def test_a_docker_host_where_nothing_answers_is_no_engine(clone: Path) -> None:
 
 @pytest.mark.parametrize("case", ["no docker", "no engine", "no s2i"])
 @pytest.mark.parametrize("engine", ["", "auto"])
-def test_left_to_itself_it_takes_the_local_engine_and_says_why(
+def test_the_default_is_the_local_engine_if_docker_is_not_available(
     clone: Path, case: str, engine: str
 ) -> None:
     programs, problem = MISSING[case]
@@ -198,7 +200,8 @@ def test_left_to_itself_it_takes_the_local_engine_and_says_why(
         ENGINE=engine,
     )
     assert done.returncode == 0
-    assert done.stdout.splitlines()[0] == f"---> Engine: local ({problem})"
+    reason = problem.partition(" (")[0]
+    assert done.stdout.splitlines()[0] == f"---> Engine: local ({reason})"
 
 
 def test_an_engine_that_is_none_is_named(clone: Path) -> None:
@@ -235,8 +238,10 @@ def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> No
 def test_the_images_environment_is_the_models_with_the_commit(clone: Path) -> None:
     add_model(clone)
     assert build(clone, IMAGE, "house", "predict").returncode == 0
-    lines = (image(clone) / ".s2i/environment").read_text().split()
-    assert lines == ["ROUTES=house:finance_income_prediction.predict:predict", "GIT_COMMIT=unknown"]
+    routes, digest, commit = (image(clone) / ".s2i/environment").read_text().split()
+    assert routes == "ROUTES=house:finance_income_prediction.predict:predict"
+    assert re.fullmatch("SOURCE_DIGEST=[0-9a-f]{64}", digest)
+    assert commit == "GIT_COMMIT=unknown"
 
 
 def git(clone: Path, *arguments: str) -> str:
@@ -357,6 +362,55 @@ def test_a_failed_build_leaves_the_old_image_and_nothing_else(clone: Path, case:
     done = build(clone, IMAGE, "broken", "predict", SETUP="1", UV_OFFLINE="1")
     assert (done.returncode, message in done.stderr, "Built" in done.stdout) == (code, True, False)
     assert contents(clone / ".local/images") == before
+
+
+def start_waiting_build(clone: Path) -> subprocess.Popen[str]:
+    """Start a build whose setup.sh waits, and return once setup.sh runs."""
+    add_model(clone, "waiting", **{"setup.sh": 'touch "$WAITS"\nsleep 60\n'})
+    waits = clone / "waits"
+    env = clean_environment(ENGINE="local", SETUP="1", WAITS=str(waits))
+    started = subprocess.Popen(
+        ["./build.sh", IMAGE, "waiting", "predict"],
+        cwd=clone,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_until(waits.exists, 30)
+    return started
+
+
+def test_ctrl_c_prints_one_line_and_leaves_the_old_image(clone: Path) -> None:
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    before = contents(clone / ".local/images")
+    started = start_waiting_build(clone)
+    # A terminal sends this signal to all processes of the build.
+    os.killpg(started.pid, signal.SIGINT)
+    _, errors = started.communicate(timeout=30)
+    message = f"build.sh: interrupted. Image {IMAGE} was not changed.\n"
+    assert (started.returncode, errors) == (130, message)
+    assert contents(clone / ".local/images") == before
+    assert list((clone / ".local/building").iterdir()) == []
+
+
+def test_the_next_build_removes_what_a_killed_build_has_left(clone: Path) -> None:
+    started = start_waiting_build(clone)
+    os.killpg(started.pid, signal.SIGKILL)
+    started.communicate(timeout=30)
+    building = clone / ".local/building"
+    # The control: the killed build has left its folder.
+    (left,) = building.iterdir()
+    running = building / str(os.getpid())
+    running.mkdir()
+
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    # The folder of a process that runs stays.
+    assert list(building.iterdir()) == [running]
+    assert left != running
 
 
 def test_building_in_place_would_have_broken_the_old_image(clone: Path) -> None:

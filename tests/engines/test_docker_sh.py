@@ -8,6 +8,9 @@ from support.commands import ROOT, Completed, output_of, run, without_programs
 from support.network import free_port
 
 IMAGE = "house-predict"
+PORT = str(free_port())
+# docker.sh always passes these on.
+ALWAYS = {"MODElNAME=", f"PUBLIC_URL=http://127.0.0.1:{PORT}"}
 # The stub finds every image except unfinished ones, but no label and no container.
 DOCKER = """echo "$*" >>"$COMMANDS"
 case $1 in
@@ -54,8 +57,7 @@ def setting_names(kind: str) -> list[str]:
 
 def predict(docker: Docker, **variables: str) -> list[str]:
     """Return the arguments of `docker run` for a predict image."""
-    port = str(free_port())
-    output_of(docker.run(ROOT / "engines/docker.sh", "predict", IMAGE, PORT=port, **variables))
+    output_of(docker.run(ROOT / "engines/docker.sh", "predict", IMAGE, PORT=PORT, **variables))
     return docker.arguments()
 
 
@@ -73,12 +75,12 @@ def test_every_setting_that_is_set_reaches_the_container(docker: Docker) -> None
 
 def test_a_setting_that_is_not_set_does_not_reach_the_container(docker: Docker) -> None:
     empty = dict.fromkeys(setting_names("names"), "")
-    assert passed_on(predict(docker, **empty)) == {"MODElNAME="}
+    assert passed_on(predict(docker, **empty)) == ALWAYS
 
 
 def test_what_is_no_setting_of_the_container_does_not_reach_it(docker: Docker) -> None:
     passed = passed_on(predict(docker, HOST="127.0.0.1", HTTPS_PROXY="http://proxy", ANYTHING="1"))
-    assert passed == {"MODElNAME="}
+    assert passed == ALWAYS
 
 
 def test_a_setting_for_a_file_is_mounted_read_only(docker: Docker, tmp_path: Path) -> None:
@@ -96,7 +98,16 @@ def test_a_setting_for_a_file_is_mounted_read_only(docker: Docker, tmp_path: Pat
 
 def test_the_payload_and_the_time_of_the_source_reach_the_container(docker: Docker) -> None:
     passed = passed_on(predict(docker, PAYLOAD="{}", SOURCE_DATE_EPOCH="0"))
-    assert passed == {"PAYLOAD", "SOURCE_DATE_EPOCH", "MODElNAME="}
+    assert passed == {"PAYLOAD", "SOURCE_DATE_EPOCH", *ALWAYS}
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "0.0.0.0", "127.0.0.2"])
+def test_the_port_is_published_on_the_address_that_is_set(docker: Docker, address: str) -> None:
+    arguments = predict(docker, ADDRESS=address)
+    assert f"{address or '127.0.0.1'}:{PORT}:5000" in arguments
+    # The log shows an address to which this machine can connect.
+    reachable = "127.0.0.2" if address == "127.0.0.2" else "127.0.0.1"
+    assert f"PUBLIC_URL=http://{reachable}:{PORT}" in arguments
 
 
 # Builds

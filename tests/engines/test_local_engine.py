@@ -198,8 +198,69 @@ def test_ctrl_c_at_make_leaves_no_server(project: Path) -> None:
 def test_stop_without_a_server_is_an_error(project: Path) -> None:
     done = make_local(project, MODEL, "stop")
     assert (done.returncode, done.stdout) == (2, "")
-    problem = f"{IMAGE}-predict is not running in the background"
-    assert f"local.sh: {problem}. make predict DETACH=1 starts it.\n" in done.stderr
+    assert f"stop: {IMAGE}-predict is not running. make predict starts it.\n" in done.stderr
+
+
+# A server in the background
+
+ROUTE = f"/{NAME}/predict"
+
+
+def test_a_server_in_the_background_prints_its_address_and_routes(project: Path) -> None:
+    port = str(free_port())
+    url = f"http://127.0.0.1:{port}"
+    output = made(project, MODEL, "predict", DETACH="1", PORT=port)
+    try:
+        assert f"---> {IMAGE}-predict answers on {url}\n     POST {ROUTE}  ready\n" in output
+    finally:
+        stopped = made(project, MODEL, "stop")
+    process = (project / f".local/run/{IMAGE}-predict.pid").read_text().split()[0]
+    assert f"---> Stopped {IMAGE}-predict (process {process}, {url})\n" in stopped
+
+
+def test_a_route_without_a_model_is_reported_and_not_announced(project: Path) -> None:
+    model = project / "models" / f"{NAME}.pkl"
+    hidden = model.rename(project / "models/hidden")
+    try:
+        port = str(free_port())
+        output = made(project, MODEL, "predict", DETACH="1", PORT=port)
+        log = made(project, MODEL, "logs")
+    finally:
+        hidden.rename(model)
+        made(project, MODEL, "stop")
+    reason = f"models/{NAME}.pkl: no such file; train the model first"
+    assert f"     POST {ROUTE}  not ready: {reason}\n" in output
+    assert "Answering POST" not in log
+
+
+def test_a_server_that_ends_at_once_is_a_failure_with_its_log(project: Path) -> None:
+    port = str(free_port())
+    done = make_local(project, MODEL, "predict", DETACH="1", PORT=port, WORKERS="two")
+    assert (done.returncode, "Error 78" in done.stderr) == (2, True)
+    assert "WORKERS" in done.stderr
+    assert f"predict: {IMAGE}-predict ended before it answered." in done.stderr
+    assert "answers on" not in done.stdout
+
+
+def test_a_port_that_a_server_of_this_project_uses_is_reported_with_its_name(
+    project: Path,
+) -> None:
+    with serving(project, MODEL) as port:
+        done = make_local(project, "all", "predict-all", PORT=port)
+    assert (done.returncode, done.stdout) == (2, "")
+    way_out = f"Stop it with make -C {MODEL} stop, or set another PORT."
+    assert f"PORT={port}: {IMAGE}-predict uses it. {way_out}\n" in done.stderr
+
+
+def test_the_root_stops_and_shows_what_it_has_started(project: Path) -> None:
+    port = str(free_port())
+    made(project, ".", "predict-all", DETACH="1", PORT=port)
+    try:
+        assert "Answering POST" in made(project, ".", "logs")
+    finally:
+        output = made(project, ".", "stop")
+    assert f"http://127.0.0.1:{port})\n" in output
+    assert not is_listening(int(port))
 
 
 # Ports, missing images and missing models
@@ -218,7 +279,7 @@ def test_a_taken_port_is_named_before_anything_starts(project: Path, detach: str
 def test_a_server_that_runs_already_is_not_lost(project: Path) -> None:
     with serving(project, MODEL) as port:
         made(project, MODEL, "test-endpoint", PORT=port)
-        server = int((project / f".local/run/{IMAGE}-predict.pid").read_text())
+        server = int((project / f".local/run/{IMAGE}-predict.pid").read_text().split()[0])
         done = make_local(project, MODEL, "predict", DETACH="1", PORT=str(free_port()))
     stopped = not is_listening(int(port))
     # No process may keep running, even if this test fails.

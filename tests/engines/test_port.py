@@ -1,8 +1,11 @@
 """engines/port.py: whether a program can listen on a port."""
 
+import errno
+import os
 import socket
 import sys
 
+import port as port_module
 import pytest
 from support.commands import ROOT, Completed, run
 from support.network import free_port
@@ -26,6 +29,21 @@ def test_a_port_in_use_is_reported_with_the_next_step(host: str) -> None:
     assert done.returncode == 69
     assert done.stderr == (
         f"PORT={number}: Address already in use. Stop the other program, or set another PORT.\n"
+    )
+
+
+def test_a_port_below_1024_without_rights_is_reported_with_the_next_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unprivileged(socket.socket):
+        """A socket of a user who is not root. The tests run as root in CI."""
+
+        def bind(self, address: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(port_module.socket, "socket", Unprivileged)
+    assert port_module.listen_problem(80) == (
+        "Permission denied. Ports below 1024 need root. Set another PORT, such as PORT=5111."
     )
 
 

@@ -138,7 +138,7 @@ def test_names_and_files_print_every_setting_that_an_engine_passes_on() -> None:
     names = output_of(run_module("names")).splitlines()
     files = output_of(run_module("files")).splitlines()
 
-    expected = {setting.name for setting in SETTINGS} - {"HOST", "PORT"}
+    expected = {setting.name for setting in SETTINGS} - {"HOST", "PORT", "PUBLIC_URL"}
     assert sorted(names + files) == sorted(expected)
     assert set(files) == {"API_KEY_FILE", "MODEL_HMAC_KEY_FILE"}
 
