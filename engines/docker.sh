@@ -35,11 +35,9 @@ run() { # run DOCKER_ARGUMENTS...
   [ -z "${PAYLOAD:-}" ] || arguments+=(--env PAYLOAD)
   [ -z "${SOURCE_DATE_EPOCH:-}" ] || arguments+=(--env SOURCE_DATE_EPOCH)
   add_settings
-  case $1 in
-    # Docker prints the id of a container in the background.
-    --detach) docker run "${arguments[@]}" "$image" >/dev/null ;;
-    *) exec docker run "${arguments[@]}" "$image" ;;
-  esac
+  [ "$1" = --detach ] || exec docker run "${arguments[@]}" "$image"
+  # Docker prints the id of a container in the background.
+  docker run "${arguments[@]}" "$image" >/dev/null
 }
 
 train() {

@@ -98,9 +98,9 @@ def become(file: Path, url: str, command: list[str]) -> NoReturn:
 
 
 def start(file: Path, url: str, command: list[str]) -> int:
-    """Start the server in the background, wait until it answers and return the exit code.
+    """Start the server in the background and return the exit code.
 
-    Raises AlreadyRunning.
+    The function returns once the server answers or has ended. Raises AlreadyRunning.
     """
     if find(file):
         raise AlreadyRunning(file.name)

@@ -39,9 +39,9 @@ def routes_of(directory: str) -> set[str]:
 
 
 def check(directory: str, image: str) -> None:
-    """Raise ConfigurationError if a model of MODEL_DIRS has a name that `directory` uses too.
+    """Raise ConfigurationError if `directory` has a name of another model.
 
-    The models of MODEL_DIRS themselves can always be built.
+    The other models are those of MODEL_DIRS, which can always be built themselves.
     """
     models = makefile_value("all", "MODEL_DIRS").split()
     if directory == "all" or directory in models:

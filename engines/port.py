@@ -34,7 +34,7 @@ def is_port(text: str) -> bool:
 
 
 def listen_problem(port: int) -> str | None:
-    """Return why no program can listen on `port` of this machine and what to do, or None."""
+    """Return why no program can listen on `port` and what to do, or None."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -2,7 +2,8 @@
 # Summary: runs or stops an image, or prints its log, with the available engine. Make calls it.
 # Usage:   run.sh train|predict-once|predict|stop|logs IMAGE [MODEL_DIR]
 #
-# With MODEL_DIR, a warning is printed if the image is older than its files. BUILD=1 builds it first.
+# With MODEL_DIR, a warning is printed if the image is older than its files. BUILD=1 builds the
+# image first.
 # train calls the train function with {"$ref": DATASET_NAME, "model_name": MODEL_NAME}, or with
 # PAYLOAD if it is set. predict-once calls the predict function of a train image with PAYLOAD,
 # without a server. With MODEL_HMAC_KEY_FILE=/path/to/keys, train signs the model file and predict

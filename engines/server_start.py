@@ -1,4 +1,4 @@
-"""Wait until a server that was started in the background answers, and print its routes.
+"""Wait until a server in the background answers, and print its routes.
 
 Usage: server_start.py CONTAINER URL     CONTAINER runs in Docker and publishes URL
 
@@ -28,7 +28,7 @@ LOG_LINES = 20
 
 
 class NotStarted(Exception):
-    """A server that has ended or does not answer; the message says which and what to do."""
+    """A server has ended or does not answer; the message has the next step."""
 
 
 def get(url: str) -> Any:
@@ -68,7 +68,7 @@ def wait_until_alive(name: str, url: str, is_running: Callable[[], bool]) -> Non
 
 
 def routes(url: str) -> list[str]:
-    """Return a line for each route of the server: its path, and the reason if it is not ready."""
+    """Return a line for each route: its path, and why it is not ready."""
     document = get(f"{url}/openapi.json") or {}
     paths = [path for path, item in document.get("paths", {}).items() if "post" in item]
     problems = not_ready(get(f"{url}/ready") or {})

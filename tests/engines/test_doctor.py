@@ -1,4 +1,4 @@
-"""engines/doctor.sh: make doctor prints the engine and what is missing for the other one."""
+"""engines/doctor.sh: the engine, and what is missing for the other one."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ ANSWERS = {"docker": "exit 0", "s2i": "exit 0"}
 
 
 def doctor(clone: Path, programs: dict[str, str], **variables: str) -> Completed:
-    """Run doctor.sh with these programs and those of this machine except docker and s2i.
+    """Run doctor.sh with `programs` and without docker and s2i.
 
     It runs in a clone, because this checkout may have s2i in tools/bin.
     """
