@@ -84,7 +84,7 @@ def predict_line(
         "rows": rows,
         "ours, ms": f"{median_of(own):.3f}",
         "baseline, ms": f"{median_of(baseline):.3f}",
-        "time, of the baseline's": str(time_ratio),
+        "time, relative to the baseline": str(time_ratio),
         VERDICT: verdict(time_ratio.median, 1 + SLOWER, True),
     }
 
@@ -105,8 +105,8 @@ def serve_line(
         "model": name,
         "rows": rows,
         "connections": connections,
-        "throughput, of the baseline's": str(throughput),
-        "p50, of the baseline's": str(p50),
+        "throughput, relative to the baseline": str(throughput),
+        "p50, relative to the baseline": str(p50),
         "errors": errors,
         VERDICT: reached,
     }

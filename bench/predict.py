@@ -153,7 +153,9 @@ def compare_with_baseline(baseline: Path, rows: Sequence[Any], sizes: Sequence[i
                 lines.append(predict_line(name, size, values["ours"], values["baseline"]))
                 measured[f"{name}, {size} rows"] = values
 
-    report("predict-baseline", "One prediction in process, of the baseline's", lines, measured)
+    report(
+        "predict-baseline", "One prediction in process, relative to the baseline", lines, measured
+    )
 
 
 def main() -> None:

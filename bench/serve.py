@@ -146,7 +146,7 @@ def compare(servers: Mapping[str, Candidate]) -> None:
     report("serve", "Serving, 2 workers", lines, measured)
     plot("serve", "Throughput of the floor's, one row, 16 connections", ratios)
     if baseline_lines:
-        report("serve-baseline", "Serving, of the baseline's", baseline_lines, measured)
+        report("serve-baseline", "Serving, relative to the baseline", baseline_lines, measured)
 
 
 def measure_alone(candidate: Candidate, workers: str) -> tuple[float, float]:

@@ -140,7 +140,7 @@ def main(engine: str, images: Sequence[str], budget: float) -> int:
     for image, size in over_budget.items():
         expected = f"expected at most BUDGET_MB={budget:g}"
         problem = f"{image} is {size:.1f} MB over its base, {expected}"
-        print(f"size: {problem}; its largest packages stand above", file=sys.stderr)
+        print(f"size: {problem}; its largest packages are listed above", file=sys.stderr)
     return 1 if over_budget else 0
 
 

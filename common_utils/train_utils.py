@@ -92,7 +92,7 @@ def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw"
     if not hasattr(estimator, "predict_proba"):
         name = type(estimator).__name__
         raise TrainingError(
-            f"{name} has no predict_proba; expected a classifier that gives probabilities"
+            f"{name} has no predict_proba. Expected a classifier that returns probabilities."
         )
     check_writable("models")
     # An invalid key is reported before the training.
@@ -138,7 +138,8 @@ def checked_payload(payload: Any) -> dict[str, Any]:
 def check_writable(directory: str) -> None:
     """Raise TrainingError or OSError if the model file could not be written."""
     if not Path(directory).is_dir():
-        raise TrainingError(f"{directory}/: no such folder; mount or make it where {Path.cwd()} is")
+        problem = f"{directory}/: no such folder in {Path.cwd()}"
+        raise TrainingError(f"{problem}. Mount or create it there.")
     if not os.access(directory, os.W_OK | os.X_OK):
         number = errno.EROFS if os.statvfs(directory).f_flag & os.ST_RDONLY else errno.EACCES
         raise OSError(number, os.strerror(number), directory)
@@ -158,7 +159,7 @@ def data_file(reference: str, directory: str = "data") -> Path:
         found = path.is_file()
     # The path is too long, has a loop of links or contains a null character.
     except (OSError, RuntimeError, ValueError) as error:
-        raise TrainingError(f"$ref {reference[:60]!r} is no path: {error}") from error
+        raise TrainingError(f"$ref {reference[:60]!r} is not a valid path: {error}") from error
     if not inside:
         raise TrainingError(
             f"$ref {reference!r} is not inside {directory}/: "
@@ -188,7 +189,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise TrainingError(
             f"{path}: missing columns: {', '.join(missing) or 'none'}; "
             f"unknown: {', '.join(unknown) or 'none'}. "
-            "The columns are named in common_utils/train_utils.py"
+            "common_utils/train_utils.py lists the columns."
         )
     for name, kind in COLUMNS.items():
         if kind == "number":
@@ -242,12 +243,14 @@ def split(table: pd.DataFrame, train_rows: int | None) -> tuple[pd.DataFrame, pd
     if train_rows is not None:
         if train_rows >= len(table):
             raise TrainingError(
-                f"train_rows {train_rows} leaves none of {len(table)} rows to score on"
+                f"train_rows {train_rows}: no held-out rows are left ({len(table)} rows). "
+                "Choose fewer."
             )
         both = table.iloc[:train_rows], table.iloc[train_rows:]
         if any(part[LABEL].nunique() < table[LABEL].nunique() for part in both):
             raise TrainingError(
-                f"train_rows {train_rows} leaves a part that lacks a class of {LABEL!r}"
+                f"train_rows {train_rows}: a class of {LABEL!r} is missing in the training or the "
+                "held-out rows"
             )
         return both
     try:

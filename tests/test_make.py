@@ -330,7 +330,7 @@ def test_a_hostile_model_name_is_refused_by_name(site: Path) -> None:
     for value in HOSTILE:
         done = attack(site, "probe", "train", "MODEL_NAME", value, "command line")
         messages = (
-            f"train: model name {value!r} is not one: expected",
+            f"train: model name {value!r} is not valid: expected",
             f"train: MODEL_NAME={value}: quotes are part",
         )
         if done.returncode == 0 or not any(message in done.stderr for message in messages):

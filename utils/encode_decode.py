@@ -54,7 +54,7 @@ def model_path(name: str, directory: str | os.PathLike[str] = "models") -> Path:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ModelFileError(
-            f"model name {name!r} is not one: expected 1 to 63 of a-z, 0-9, _ and -, "
+            f"model name {name!r} is not valid: expected 1 to 63 of a-z, 0-9, _ and -, "
             "the first a letter or digit"
         )
     return Path(directory) / f"{name}.pkl"

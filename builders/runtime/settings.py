@@ -112,14 +112,14 @@ SETTINGS = (
     ),
     Setting(
         "MAX_ROWS",
-        "Most rows in a request; more get 413 (`too_many_rows`)",
+        "Maximum rows in a request; a request with more gets 413 (`too_many_rows`)",
         100_000,
         minimum=1,
         maximum=UNLIMITED,
     ),
     Setting(
         "MAX_WAITING",
-        "Most requests per worker that run or wait; further ones get 503 (`overloaded`)",
+        "Maximum requests per worker, running and queued; further ones get 503 (`overloaded`)",
         100,
         minimum=1,
         maximum=UNLIMITED,

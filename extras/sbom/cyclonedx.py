@@ -67,7 +67,7 @@ def list_packages(engine: str, image: str) -> dict[str, Any]:
 
     done = subprocess.run(command, input=PROGRAM, capture_output=True, text=True, cwd=folder)
     if done.returncode:
-        raise RuntimeError(f"{image}: its packages can't be listed: {done.stderr.strip()}")
+        raise RuntimeError(f"{image}: cannot list its packages: {done.stderr.strip()}")
     return dict(json.loads(done.stdout))
 
 

@@ -104,7 +104,7 @@ def test_serve_line_compares_throughput_with_five_percent(
     own = Load(throughput, 2.0, 3.0, errors)
     line = serve_line(MODEL, (1, 16), [own], [Load(1000.0, 1.0, 2.0, 0)])
     assert line["at most 5 % slower"] == expected
-    assert line["p50, of the baseline's"] == "2.00 (2.00-2.00)"
+    assert line["p50, relative to the baseline"] == "2.00 (2.00-2.00)"
 
 
 def test_baseline_server_runs_its_own_code_with_models_of_this_checkout(

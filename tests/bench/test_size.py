@@ -61,7 +61,7 @@ def test_image_over_its_budget_fails_and_is_named(clone: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith(f"size: {IMAGE} is 1")
     assert done.stderr.endswith(
-        " MB over its base, expected at most BUDGET_MB=100; its largest packages stand above\n"
+        " MB over its base, expected at most BUDGET_MB=100; its largest packages are listed above\n"
     )
 
 

@@ -30,7 +30,7 @@ with open(ROOT / "data" / "adult_income-prepped.csv") as file:
 # The first row, without its first value and without its label.
 REST = ROWS[0].removeprefix("39").removesuffix("0")
 EXPECTED = 'expected {"$ref": "data/….csv", "model_name": "…"}'
-NAMED = "The columns are named in common_utils/train_utils.py"
+NAMED = "common_utils/train_utils.py lists the columns."
 SMALL_TREE = DecisionTreeClassifier(max_depth=3, random_state=0)
 
 
@@ -89,7 +89,7 @@ def test_a_payload_of_another_shape_is_refused(project: Path, payload: Any, mess
 
 def test_a_name_that_leaves_models_is_refused(project: Path) -> None:
     expected = "expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
-    assert refusal(model_name="../m") == f"model name '../m' is not one: {expected}"
+    assert refusal(model_name="../m") == f"model name '../m' is not valid: {expected}"
 
 
 @pytest.mark.parametrize("rows", [0, -1, True, "300", 1.5])
@@ -102,7 +102,10 @@ def test_train_rows_that_are_no_number_of_rows_are_refused(project: Path, rows: 
 
 @pytest.mark.parametrize("rows", [400, 401])
 def test_train_rows_that_leave_nothing_to_score_are_refused(project: Path, rows: int) -> None:
-    assert refusal(train_rows=rows) == f"train_rows {rows} leaves none of 400 rows to score on"
+    assert (
+        refusal(train_rows=rows)
+        == f"train_rows {rows}: no held-out rows are left (400 rows). Choose fewer."
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +132,9 @@ def test_a_reference_that_leaves_data_is_refused(project: Path, reference: str) 
     (project / "x.csv").write_text("secret")
     (project / "data" / "link.csv").symlink_to(project / "x.csv")
     (project / "data" / "up").symlink_to(project)
-    expected = f"$ref {reference!r} is not inside data/: put the file there and name it from there"
+    expected = (
+        f"$ref {reference!r} is not inside data/. Put the file there and use its path from there."
+    )
     assert refusal(**{"$ref": reference}) == expected
 
 
@@ -240,7 +245,7 @@ def test_another_encoding_of_numbers_is_refused(project: Path) -> None:
 @pytest.mark.parametrize("estimator", [LinearRegression(), RidgeClassifier(), LinearSVC(), None])
 def test_an_estimator_without_probabilities_is_refused(project: Path, estimator: Any) -> None:
     name = type(estimator).__name__
-    expected = f"{name} has no predict_proba; expected a classifier that gives probabilities"
+    expected = f"{name} has no predict_proba. Expected a classifier that returns probabilities."
     assert refusal(estimator) == expected
 
 

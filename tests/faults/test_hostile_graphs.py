@@ -215,7 +215,7 @@ def test_only_the_hmac_keeps_out_a_graph_that_never_ends(tmp_path: Path, figure:
     assert "No signature of a key in MODEL_HMAC_KEY_FILE" in results["m"]
     figure(
         "an ONNX loop without end, with a right digest",
-        "with a key: refused for want of an HMAC",
+        "with a key: rejected, because the HMAC is missing",
         "digest alone: hangs",
     )
 

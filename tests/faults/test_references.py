@@ -206,8 +206,8 @@ def test_names_that_lead_elsewhere_are_refused_and_nothing_is_written(
     (project / "data/t.csv").write_bytes(data)
     before = sorted(project.parent.rglob("*"))
     for name in NAMES:
-        assert "is not one: expected 1 to 63 of a-z, 0-9, _ and -" in refusal("data/t.csv", name)
-        with pytest.raises(ModelFileError, match="is not one"):
+        assert "is not valid: expected 1 to 63 of a-z, 0-9, _ and -" in refusal("data/t.csv", name)
+        with pytest.raises(ModelFileError, match="is not valid"):
             init_model(name)
     assert sorted(project.parent.rglob("*")) == before
 

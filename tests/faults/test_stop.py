@@ -119,6 +119,6 @@ def test_a_server_that_is_stopped_while_it_starts_ends(directory: Path, figure: 
     figure(
         f"SIGTERM while workers start, {STARTS} times",
         f"ended after {max(seconds):.1f} s at most",
-        f"gunicorn's own arbiter: {control:.0f} s later still there",
+        f"gunicorn's own arbiter: still running after {control:.0f} s",
     )
     assert max(seconds) < 5 < control

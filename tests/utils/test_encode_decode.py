@@ -141,8 +141,8 @@ def test_a_value_that_json_cannot_hold_is_not_written(
 )
 def test_a_bad_name_is_refused_for_reading_and_writing(tmp_path: Path, name: Any) -> None:
     expected = "expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
-    assert refusal(tmp_path, name) == f"model name {name!r} is not one: {expected}"
-    with pytest.raises(ModelFileError, match="is not one"):
+    assert refusal(tmp_path, name) == f"model name {name!r} is not valid: {expected}"
+    with pytest.raises(ModelFileError, match="is not valid"):
         pickle_model({**CONTENTS, "modelName": name}, tmp_path)
     assert not list(tmp_path.iterdir())
 
