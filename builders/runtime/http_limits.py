@@ -1,4 +1,4 @@
-"""Limits on the size of a request's body, and on the time for its headers and body."""
+"""Limits on the size of a body and on the time for headers and body."""
 
 import asyncio
 import time
