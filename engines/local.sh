@@ -21,7 +21,7 @@ check_built() { # check_built ROLE
 run() { # run ROLE [PREFIX...]: starts the application, as the command of the image does
   export ROLE=$1
   shift
-  exec "$@" python3 builders/runtime/environment.py run "$image/.s2i/environment" \
+  PYTHONPATH=builders exec "$@" python3 -m runtime.environment run "$image/.s2i/environment" \
     builders/s2i/bin/run
 }
 
