@@ -1,4 +1,4 @@
-"""Headers without end: cut at 64 KiB, so that no other request waits for them."""
+"""Headers that never end: rejected at 64 KiB, so that no other request waits."""
 
 import http.client
 import socket
@@ -40,7 +40,7 @@ def server(trained: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 class Flood(NamedTuple):
-    """The outcome of a header without end.
+    """The outcome of a header that never ends.
 
     `waited` is the longest wait of another request in seconds.
     """
@@ -51,7 +51,7 @@ class Flood(NamedTuple):
 
 
 class OtherClient:
-    """Gets /health until the block ends; `longest` is its longest wait in seconds."""
+    """A client that gets /health in a loop; `longest` is its longest wait in seconds."""
 
     def __init__(self, port: int):
         self.port = port
