@@ -28,7 +28,7 @@ check() { # check: exits if the image cannot be built from this directory for th
   [ "$role" = train ] || [ "$role" = predict ] || die 2 "expected train or predict, found '$role'"
   [ ! -e "$model/.s2i/bin" ] ||
     die 78 "$model/.s2i/bin: would replace the builder's own scripts. Remove it."
-  python3 builders/runtime/environment.py check "$file" "$role"
+  PYTHONPATH=builders python3 -m runtime.environment check "$file" "$role"
   python3 engines/names.py check "$model" "$image"
 }
 

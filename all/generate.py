@@ -20,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "builders"))
-from runtime.environment import ConfigurationError, Route, check_file  # noqa: E402
+from runtime.environment import Route, check_file  # noqa: E402
+from runtime.settings import ConfigurationError  # noqa: E402
 
 BANNER = "# Generated from the model directories by `make -C all generate`; don't edit.\n"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")

@@ -29,7 +29,8 @@ ENGINES = Path(__file__).resolve().parent
 sys.path.insert(0, str(ENGINES.parent / "builders"))
 sys.path.insert(0, str(ENGINES))
 from port import is_port  # noqa: E402
-from runtime.environment import ConfigurationError, check_file  # noqa: E402
+from runtime.environment import check_file  # noqa: E402
+from runtime.settings import ConfigurationError  # noqa: E402
 
 # Requests to this machine must not go through a proxy.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -12,8 +12,8 @@ image=$PWD/.local/images/$name
 running=$PWD/.local/run/$name
 export BUILDERS=$PWD/builders APP_ROOT=$image
 export HOST=${HOST:-${ADDRESS:-127.0.0.1}} PORT=${PORT:-5111}
-application=(python3 builders/runtime/environment.py run "$image/.s2i/environment"
-  builders/s2i/bin/run)
+application=(env PYTHONPATH=builders python3 -m runtime.environment run
+  "$image/.s2i/environment" builders/s2i/bin/run)
 
 check_built() { # check_built ROLE
   [ -e "$image/.venv/bin/python" ] || die 69 "there is no local image $name. Run make build-$1."

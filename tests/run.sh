@@ -6,5 +6,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/environment.sh tests tests/requirements.txt builders/runtime/requirements.txt \
-  ./*/requirements_train.txt
+  extras/inspect/requirements.txt ./*/requirements_train.txt
 exec "$BIN/python" -m pytest "$@"

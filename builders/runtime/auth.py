@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from runtime.environment import ConfigurationError
 from runtime.errors import RequestError, Response, error_response
+from runtime.settings import ConfigurationError
 
 # A header can contain these characters. A shorter key would be easy to guess.
 KEY = re.compile(rb"[!-~]{16,}")

@@ -11,8 +11,9 @@ import os
 import sys
 from collections.abc import Iterator
 
-from runtime.environment import CONFIGURATION, ConfigurationError, parse_routes
+from runtime.environment import CONFIGURATION, parse_routes
 from runtime.loader import load_function
+from runtime.settings import ConfigurationError
 
 
 def entries(role: str) -> Iterator[tuple[str, str, str]]:

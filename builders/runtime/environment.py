@@ -1,7 +1,7 @@
 """Read and check `.s2i/environment`, the file that names routes and functions.
 
-Usage: environment.py check FILE train|predict     check a file, before a build and during it
-       environment.py run FILE COMMAND...          run COMMAND with the file's variables
+Usage: python3 -m runtime.environment check FILE train|predict    check a file for a build
+       python3 -m runtime.environment run FILE COMMAND...         run COMMAND with its variables
 
 This module uses only the standard library, and runs on Python 3.9. It follows the rules of s2i,
 but reports an error where s2i ignores a line without a message:
@@ -22,25 +22,24 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import NamedTuple
 
+from runtime.settings import SETTINGS, ConfigurationError
+
 CONFIGURATION = 78  # EX_CONFIG in sysexits.h
 ROLES = ("train", "predict")
 MAX_LINE_BYTES = 64 * 1024
 TRAIN = ("TRAIN_MODULE", "TRAIN_FUNCTION")
 PREDICT = ("PREDICT_MODULE", "PREDICT_FUNCTION")
-KNOWN = ("ROUTES", *TRAIN, *PREDICT, "MODEL_NAME", "MODElNAME", "TRAIN", "PAYLOAD")
+KEYS = ("ROUTES", *TRAIN, *PREDICT, "MODEL_NAME", "MODElNAME", "TRAIN", "PAYLOAD")
+KNOWN = (*KEYS, *(setting.name for setting in SETTINGS))
+WORDS = {word for known in KNOWN for word in known.split("_")}
+# One letter turns a shorter name into another word: PORT into PORTS, HOST into COST.
+SHORTEST_MISSPELLED = 6
 RESERVED = ("health", "ready", "metrics", "openapi.json", "docs", "v2", "static")
 ROUTE = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # This is a constant because __package__ is empty when this file runs as a program.
 OWN_PACKAGE = "runtime"
 FORM = "expected route:module:function, several joined by commas"
-
-
-class ConfigurationError(Exception):
-    """An invalid `.s2i/environment` or variable.
-
-    The message names the problem and where it is.
-    """
 
 
 class Route(NamedTuple):
@@ -105,9 +104,10 @@ def suggest_key(key: str) -> str:
     """Return the known key that `key` misspells, or an empty text.
 
     Users may set any key. A misspelled key differs from a known key by case, or by one letter that
-    is added, missing, changed or swapped with the next letter.
+    is added, missing, changed or swapped with the next letter. A key of known words is not
+    misspelled: TRAIN_SECONDS is not DRAIN_SECONDS.
     """
-    if key in KNOWN:
+    if WORDS.issuperset(key.split("_")):
         return ""
     for known in KNOWN:
         if is_misspelling(key.upper(), known.upper()):
@@ -115,11 +115,27 @@ def suggest_key(key: str) -> str:
     return ""
 
 
+def report_misspelled(variables: Mapping[str, str]) -> list[str]:
+    """Return a warning for each variable whose name misspells a known one.
+
+    It is no error: other software may have set the variable.
+    """
+    suggestions = {name: suggest_key(name) for name in sorted(variables)}
+    return [
+        f"{name} is not known and has no effect. Did you mean {suggestion}?"
+        for name, suggestion in suggestions.items()
+        if suggestion
+    ]
+
+
 def is_misspelling(word: str, known: str) -> bool:
     """Return whether two words differ by one letter.
 
-    The letter is added, missing, changed or moved.
+    The letter is added, missing, changed or moved. A short known word must be equal, because many
+    other words differ from it by one letter.
     """
+    if len(known) < SHORTEST_MISSPELLED:
+        return word == known
     if abs(len(word) - len(known)) > 1:
         return False
     matcher = SequenceMatcher(None, word, known, autojunk=False)
@@ -148,7 +164,7 @@ def check(variables: Mapping[str, str], role: str) -> list[Route]:
 
 def check_quotes(variables: Mapping[str, str]) -> None:
     """Raise ConfigurationError for a value with quotes, which s2i does not remove."""
-    for key in KNOWN:
+    for key in KEYS:
         value = variables.get(key, "")
         # PAYLOAD is JSON, which contains quotes.
         if key != "PAYLOAD" and re.search("[\"'`]", value):

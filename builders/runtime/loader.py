@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from runtime.environment import ConfigurationError
+from runtime.settings import ConfigurationError
 
 
 def load_function(where: str, module: str, name: str) -> Callable[[Any], Any]:

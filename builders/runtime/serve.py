@@ -20,9 +20,9 @@ from gunicorn.app.base import BaseApplication
 from runtime.app import App
 from runtime.auth import read_keys
 from runtime.endpoint import load_endpoints
-from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
-from runtime.settings import MAX_WORKERS, Settings, read_settings
+from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
 from runtime.worker import Arbiter, RootLogger, Worker
 
 UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
@@ -158,6 +158,8 @@ def serve(settings: Settings) -> int:
     if problem:
         log_event("refused", problem, logging.ERROR)
         return UNAVAILABLE
+    for warning in report_misspelled(os.environ):
+        log_event("variable", warning, logging.WARNING)
 
     app = load_app(os.environ, settings)
     plural = "s" if settings.workers > 1 else ""

@@ -16,14 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from runtime.environment import ConfigurationError
-
 # Each worker has a slot of shared counters (metrics.py), which are allocated at start-up.
 MAX_WORKERS = 64
 # This number means "no limit" and fits into 64 bits.
 UNLIMITED = 1 << 40
 # The engine sets these, because it chooses the address of the server on the host.
 SET_BY_ENGINE = ("HOST", "PORT", "PUBLIC_URL")
+
+
+class ConfigurationError(Exception):
+    """An invalid `.s2i/environment` or variable.
+
+    The message names the problem and where it is.
+    """
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ import traceback
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from runtime.environment import CONFIGURATION, ConfigurationError, check
+from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.loader import load_function
 from runtime.message import Message, to_plain
+from runtime.settings import ConfigurationError
 
 # Exit codes of sysexits.h: EX_OSERR, EX_IOERR, EX_NOPERM.
 OUT_OF_MEMORY = 71
@@ -70,6 +71,8 @@ def print_answer(answer: Any) -> None:
 
 def main() -> int:
     """Call the function and return the exit code."""
+    for warning in report_misspelled(os.environ):
+        print(f"train: {warning}", file=sys.stderr)
     try:
         prefix = choose_prefix(os.environ)
         function = load_function(

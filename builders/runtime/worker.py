@@ -15,7 +15,7 @@ from gunicorn.glogging import Logger
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
-from runtime.http_limits import LimitedProtocol
+from runtime.http_protocol import StrictProtocol
 
 PARENT_CHECK_SECONDS = 0.5
 # After the drain, the event loop reads the requests that have arrived on the last connections.
@@ -38,7 +38,7 @@ class Worker(UvicornWorker):
 
     CONFIG_KWARGS = {
         "loop": "uvloop",
-        "http": LimitedProtocol,
+        "http": StrictProtocol,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,

@@ -2,22 +2,20 @@
 
 import http.client
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support.commands import ROOT, wait_until
 from support.fault_servers import models_folder, versions_server
 from support.figures import Figure, times
 from support.models import MODEL_DIRS, example_body
-from support.network import connect, free_port, is_listening, read_response, request_head
+from support.network import connect, read_response, request_head
 from support.server import Server
+from support.uvicorn_alone import uvicorn_alone
 
 TOTAL_BYTES = times(128, 48) << 20
 PIECE = b"a" * (64 << 10)
@@ -128,18 +126,6 @@ def test_a_header_without_end_is_cut_and_no_request_waits_for_it(
     assert sent < TOTAL_BYTES / 2
     assert naive.sent == TOTAL_BYTES
     assert waited < naive.waited
-
-
-@contextmanager
-def uvicorn_alone() -> Iterator[int]:
-    """Run an application with uvicorn's own protocol as the control; yield its port."""
-    port = free_port()
-    options = ("--port", str(port), "--http", "httptools", "--log-level", "error")
-    command = [sys.executable, "-m", "uvicorn", "raw:app", *options]
-    with subprocess.Popen(command, cwd=ROOT / "bench/apps/constant") as server:
-        wait_until(lambda: is_listening(port), 30)
-        yield port
-        server.terminate()
 
 
 @pytest.mark.parametrize("size, status", [(32 << 10, 200), (512 << 10, 431)])

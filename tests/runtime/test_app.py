@@ -219,7 +219,7 @@ def test_server_answers_malformed_http_without_html_and_traceback(
 
     assert response.status_code == 400
     assert b"<" not in response.content
-    assert "Invalid HTTP request received" in server.output
+    assert "uvicorn.error: the request is not valid HTTP (" in server.output
     assert server.post("/echo", VALID_BODY).status_code == 200
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from runtime.endpoint import Endpoint, load_endpoints
-from runtime.environment import ConfigurationError, Route
+from runtime.environment import Route
 from runtime.errors import RequestError, Response
 from runtime.message import Message
+from runtime.settings import ConfigurationError
 from support.hooks import SampleHook
 
 Error = dict[str, Any]

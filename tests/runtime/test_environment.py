@@ -8,17 +8,20 @@ import pytest
 from runtime.environment import (
     KNOWN,
     MAX_LINE_BYTES,
-    ConfigurationError,
     Route,
     check,
     check_file,
     parse_routes,
     read,
+    suggest_key,
 )
-from support.commands import ROOT, run
+from runtime.settings import SETTINGS, ConfigurationError
+from support.commands import ROOT, Completed, run
 from support.network import free_port
 
-READER = ROOT / "builders/runtime/environment.py"
+MODULE = ROOT / "builders/runtime/environment.py"
+READER = ("-m", "runtime.environment")
+BUILDERS = {"PYTHONPATH": str(ROOT / "builders")}
 CONFIGURATION_ERROR = 78
 ENVIRONMENT_FILES = sorted(ROOT.glob("*/.s2i/environment"))
 FORM = "expected route:module:function, several joined by commas"
@@ -31,6 +34,11 @@ def write_environment(directory: Path, content: bytes) -> Path:
     path = directory / "environment"
     path.write_bytes(content)
     return path
+
+
+def read_with(*arguments: object, **variables: str) -> Completed:
+    """Run the reader as build.sh and assemble do."""
+    return run(sys.executable, *READER, *arguments, env={**BUILDERS, **variables})
 
 
 def malformed(line: str) -> str:
@@ -113,7 +121,27 @@ MISSPELT = [
     ("model_name", "MODEL_NAME"),
     ("MODELNAME", "MODEL_NAME"),
     ("PAYLAOD", "PAYLOAD"),
+    ("WORKER", "WORKERS"),
+    ("Workers", "WORKERS"),
+    ("WROKERS", "WORKERS"),
+    ("port", "PORT"),
+    ("Host", "HOST"),
+    ("train", "TRAIN"),
+    ("MAX_ROW", "MAX_ROWS"),
+    ("DRAIN_SECOND", "DRAIN_SECONDS"),
+    ("DRAINSECONDS", "DRAIN_SECONDS"),
+    ("API_KEY_FILES", "API_KEY_FILE"),
+    ("LOG_FROMAT", "LOG_FORMAT"),
+    ("MODEL_HMAC_KEYFILE", "MODEL_HMAC_KEY_FILE"),
 ]
+# Sensible keys of users and of other software. The last line has those within a letter of a known
+# key: a short known key, or a key that consists of known words.
+OWN_KEYS = """
+ROUTER_IP MODEL_DIR TRAINING TRAIN_ROWS P LD_PRELOAD HOSTNAME WORKER_NAME WORKER_CLASS WEB_WORKERS
+MAX_WAIT MIN_ROWS BODY LOG_LEVEL LOG_FILE ACCESS_KEY API_KEY MODEL_KEY_FILE OMP_NUM_THREADS
+http_proxy no_proxy TZ LANG
+PORTS PORT1 POST SORT HOSTS HOST1 COST GHOST DRAIN TRAINS BRAIN TRAIN_SECONDS
+""".split()
 
 
 @pytest.mark.parametrize(("name", "content", "problem"), UNREADABLE)
@@ -138,9 +166,13 @@ def test_reader_rejects_a_misspelt_key(tmp_path: Path, key: str, meant: str) -> 
     assert str(error.value) == f"{path}, line 1: {key} is not known. Did you mean {meant}?"
 
 
-@pytest.mark.parametrize(
-    "key", [*KNOWN, "ROUTER_IP", "MODEL_DIR", "TRAINING", "TRAIN_ROWS", "HOST", "P", "LD_PRELOAD"]
-)
+@pytest.mark.parametrize("setting", [setting.name for setting in SETTINGS])
+def test_reader_suggests_every_setting_of_the_server(setting: str) -> None:
+    assert suggest_key(setting) == ""
+    assert suggest_key(setting.lower()) == setting
+
+
+@pytest.mark.parametrize("key", [*KNOWN, *OWN_KEYS])
 def test_reader_accepts_known_keys_and_keys_unlike_them(tmp_path: Path, key: str) -> None:
     path = write_environment(tmp_path, f"{key}=1\n".encode())
 
@@ -362,7 +394,8 @@ def test_command_rejects_variables_that_make_no_image(
     path = write_environment(tmp_path, content)
     message = f"environment: {path}: {problem}"
 
-    assert_rejected(READER, "check", path, role, cwd=tmp_path, message=message)
+    command = (*READER, "check", path, role)
+    assert_rejected(*command, cwd=tmp_path, message=message, env=BUILDERS)
 
 
 @pytest.mark.parametrize(("name", "content", "problem"), UNREADABLE[::4])
@@ -372,7 +405,8 @@ def test_command_rejects_a_line_that_s2i_would_drop_or_change(
     path = write_environment(tmp_path, content)
     message = f"environment: {path}{problem}"
 
-    assert_rejected(READER, "check", path, "predict", cwd=tmp_path, message=message)
+    command = (*READER, "check", path, "predict")
+    assert_rejected(*command, cwd=tmp_path, message=message, env=BUILDERS)
 
 
 @pytest.mark.parametrize(("role", "content", "problem"), [*INVALID[1::4], INVALID[-1]])
@@ -394,7 +428,7 @@ def test_start_fails_with_variables_that_make_no_image(
 @pytest.mark.parametrize("role", ["train", "predict"])
 def test_command_prints_nothing_for_a_valid_file(tmp_path: Path, role: str) -> None:
     path = write_environment(tmp_path, TRAIN + b"ROUTES= /p : m : f , q:m:g\n")
-    done = run(sys.executable, READER, "check", path, role)
+    done = read_with("check", path, role)
 
     assert done.returncode == 0
     assert done.stdout == ""
@@ -404,8 +438,7 @@ def test_command_prints_nothing_for_a_valid_file(tmp_path: Path, role: str) -> N
 def test_run_adds_the_variables_of_the_file_to_those_set_already(tmp_path: Path) -> None:
     path = write_environment(tmp_path, b"A=of the file\nB='of the file' = $A\n")
     script = 'echo "$A|$B"; exit 3'
-    environment = {"A": "set already"}
-    done = run(sys.executable, READER, "run", path, "sh", "-c", script, env=environment)
+    done = read_with("run", path, "sh", "-c", script, A="set already")
 
     assert done.returncode == 3
     assert done.stdout == "set already|'of the file' = $A\n"
@@ -417,8 +450,8 @@ def test_run_adds_the_variables_of_the_file_to_those_set_already(tmp_path: Path)
     ["", "check", "check file", "check file cook", "run file", "cook file"],
 )
 def test_command_prints_its_usage_for_wrong_arguments(arguments: str) -> None:
-    usage = ast.get_docstring(ast.parse(READER.read_text()), clean=False)
-    done = run(sys.executable, READER, *arguments.split())
+    usage = ast.get_docstring(ast.parse(MODULE.read_text()), clean=False)
+    done = read_with(*arguments.split())
 
     assert done.returncode == 2
     assert done.stdout == ""

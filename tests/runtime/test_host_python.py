@@ -59,8 +59,6 @@ def python39() -> str:
     ("arguments", "exit_code"),
     [
         ("builders/commands.py object name value", 0),
-        ("builders/runtime/environment.py check all/.s2i/environment predict", 0),
-        ("builders/runtime/environment.py check all/.s2i/environment train", CONFIGURATION_ERROR),
         ("engines/pip_settings.py", 0),
         ("engines/port.py 0", 2),
         ("engines/check_endpoint.py", 2),
@@ -78,10 +76,20 @@ def test_file_for_the_host_runs_on_python_3_9(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(("argument", "exit_code"), [("names", 0), ("none", 2)])
-def test_settings_run_on_python_3_9(python39: str, argument: str, exit_code: int) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        ("runtime.settings names", 0),
+        ("runtime.settings none", 2),
+        ("runtime.environment check all/.s2i/environment predict", 0),
+        ("runtime.environment check all/.s2i/environment train", CONFIGURATION_ERROR),
+    ],
+)
+def test_module_for_the_host_runs_on_python_3_9(
+    python39: str, arguments: str, exit_code: int
+) -> None:
     environment = {"PYTHONPATH": str(ROOT / "builders"), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = run(python39, "-m", "runtime.settings", argument, env=environment)
+    done = run(python39, "-m", *arguments.split(), env=environment)
 
     assert done.returncode == exit_code, done.stderr
     assert "Traceback" not in done.stderr

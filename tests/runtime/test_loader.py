@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from runtime.environment import ConfigurationError
 from runtime.loader import load_function
+from runtime.settings import ConfigurationError
 from support.commands import ROOT, Completed, run
 
 RUNTIME = ROOT / "builders/runtime"

@@ -112,6 +112,19 @@ def test_start_shows_the_traceback_of_an_application_that_fails_on_import(
     assert done.stderr.splitlines()[-1].startswith(message)
 
 
+def test_server_warns_of_a_misspelled_setting_and_starts(directory: Path) -> None:
+    warning = "WORKER is not known and has no effect. Did you mean WORKERS?"
+    with Server(directory, FUNCTIONS, WORKER="2") as server:
+        server.wait_until_ready()
+        assert warning in server.output
+        assert len(server.worker_pids()) == 1
+
+    # Other software may set a variable that only looks like a setting.
+    with Server(directory, FUNCTIONS, PORTS="tcp://10.0.0.1:80", WORKER_NAME="a") as server:
+        server.wait_until_ready()
+        assert "is not known" not in server.output
+
+
 def test_start_fails_at_once_on_a_port_that_is_in_use(directory: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from runtime.environment import ConfigurationError
-from runtime.settings import SETTINGS, Setting, cgroup_cpus, read_settings
+from runtime.settings import SETTINGS, ConfigurationError, Setting, cgroup_cpus, read_settings
 from support.applications import routes, write_application
 from support.commands import ROOT, Completed, output_of, run
 from support.server import start_and_fail

@@ -277,6 +277,16 @@ def test_runner_prints_the_text_of_a_permission_error_without_a_file(tmp_path: P
     assert "None" not in done.stderr
 
 
+def test_runner_warns_of_a_misspelled_variable(tmp_path: Path) -> None:
+    application = train_function("return {}")
+    done = run_application(tmp_path, application, TRAIN="1", PAYLAOD="{}")
+    assert done.returncode == 0
+    warning = "PAYLAOD is not known and has no effect. Did you mean PAYLOAD?"
+    assert done.stderr == f"train: {warning}\n"
+
+    assert run_application(tmp_path, application, TRAIN="1", PAYLOAD="{}").stderr == ""
+
+
 def test_runner_keeps_the_exit_code_of_an_application_that_exits(tmp_path: Path) -> None:
     done = run_application(tmp_path, train_function("raise SystemExit(3)"), TRAIN="1")
 
