@@ -1,9 +1,10 @@
 """Errors that become responses: an HTTP status and a JSON body."""
 
-import traceback
 from typing import NamedTuple
 
 import msgspec
+
+from runtime.text import format_traceback, truncate
 
 JSON = b"application/json"
 
@@ -47,7 +48,7 @@ def error_response(error: BaseException, allow: bytes = b"") -> Response:
 
     details = ""
     if not isinstance(error, RequestError) and not _has_status_between(error, 400, 499):
-        details = "".join(traceback.format_exception(error))
+        details = format_traceback(error)
 
     status: int = public.status  # type: ignore[attr-defined]
     return Response(status, _error_body(public), details, allow=allow)
@@ -68,10 +69,10 @@ def _error_body(error: BaseException) -> bytes:
     code = getattr(error, "code", "error")
     path = getattr(error, "path", None)
     # A message may contain a lone surrogate, which JSON cannot represent.
-    message = str(error).encode(errors="backslashreplace").decode()
+    message = truncate(str(error)).encode(errors="backslashreplace").decode()
     fields = {
         "code": str(code),
         "message": message,
-        "path": None if path is None else str(path),
+        "path": None if path is None else truncate(str(path)),
     }
     return msgspec.json.encode({"error": fields})
