@@ -63,8 +63,9 @@ trap 'rm -rf "$context"' EXIT
 stage "$context"
 choose_engine
 say "Building $image from $model"
-case $ENGINE in
-  docker) engines/docker-build.sh "$image" "$context" "$role" ;;
-  local) engines/local-build.sh "$image" "$context" "$role" ;;
-esac
+# Errors show the paths of the user's files, not those of the copies. Only stderr is filtered.
+{
+  "engines/$ENGINE-build.sh" "$image" "$context" "$role" 2>&1 >&3 |
+    python3 engines/user_paths.py "$context" "$image" "$PACKAGE" "$model" >&2
+} 3>&1
 say "Built $image"

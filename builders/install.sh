@@ -34,8 +34,22 @@ notice() { # notice FILE...: reports the packages that are not in CONSTRAINTS
   done
 }
 
+install_packages() { # install_packages UV FILE...: explains a conflict with CONSTRAINTS
+  local uv=$1 exit_code=0 file options=()
+  shift
+  for file; do
+    options+=(--requirement "$file")
+  done
+  "$uv" pip install --quiet --python "$unfinished/bin/python" \
+    --constraint "$CONSTRAINTS" "${options[@]}" 2>"$scratch/errors" || exit_code=$?
+  cat "$scratch/errors" >&2
+  [ "$exit_code" = 0 ] ||
+    "$PYTHON" "$builders/commands.py" conflict "$scratch/errors" "$CONSTRAINTS" "$@" >&2
+  return "$exit_code"
+}
+
 install() { # install FILE...: makes the environment and renames it to $target once it is complete
-  local uv file options=()
+  local uv
   uv=$CACHE/uv-$(digest "$uv_pin")
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"
   export UV_CACHE_DIR=$CACHE/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=${UV_LINK_MODE:-copy}
@@ -43,11 +57,7 @@ install() { # install FILE...: makes the environment and renames it to $target o
 
   echo "---> Installing the packages of $# requirements files"
   [ ! -s "$CONSTRAINTS" ] || notice "$@"
-  for file; do
-    options+=(--requirement "$file")
-  done
-  [ $# = 0 ] || "$uv/bin/uv" pip install --quiet --python "$unfinished/bin/python" \
-    --constraint "$CONSTRAINTS" "${options[@]}"
+  [ $# = 0 ] || install_packages "$uv/bin/uv" "$@"
 
   printf '%s\n' "$key" >"$unfinished/.holds"
   is_complete || rm -rf "$target"
