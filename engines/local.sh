@@ -68,7 +68,8 @@ case $verb in
     stop
     ;;
   logs)
-    cat "$running.log" 2>/dev/null || die 69 "$not_running"
+    [ -r "$running.log" ] || die 69 "$not_running"
+    python3 engines/show_log.py <"$running.log"
     ;;
   *)
     usage
