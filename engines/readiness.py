@@ -1,0 +1,110 @@
+"""Wait until a predict server is ready, or until waiting does not help.
+
+This module uses only the standard library and runs on Python 3.9.
+"""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from client import WrongAnswer, error_of, fetch, is_refused, reason_of
+
+IMAGES = Path(__file__).resolve().parent.parent / ".local" / "images"
+NOTHING_LISTENS = "nothing listens"
+# The text in /ready for a model that the server has not tried to load yet (runtime/probes.py).
+NOT_LOADED = "not loaded yet"
+# `make predict & make test-endpoint`: within this time, make has started the first script.
+GRACE_SECONDS = 2
+POLL_SECONDS = 0.1
+PROGRESS_SECONDS = 3
+
+
+def wait_until_ready(server: str, image: str, seconds: float) -> None:
+    """Wait until the server is ready, or until it gives a final reason why it is not.
+
+    `image` is the name of the image that may be starting. Progress is printed on a terminal.
+    Raises WrongAnswer if the server is not ready in time, or if no server is starting.
+    """
+    started = time.monotonic()
+    last_sign = started
+    next_progress = started + PROGRESS_SECONDS
+    while True:
+        problem = problem_of(server)
+        if problem is None:
+            return
+
+        now = time.monotonic()
+        if problem != NOTHING_LISTENS or is_starting(image):
+            last_sign = now
+        if now - last_sign > GRACE_SECONDS:
+            found = f"nothing listens on {server}, and no server of this folder is starting"
+            raise WrongAnswer(f"{found}. Start one with make predict or make predict-all.")
+        if now - started >= seconds:
+            found = f"{server} is not ready after {seconds:g} s: {problem}"
+            raise WrongAnswer(f"{found}. Read make logs, or set a longer WAIT.")
+
+        if now >= next_progress:
+            print_progress(server, now - started, seconds, problem)
+            next_progress = now + PROGRESS_SECONDS
+        time.sleep(POLL_SECONDS)
+
+
+def problem_of(server: str) -> str | None:
+    """Return why the server is not ready yet, or None if waiting does not help.
+
+    Waiting does not help if the server is ready, if its reason is final, or if it has no /ready.
+    Raises WrongAnswer if the answer is not JSON.
+    """
+    try:
+        status, answer = fetch(f"{server}/ready")
+    except (OSError, http.client.HTTPException) as error:
+        return NOTHING_LISTENS if is_refused(error) else str(error)
+    if status != 503 or is_final(answer):
+        return None
+    return reason_of(answer)
+
+
+def is_final(answer: Any) -> bool:
+    """Return whether the server has rejected a model; then only a new file helps."""
+    error = error_of(answer)
+    if error.get("code") != "not_ready":
+        return False
+    reasons = str(error.get("message")).split("; ")
+    return not any(reason.endswith(f": {NOT_LOADED}") for reason in reasons)
+
+
+def is_starting(image: str) -> bool:
+    """Return whether a process serves in this folder, or builds or starts `image`."""
+    for line in command_lines():
+        is_server = f"{IMAGES}/" in line and "runtime.serve" in line
+        if is_server or image in line.split():
+            return True
+    return False
+
+
+def command_lines() -> list[str]:
+    """Return the command lines of all processes."""
+    files = list(Path("/proc").glob("[0-9]*/cmdline"))
+    if not files:
+        # macOS has no /proc. Linux images often have no ps.
+        command = ["ps", "-A", "-ww", "-o", "args="]
+        return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+    lines = []
+    for file in files:
+        # A process may end at any moment.
+        with suppress(OSError):
+            lines.append(file.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return lines
+
+
+def print_progress(server: str, waited: float, seconds: float, problem: str) -> None:
+    """Print on a terminal for how long the program has waited, and why."""
+    if sys.stdout.isatty():
+        print(f"---> Waiting for {server} ({waited:.0f} of {seconds:g} s): {problem}", flush=True)
