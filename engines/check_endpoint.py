@@ -166,7 +166,7 @@ def run(program: str, server: str, seconds: float, directories: list[str]) -> in
     """Wait for the server, check each model and return the exit code."""
     image = f"{os.environ.get('CONTAINER_NAME', '')}-predict"
     try:
-        wait_until_ready(server, image, seconds)
+        wait_until_ready(server, seconds, image)
     except FAILURES as error:
         print(f"{program}: {truncate(str(error))}", file=sys.stderr)
         return 1

@@ -25,10 +25,11 @@ POLL_SECONDS = 0.1
 PROGRESS_SECONDS = 3
 
 
-def wait_until_ready(server: str, image: str, seconds: float) -> None:
+def wait_until_ready(server: str, seconds: float, image: str | None = None) -> None:
     """Wait until the server is ready, or until it gives a final reason why it is not.
 
-    `image` is the name of the image that may be starting. Progress is printed on a terminal.
+    `image` is the name of the image that may be starting. Without it, the caller knows that a
+    server is starting. Progress is printed on a terminal.
     Raises WrongAnswer if the server is not ready in time, or if no server is starting.
     """
     started = time.monotonic()
@@ -40,7 +41,7 @@ def wait_until_ready(server: str, image: str, seconds: float) -> None:
             return
 
         now = time.monotonic()
-        if problem != NOTHING_LISTENS or is_starting(image):
+        if problem != NOTHING_LISTENS or image is None or is_starting(image):
             last_sign = now
         if now - last_sign > GRACE_SECONDS:
             found = f"nothing listens on {server}, and no server of this folder is starting"

@@ -23,6 +23,7 @@ IN_CONTAINER = ("/tmp/src", "/model", "/action")
 BUILDERS = "/opt/builders"
 # build.sh moves these files from the model directory to the top of the context.
 MOVED = r"\.s2i/environment|setup\.sh|requirements(?:_train|_predict)?\.txt"
+PROGRESS = "---> "
 # A path does not begin within another path or a word.
 START = r"(?<![\w./-])"
 Rule = tuple[re.Pattern[str], str]
@@ -31,8 +32,8 @@ Rule = tuple[re.Pattern[str], str]
 def rules(context: str, image: str, package: str, model: str) -> Iterator[Rule]:
     """Yield patterns of paths and their replacements, in the order of use."""
     # A build's process id is part of the folder's name. On macOS, /tmp is a link to /private/tmp.
-    copied = rf"(?:/private)?{re.escape(context)}"
-    unfinished = rf"{re.escape(str(ROOT))}/\.local/images/{re.escape(image)}\.\d+"
+    copied = rf"(?:/private)?{literal(context)}"
+    unfinished = rf"{literal(str(ROOT))}/\.local/images/{re.escape(image)}\.\d+"
     folders = "|".join([copied, unfinished, *IN_CONTAINER])
 
     if model == "all":
@@ -42,6 +43,12 @@ def rules(context: str, image: str, package: str, model: str) -> Iterator[Rule]:
     yield re.compile(rf"{START}(?:(?:{folders})/|\./)?({MOVED})\b"), rf"{model}/\1"
     yield re.compile(rf"{START}(?:{folders})/"), ""
     yield re.compile(rf"{START}{BUILDERS}/"), "builders/"
+
+
+def literal(path: str) -> str:
+    """Return a pattern for a path, as it is or within Python's representation of it."""
+    represented = path.replace("\\", "\\\\").replace("'", "\\'")
+    return f"(?:{re.escape(path)}|{re.escape(represented)})"
 
 
 def main(arguments: list[str]) -> int:
@@ -56,8 +63,10 @@ def main(arguments: list[str]) -> int:
 
     replacements = list(rules(*arguments))
     for line in sys.stdin:
-        for pattern, replacement in replacements:
-            line = pattern.sub(replacement, line)
+        # s2i writes the progress of a build to stderr too.
+        if not line.startswith(PROGRESS):
+            for pattern, replacement in replacements:
+                line = pattern.sub(replacement, line)
         print(line, end="", flush=True)
     return 0
 

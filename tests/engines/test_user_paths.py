@@ -6,7 +6,7 @@ import sys
 import pytest
 from support.commands import ROOT, clean_environment
 
-CONTEXT = "/tmp/my (context)"
+CONTEXT = "/tmp/my 'own' (context)"
 IMAGE = "team/house-train"
 PACKAGE = "finance_income_prediction"
 LOCAL = f"{ROOT}/.local/images/{IMAGE}.123"
@@ -46,6 +46,12 @@ def test_copy_is_named_as_its_original(folder: str, path: str, original: str) ->
     assert renamed(message.format(f"{folder}/{path}")) == message.format(original)
 
 
+def test_path_in_pythons_representation_is_named_as_its_original() -> None:
+    error = SyntaxError("invalid syntax", (f'{CONTEXT}/{PACKAGE}/a "b".py', 1, 7, "def", 1, 8))
+    assert renamed(f"{error!r}\n") == renamed(repr(error)) + "\n"
+    assert renamed(repr(error)).startswith("SyntaxError('invalid syntax', ('house/a \"b\".py', 1,")
+
+
 def test_relative_paths_are_named_as_their_originals() -> None:
     message = "./setup.sh: line 2\nin `requirements_predict.txt` at 1\n-r requirements.txt\n"
     expected = (
@@ -68,6 +74,7 @@ def test_combined_image_names_the_models_own_files() -> None:
         "/home/me/requirements.txt",
         "data/setup.sh",
         "my_setup.sh",
+        "---> Running setup.sh",
         "my-requirements.txt",
         "requirements_test.txt",
         "/data/model/utils/a.py",
