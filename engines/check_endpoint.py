@@ -158,7 +158,7 @@ def wait_seconds() -> float | None:
         seconds = math.nan
     if 0 <= seconds < math.inf:
         return seconds
-    print(f"WAIT={truncate(text)}: expected a number of seconds from 0", file=sys.stderr)
+    print(f"WAIT={truncate(text)}: expected a number of seconds, 0 or more", file=sys.stderr)
     return None
 
 

@@ -9,6 +9,7 @@ import http.client
 import subprocess
 import sys
 import time
+import urllib.parse
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from client import WrongAnswer, error_of, fetch, is_refused, reason_of
 
 IMAGES = Path(__file__).resolve().parent.parent / ".local" / "images"
 NOTHING_LISTENS = "nothing listens"
-# The text in /ready for a model that the server has not tried to load yet (runtime/probes.py).
+# The reason in /ready of a model that the server has not tried to load yet (runtime/probes.py).
 NOT_LOADED = "not loaded yet"
 # `make predict & make test-endpoint`: within this time, make has started the first script.
 GRACE_SECONDS = 2
@@ -32,6 +33,7 @@ def wait_until_ready(server: str, seconds: float, image: str | None = None) -> N
     server is starting. Progress is printed on a terminal.
     Raises WrongAnswer if the server is not ready in time, or if no server is starting.
     """
+    port = urllib.parse.urlsplit(server).port
     started = time.monotonic()
     last_sign = started
     next_progress = started + PROGRESS_SECONDS
@@ -41,7 +43,7 @@ def wait_until_ready(server: str, seconds: float, image: str | None = None) -> N
             return
 
         now = time.monotonic()
-        if problem != NOTHING_LISTENS or image is None or is_starting(image):
+        if problem != NOTHING_LISTENS or image is None or is_starting(image, port):
             last_sign = now
         if now - last_sign > GRACE_SECONDS:
             found = f"nothing listens on {server}, and no server of this folder is starting"
@@ -73,18 +75,21 @@ def problem_of(server: str) -> str | None:
 
 def is_final(answer: Any) -> bool:
     """Return whether the server has rejected a model; then only a new file helps."""
-    error = error_of(answer)
-    if error.get("code") != "not_ready":
-        return False
-    reasons = str(error.get("message")).split("; ")
-    return not any(reason.endswith(f": {NOT_LOADED}") for reason in reasons)
+    routes = error_of(answer).get("routes")
+    return isinstance(routes, dict) and NOT_LOADED not in routes.values()
 
 
-def is_starting(image: str) -> bool:
+def is_starting(image: str, port: int | None) -> bool:
     """Return whether a process serves in this folder, or builds or starts `image`."""
     for line in command_lines():
+        words = line.split()
+        # `build.sh IMAGE all predict`, or `run.sh predict IMAGE`
+        is_script = {image, "predict"} <= set(words)
+        # `docker run --name IMAGE --publish 5111:5000`, perhaps with an address before the port
+        publishes = any(f":{word}".endswith(f":{port}:5000") for word in words)
+        is_container = image in words and publishes
         is_server = f"{IMAGES}/" in line and "runtime.serve" in line
-        if is_server or image in line.split():
+        if is_script or is_container or is_server:
             return True
     return False
 

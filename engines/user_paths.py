@@ -31,9 +31,10 @@ Rule = tuple[re.Pattern[str], str]
 
 def rules(context: str, image: str, package: str, model: str) -> Iterator[Rule]:
     """Yield patterns of paths and their replacements, in the order of use."""
-    # A build's process id is part of the folder's name. On macOS, /tmp is a link to /private/tmp.
+    # On macOS, /tmp is a link to /private/tmp. The name of a folder that is being built has the
+    # id of a process.
     copied = rf"(?:/private)?{literal(context)}"
-    unfinished = rf"{literal(str(ROOT))}/\.local/images/{re.escape(image)}\.\d+"
+    unfinished = rf"{literal(str(ROOT))}/\.local/\w+/(?:{re.escape(image)}\.)?\d+"
     folders = "|".join([copied, unfinished, *IN_CONTAINER])
 
     if model == "all":

@@ -1,6 +1,7 @@
 """Errors that become responses: an HTTP status and a JSON body."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,14 +27,23 @@ class Response(NamedTuple):
 class RequestError(Exception):
     """A request that cannot be answered.
 
-    `status`, `code` and `path` are those of the response.
+    `status`, `code` and `path` are those of the response. `routes` are the reasons of routes that
+    are not ready, by path.
     """
 
-    def __init__(self, status: int, code: str, message: str, path: str | None = None):
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        path: str | None = None,
+        routes: Mapping[str, str] | None = None,
+    ):
         super().__init__(message)
         self.status = status
         self.code = code
         self.path = path
+        self.routes = routes
 
 
 def error_response(error: BaseException, allow: bytes = b"") -> Response:
@@ -68,11 +78,16 @@ def _has_status_between(error: BaseException, lowest: int, highest: int) -> bool
 def _error_body(error: BaseException) -> bytes:
     code = getattr(error, "code", "error")
     path = getattr(error, "path", None)
-    # A message may contain a lone surrogate, which JSON cannot represent.
-    message = truncate(str(error)).encode(errors="backslashreplace").decode()
-    fields = {
+    fields: dict[str, Any] = {
         "code": str(code),
-        "message": message,
-        "path": None if path is None else truncate(str(path)),
+        "message": _json_text(str(error)),
+        "path": None if path is None else _json_text(str(path)),
     }
+    if isinstance(error, RequestError) and error.routes:
+        fields["routes"] = {route: _json_text(text) for route, text in error.routes.items()}
     return msgspec.json.encode({"error": fields})
+
+
+def _json_text(text: str) -> str:
+    # A message may contain a lone surrogate, which JSON cannot represent.
+    return truncate(text).encode(errors="backslashreplace").decode()

@@ -26,13 +26,14 @@ async def ready(endpoints: Sequence[Endpoint], draining: bool) -> Response:
     if draining:
         return error_response(RequestError(503, "stopping", "the server is stopping"))
 
-    reasons = [
-        f"{endpoint.path}: {endpoint.problem or 'not loaded yet'}"
+    reasons = {
+        endpoint.path: endpoint.problem or "not loaded yet"
         for endpoint in endpoints
         if not endpoint.ready
-    ]
+    }
     if reasons:
-        return error_response(RequestError(503, "not_ready", "; ".join(reasons)))
+        message = "; ".join(f"{path}: {reason}" for path, reason in reasons.items())
+        return error_response(RequestError(503, "not_ready", message, routes=reasons))
 
     routes = {endpoint.path: endpoint.info for endpoint in endpoints}
     return Response(200, msgspec.json.encode({"status": "ready", "routes": routes}))

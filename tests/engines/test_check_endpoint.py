@@ -263,7 +263,9 @@ def test_rejected_model_of_another_route_does_not_matter(server: Server, model: 
 
 def not_ready(message: str) -> tuple[int, Any]:
     """Return a predict server's answer while a model is not ready."""
-    return 503, {"error": {"code": "not_ready", "message": message, "path": None}}
+    path, _, reason = message.partition(": ")
+    error = {"code": "not_ready", "message": message, "path": None, "routes": {path: reason}}
+    return 503, {"error": error}
 
 
 def test_no_server_at_all_is_reported_at_once(model: Path) -> None:
@@ -380,7 +382,7 @@ def test_a_bad_port_is_named_at_once(model: Path, port: str) -> None:
 def test_a_bad_wait_is_named(server: Server, model: Path, wait: str) -> None:
     done = check(server.server_port, model, WAIT=wait)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"WAIT={wait}: expected a number of seconds from 0\n"
+    assert done.stderr == f"WAIT={wait}: expected a number of seconds, 0 or more\n"
 
 
 def test_wait_of_zero_accepts_a_server_that_is_ready(server: Server, model: Path) -> None:

@@ -15,6 +15,7 @@ from runtime.probes import ready
 from support.commands import wait_until
 
 IMAGE = "a-test-of-readiness-predict"
+PORT = 5111
 SLEEP = "import time; time.sleep(60)"
 
 
@@ -37,28 +38,32 @@ def process(*arguments: object) -> Iterator[None]:
     [
         ("engines/run.sh", "predict", IMAGE),
         ("./build.sh", IMAGE, "house", "predict"),
-        ("docker", "run", "--name", IMAGE, "--rm"),
+        ("docker", "run", "--name", IMAGE, "--publish", f"{PORT}:5000"),
+        ("docker", "run", "--name", IMAGE, "--publish", f"127.0.0.1:{PORT}:5000"),
         (f"{readiness.IMAGES}/other-predict/.venv/bin/python", "-m", "runtime.serve"),
     ],
 )
 def test_process_of_a_server_is_recognised(arguments: tuple[str, ...]) -> None:
-    assert not readiness.is_starting(IMAGE)
+    assert not readiness.is_starting(IMAGE, PORT)
     with process(*arguments):
-        assert readiness.is_starting(IMAGE)
-    assert not readiness.is_starting(IMAGE)
+        assert readiness.is_starting(IMAGE, PORT)
+    assert not readiness.is_starting(IMAGE, PORT)
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         ("engines/run.sh", "predict", f"{IMAGE}-2"),
+        ("engines/run.sh", "logs", IMAGE),
+        ("docker", "run", "--name", IMAGE, "--publish", f"{PORT + 1}:5000"),
+        ("docker", "run", "--name", IMAGE, "--publish", f"1{PORT}:5000"),
         (f"/other/clone/.local/images/{IMAGE}/.venv/bin/python", "-m", "runtime.serve"),
         (f"{readiness.IMAGES}/{IMAGE}/.venv/bin/python", "-m", "runtime.train"),
     ],
 )
 def test_other_process_is_not_a_server(arguments: tuple[str, ...]) -> None:
     with process(*arguments):
-        assert not readiness.is_starting(IMAGE)
+        assert not readiness.is_starting(IMAGE, PORT)
 
 
 def endpoint(problem: str | None) -> Endpoint:

@@ -10,7 +10,8 @@ CONTEXT = "/tmp/my 'own' (context)"
 IMAGE = "team/house-train"
 PACKAGE = "finance_income_prediction"
 LOCAL = f"{ROOT}/.local/images/{IMAGE}.123"
-FOLDERS = [CONTEXT, f"/private{CONTEXT}", LOCAL, "/tmp/src", "/model", "/action"]
+BUILDING = f"{ROOT}/.local/building/123"
+FOLDERS = [CONTEXT, f"/private{CONTEXT}", LOCAL, BUILDING, "/tmp/src", "/model", "/action"]
 
 
 def renamed(text: str, model: str = "house") -> str:
