@@ -393,7 +393,19 @@ def test_ctrl_c_prints_one_line(
         "PREDICT_FUNCTION": "predict",
     }
     command = (sys.executable, "-m", "runtime.train")
-    with on_terminal(*command, cwd=tmp_path, env=env) as runner:
+    assert interrupted(tmp_path, *command, **env) == (130, f"^C{program}: interrupted\n")
+
+
+def test_ctrl_c_without_the_runner_prints_a_traceback(tmp_path: Path) -> None:
+    script = "import time\nprint('waiting', flush=True)\ntime.sleep(60)\n"
+    exit_code, output = interrupted(tmp_path, sys.executable, "-c", script)
+    assert exit_code != 130
+    assert "Traceback" in output
+
+
+def interrupted(tmp_path: Path, *command: str, **variables: str) -> tuple[int, str]:
+    """Press Ctrl-C once a program waits; return its exit code and what it prints then."""
+    with on_terminal(*command, cwd=tmp_path, env=variables) as runner:
         runner.read_until("waiting\n")
         runner.press_ctrl_c()
-        assert runner.finish() == (130, f"^C{program}: interrupted\n")
+        return runner.finish()
