@@ -41,9 +41,10 @@ trap 'die 130 "interrupted. Image $image was not changed."' INT
 engines/stage.sh "$model" "$context"
 mkdir -p "$(dirname "$unfinished")"
 : >"$unfinished"
-case $ENGINE in
-  docker) engines/docker-build.sh "$image" "$context" "$role" ;;
-  local) engines/local-build.sh "$image" "$context" "$role" ;;
-esac
+# Errors show the paths of the user's files, not those of the copies. Only stderr is filtered.
+{
+  "engines/$ENGINE-build.sh" "$image" "$context" "$role" 2>&1 >&3 |
+    python3 engines/user_paths.py "$context" "$image" "$PACKAGE" "$model" >&2
+} 3>&1
 rm -f "$unfinished"
 say "Built $image"

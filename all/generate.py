@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "builders"))
 from runtime.environment import Route, check_file  # noqa: E402
 from runtime.settings import ConfigurationError  # noqa: E402
+from runtime.text import truncate  # noqa: E402
 
 BANNER = "# Generated from the model directories by `make -C all generate`; don't edit.\n"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
@@ -203,7 +204,7 @@ def main(arguments: list[str]) -> int:
         else:
             write(Path(arguments[0]), arguments[1:])
     except ConfigurationError as error:
-        print(f"generate: {error}", file=sys.stderr)
+        print(f"generate: {truncate(str(error))}", file=sys.stderr)
         return 78
     return 0
 

@@ -43,7 +43,7 @@ trust_certificates() { # trust_certificates: makes uv trust the certificates tha
 }
 
 install() { # install FILE...: makes the environment and renames it to $target once it is complete
-  local uv file options=()
+  local uv
   uv=$CACHE/uv-$(digest "$uv_pin")
   trust_certificates
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"
@@ -52,11 +52,7 @@ install() { # install FILE...: makes the environment and renames it to $target o
 
   echo "---> Installing the packages of $# requirements files"
   [ ! -s "$CONSTRAINTS" ] || notice "$@"
-  for file; do
-    options+=(--requirement "$file")
-  done
-  [ $# = 0 ] || "$uv/bin/uv" pip install --quiet --python "$unfinished/bin/python" \
-    --constraint "$CONSTRAINTS" "${options[@]}"
+  "$builders/install_packages.sh" "$uv/bin/uv" "$unfinished/bin/python" "$@"
 
   printf '%s\n' "$key" >"$unfinished/.holds"
   is_complete || rm -rf "$target"
@@ -65,7 +61,7 @@ install() { # install FILE...: makes the environment and renames it to $target o
 }
 
 uv_pin=$builders/runtime/requirements_install.txt
-[ -f "${CONSTRAINTS:-}" ] || CONSTRAINTS=/dev/null
+[ -f "${CONSTRAINTS:-}" ] || export CONSTRAINTS=/dev/null
 key=$(digest "$@" "$CONSTRAINTS")
 target=${ENVIRONMENTS:+$ENVIRONMENTS/$key}
 : "${target:=$venv}"

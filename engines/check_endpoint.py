@@ -1,4 +1,4 @@
-"""Post a model's test instances to a running server and check the answer.
+"""Post the test instances of models to a running server and check the answers.
 
 Usage: check_endpoint.py MODEL_DIR...      on 127.0.0.1, PORT (5111)
                                            waits up to WAIT (60) seconds until the server is ready
@@ -6,7 +6,11 @@ Usage: check_endpoint.py MODEL_DIR...      on 127.0.0.1, PORT (5111)
 
 The exit code is 0 if each model answers 200 with one prediction per instance, and each prediction
 is one of its labels. If MODEL_DIR/test/test_instances.json has `expected`, the predictions must be
-equal to it. Otherwise the exit code is 1.
+equal to it. Otherwise the exit code is 1, and the output has the reason. With several models, all
+are tested, and the output ends with a table.
+
+The program waits only while a server is starting. It stops at once if nothing listens and no server
+of this folder is starting, or if the server has rejected a model. On a terminal it prints progress.
 
 This module uses only the standard library and runs on Python 3.9, because it runs before a virtual
 environment exists.
@@ -16,11 +20,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import sys
-import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,19 +30,15 @@ ENGINES = Path(__file__).resolve().parent
 # With these paths, the imports work even if this file is imported from another directory.
 sys.path.insert(0, str(ENGINES.parent / "builders"))
 sys.path.insert(0, str(ENGINES))
+from client import WrongAnswer, fetch, reason_of  # noqa: E402
 from port import is_port  # noqa: E402
+from readiness import wait_until_ready  # noqa: E402
 from runtime.environment import check_file  # noqa: E402
 from runtime.settings import ConfigurationError  # noqa: E402
+from runtime.text import truncate  # noqa: E402
 
-# Requests to this machine must not go through a proxy.
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-SECONDS = 30
-
-
-class WrongAnswer(Exception):
-    """A server's answer is not the expected one; the message has both."""
-
-
+INTERRUPTED = 130
+WAIT_SECONDS = "60"
 # A server, its answers and a model directory can cause these errors. They need no traceback.
 FAILURES = (WrongAnswer, ConfigurationError, OSError, http.client.HTTPException, ValueError)
 
@@ -54,59 +52,14 @@ class Case(NamedTuple):
     instances: list[Any]
 
 
-def fetch(url: str, body: bytes | None = None) -> tuple[int, Any]:
-    """Return the status and the decoded JSON of an answer.
+class Result(NamedTuple):
+    """The result of a model's test.
 
-    The request is a POST if there is a `body`, and a GET otherwise.
-    Raises WrongAnswer if the answer is not JSON, and OSError if there is no answer.
+    `model` is its route, or its directory without a valid route. `problem` is empty if it passed.
     """
-    headers = {}
-    if body:
-        headers = {"Content-Type": "application/json", **authorization()}
-    request = urllib.request.Request(url, body, headers)
-    try:
-        with OPENER.open(request, timeout=SECONDS) as response:
-            status = response.status
-            text = response.read()
-    except urllib.error.HTTPError as error:
-        status = error.code
-        text = error.read()
 
-    try:
-        return status, json.loads(text)
-    except ValueError:
-        raise WrongAnswer(f"{url}: status {status}, expected JSON, found {text[:80]!r}") from None
-
-
-def authorization() -> dict[str, str]:
-    """Return the header with the first key of API_KEY_FILE, or {} without a key."""
-    file = os.environ.get("API_KEY_FILE")
-    if not file:
-        return {}
-    keys = Path(file).read_text().split()
-    if not keys:
-        return {}
-    return {"Authorization": f"Bearer {keys[0]}"}
-
-
-def wait_until_ready(server: str, seconds: float) -> None:
-    """Wait until the server is ready.
-
-    Raises WrongAnswer with the server's last answer if it is not ready in time.
-    """
-    last: Any = "no answer"
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            status, last = fetch(f"{server}/ready")
-            if status == 200:
-                return
-        except (OSError, http.client.HTTPException) as error:
-            last = error
-        time.sleep(0.1)
-
-    problem = f"{server} is not ready after {seconds:g} s: {last}"
-    raise WrongAnswer(f"{problem}. Start it with make predict.")
+    model: str
+    problem: str
 
 
 def read_case(directory: Path) -> Case:
@@ -130,38 +83,100 @@ def payload_of(answer: Any) -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
-def check_payload(path: str, payload: dict[str, Any], case: Case) -> None:
+def check_payload(payload: dict[str, Any], case: Case) -> None:
     """Raise WrongAnswer unless the predictions are as the case expects."""
     predictions = payload.get("predictions")
     count = len(case.instances)
     if not isinstance(predictions, list) or len(predictions) != count:
-        raise WrongAnswer(f"/{path}: expected {count} predictions, found {predictions}")
+        raise WrongAnswer(f"expected {count} predictions, found {predictions}")
 
     labels = payload.get("labels", predictions)
     if not isinstance(labels, list) or not all(value in labels for value in predictions):
-        raise WrongAnswer(f"/{path}: expected predictions among {labels}, found {predictions}")
+        raise WrongAnswer(f"expected predictions among {labels}, found {predictions}")
 
     expected = case.content.get("expected", predictions)
     if predictions != expected:
-        raise WrongAnswer(f"/{path}: expected {expected} ({case.file}), found {predictions}")
+        raise WrongAnswer(f"expected {expected} ({case.file}), found {predictions}")
 
 
-def check_model(server: str, directory: Path) -> str:
-    """Post one model's instances and return a line about the answer.
+def check_model(server: str, route: str, directory: Path) -> None:
+    """Post one model's instances and print a line about the answer.
 
-    Raises WrongAnswer, or ConfigurationError for an invalid environment file.
+    Raises WrongAnswer if the answer is not the expected one.
     """
-    path = check_file(directory / ".s2i" / "environment", "predict")[0].path
     case = read_case(directory)
-
-    status, answer = fetch(f"{server}/{path}", case.body)
+    status, answer = fetch(f"{server}{route}", case.body)
     if status != 200:
-        raise WrongAnswer(f"/{path}: expected status 200, found {status}: {answer}")
+        raise WrongAnswer(f"expected status 200, found {status}: {reason_of(answer)}")
 
     payload = payload_of(answer)
-    check_payload(path, payload, case)
+    check_payload(payload, case)
     predictions = payload["predictions"]
-    return f"---> POST /{path}: {len(predictions)} predictions, as expected: {predictions}"
+    found = truncate(str(predictions))
+    print(f"---> POST {route}: {len(predictions)} predictions, as expected: {found}", flush=True)
+
+
+def result_of(server: str, directory: Path) -> Result:
+    """Check one model and return the result."""
+    name = directory.resolve().name
+    try:
+        path = check_file(directory / ".s2i" / "environment", "predict")[0].path
+        name = f"/{path}"
+        check_model(server, name, directory)
+    except FAILURES as error:
+        return Result(name, truncate(str(error)))
+    return Result(name, "")
+
+
+def table(results: list[Result]) -> str:
+    """Return a table of the results, one line per model."""
+    width = max(len(result.model) for result in results)
+    lines = [f"     {'route':<{width}}  result  reason"]
+    for model, problem in results:
+        outcome = "failed" if problem else "passed"
+        # A reason may contain line breaks.
+        reason = " ".join(problem.split())
+        lines.append(f"     {model:<{width}}  {outcome}  {reason}".rstrip())
+    return "\n".join(lines)
+
+
+def report_failures(program: str, results: list[Result]) -> None:
+    """Print the problem of a single model, or a table of several models."""
+    if len(results) == 1:
+        print(f"{program}: {results[0].model}: {results[0].problem}", file=sys.stderr)
+        return
+    count = sum(1 for result in results if result.problem)
+    print(table(results), file=sys.stderr)
+    print(f"{program}: {count} of {len(results)} models failed", file=sys.stderr)
+
+
+def wait_seconds() -> float | None:
+    """Return the value of WAIT; print an error and return None if it is not valid."""
+    text = os.environ.get("WAIT") or WAIT_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if 0 <= seconds < math.inf:
+        return seconds
+    print(f"WAIT={truncate(text)}: expected a number of seconds, 0 or more", file=sys.stderr)
+    return None
+
+
+def run(program: str, server: str, seconds: float, directories: list[str]) -> int:
+    """Wait for the server, check each model and return the exit code."""
+    image = f"{os.environ.get('CONTAINER_NAME', '')}-predict"
+    try:
+        wait_until_ready(server, seconds, image)
+    except FAILURES as error:
+        print(f"{program}: {truncate(str(error))}", file=sys.stderr)
+        return 1
+
+    results = [result_of(server, Path(directory)) for directory in directories]
+    if not any(result.problem for result in results):
+        return 0
+    report_failures(program, results)
+    return 1
 
 
 def main(directories: list[str]) -> int:
@@ -170,18 +185,16 @@ def main(directories: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     port = os.environ.get("PORT") or "5111"
-    if not is_port(port):
+    seconds = wait_seconds()
+    if not is_port(port) or seconds is None:
         return 2
 
-    server = f"http://127.0.0.1:{port}"
+    program = "test-endpoint" if len(directories) == 1 else "test-all"
     try:
-        wait_until_ready(server, float(os.environ.get("WAIT") or 60))
-        for directory in directories:
-            print(check_model(server, Path(directory)), flush=True)
-    except FAILURES as error:
-        print(f"test-endpoint: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return run(program, f"http://127.0.0.1:{port}", seconds, directories)
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@
 # 71 out of memory, 74 disk full or read-only, 77 permission, 78 configuration.
 set -euo pipefail
 
+# ROUTES use this package name for the models. It does not depend on the name of the clone's folder.
+# shellcheck disable=SC2034 # used by the scripts that include this one
+PACKAGE=finance_income_prediction
+
 say() { printf -- '---> %s\n' "$*"; }
 
 die() { # die EXIT_CODE MESSAGE...

@@ -74,7 +74,7 @@ case $1 in
   stop) stop ;;
   logs)
     check_container
-    docker logs "$image"
+    docker logs "$image" 2>&1 | python3 engines/show_log.py
     ;;
   *) usage ;;
 esac

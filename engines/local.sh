@@ -46,8 +46,9 @@ case $1 in
   predict) predict ;;
   stop) exec python3 engines/local_server.py stop "$running" ;;
   logs)
-    cat "$running.log" 2>/dev/null ||
+    [ -r "$running.log" ] ||
       die 69 "$name was not started in the background. make predict DETACH=1 starts it."
+    python3 engines/show_log.py <"$running.log"
     ;;
   *) usage ;;
 esac

@@ -16,7 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "builders"))
-from runtime.environment import ConfigurationError, parse_routes, read  # noqa: E402
+from runtime.environment import parse_routes, read  # noqa: E402
+from runtime.settings import ConfigurationError  # noqa: E402
 
 ROLES = ("-train", "-predict")
 

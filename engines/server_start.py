@@ -10,19 +10,17 @@ servers of the local engine. It uses only the standard library, and runs on Pyth
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-# Requests to this machine must not go through a proxy.
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-REQUEST_SECONDS = 5
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from client import WrongAnswer, error_of, fetch  # noqa: E402
+
 POLL_SECONDS = 0.05
 LOG_LINES = 20
 
@@ -32,20 +30,13 @@ class NotStarted(Exception):
 
 
 def get(url: str) -> Any:
-    """Return the decoded JSON of a page, or None without an answer in JSON.
+    """Return the decoded JSON of a page, or None if there is none.
 
-    A page with an error status has an answer too.
+    A page with an error status has JSON too.
     """
     try:
-        with OPENER.open(url, timeout=REQUEST_SECONDS) as response:
-            return json.loads(response.read())
-    except urllib.error.HTTPError as error:
-        text = error.read()
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    try:
-        return json.loads(text)
-    except ValueError:
+        return fetch(url)[1]
+    except (OSError, http.client.HTTPException, WrongAnswer):
         return None
 
 
@@ -71,7 +62,7 @@ def routes(url: str) -> list[str]:
     """Return a line for each route: its path, and why it is not ready."""
     document = get(f"{url}/openapi.json") or {}
     paths = [path for path, item in document.get("paths", {}).items() if "post" in item]
-    problems = not_ready(get(f"{url}/ready") or {})
+    problems = error_of(get(f"{url}/ready")).get("routes", {})
     lines = []
     for path in paths:
         status = f"not ready: {problems[path]}" if path in problems else "ready"
@@ -79,16 +70,9 @@ def routes(url: str) -> list[str]:
     return lines
 
 
-def not_ready(answer: dict[str, Any]) -> dict[str, str]:
-    """Return the reasons in the answer of /ready, by path."""
-    problems: dict[str, str] = answer.get("error", {}).get("routes", {})
-    return problems
-
-
 def report(name: str, url: str) -> None:
     """Print where the server answers, and how to see its log and to stop it."""
-    print(f"---> {name} answers on {url}")
-    print("\n".join(routes(url)))
+    print("\n".join([f"---> {name} answers on {url}", *routes(url)]))
     print("---> make logs shows its log. make stop stops it.", flush=True)
 
 

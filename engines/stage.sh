@@ -11,8 +11,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 model=$1
 context=$2
-# ROUTES use this package name for the models. It does not depend on the name of the clone's folder.
-app=$context/finance_income_prediction
+app=$context/$PACKAGE
 mkdir "$app"
 cp -R utils common_utils constraints.txt "$context"
 

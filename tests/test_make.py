@@ -333,7 +333,9 @@ def test_a_hostile_model_name_is_refused_by_name(site: Path) -> None:
             f"train: model name {value!r} is not valid: expected",
             f"train: MODEL_NAME={value}: quotes are part",
         )
-        if done.returncode == 0 or not any(message in done.stderr for message in messages):
+        # The message of a very long value is truncated.
+        is_reported = any(message[:1_000] in done.stderr for message in messages)
+        if done.returncode == 0 or not is_reported or len(done.stderr) > 3_000:
             problems[value] = done.stderr[-300:]
     check_outcomes(problems)
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from runtime.environment import CONFIGURATION, parse_routes
 from runtime.loader import load_function
 from runtime.settings import ConfigurationError
+from runtime.text import truncate
 
 
 def entries(role: str) -> Iterator[tuple[str, str, str]]:
@@ -39,7 +40,8 @@ def check_entry(where: str, module: str, function: str) -> None:
     except ConfigurationError as error:
         if is_certain(error, module):
             raise
-        print(f"check: warning: {error}. The server needs it at start-up.", file=sys.stderr)
+        problem = truncate(str(error))
+        print(f"check: warning: {problem}. The server needs it at start-up.", file=sys.stderr)
 
 
 def is_certain(error: ConfigurationError, module: str) -> bool:
@@ -59,7 +61,7 @@ def main() -> int:
         for where, module, function in entries(sys.argv[1]):
             check_entry(where, module, function)
     except ConfigurationError as error:
-        print(f"check: {error}", file=sys.stderr)
+        print(f"check: {truncate(str(error))}", file=sys.stderr)
         return CONFIGURATION
     return 0
 

@@ -20,6 +20,7 @@ from runtime.loader import load_function
 from runtime.log import log_event
 from runtime.message import Message, to_plain
 from runtime.metrics import Counts
+from runtime.text import truncate
 
 MAX_ROWS = 100_000
 
@@ -63,7 +64,7 @@ class Endpoint:
         try:
             self.hook.refresh()
         except Exception as error:
-            problem: str | None = str(error)
+            problem: str | None = truncate(str(error))
         else:
             problem = None
 

@@ -1,10 +1,11 @@
 """Errors that become responses: an HTTP status and a JSON body."""
 
-import traceback
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+
+from runtime.text import format_traceback, truncate
 
 JSON = b"application/json"
 
@@ -57,7 +58,7 @@ def error_response(error: BaseException, allow: bytes = b"") -> Response:
 
     details = ""
     if not isinstance(error, RequestError) and not _has_status_between(error, 400, 499):
-        details = "".join(traceback.format_exception(error))
+        details = format_traceback(error)
 
     status: int = public.status  # type: ignore[attr-defined]
     return Response(status, _error_body(public), details, allow=allow)
@@ -77,13 +78,16 @@ def _has_status_between(error: BaseException, lowest: int, highest: int) -> bool
 def _error_body(error: BaseException) -> bytes:
     code = getattr(error, "code", "error")
     path = getattr(error, "path", None)
-    # A message may contain a lone surrogate, which JSON cannot represent.
-    message = str(error).encode(errors="backslashreplace").decode()
     fields: dict[str, Any] = {
         "code": str(code),
-        "message": message,
-        "path": None if path is None else str(path),
+        "message": _json_text(str(error)),
+        "path": None if path is None else _json_text(str(path)),
     }
     if isinstance(error, RequestError) and error.routes:
-        fields["routes"] = error.routes
+        fields["routes"] = {route: _json_text(text) for route, text in error.routes.items()}
     return msgspec.json.encode({"error": fields})
+
+
+def _json_text(text: str) -> str:
+    # A message may contain a lone surrogate, which JSON cannot represent.
+    return truncate(text).encode(errors="backslashreplace").decode()

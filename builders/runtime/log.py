@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from runtime.text import TRACEBACK_CHARACTERS, truncate
+
 LOGGER = logging.getLogger("predict")
 LOGGER.setLevel(logging.INFO)
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -51,7 +53,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         is_progress = record.name == LOGGER.name and record.levelno == logging.INFO
         prefix = "--->" if is_progress else f"{record.name}:"
-        return f"{_traceback(self, record)}{prefix} {record.getMessage()}"
+        return f"{_traceback(self, record)}{prefix} {_message(record)}"
 
 
 class JsonFormatter(logging.Formatter):
@@ -66,7 +68,7 @@ class JsonFormatter(logging.Formatter):
             "time": created.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "event": record.name,
-            "message": record.getMessage(),
+            "message": _message(record),
             "process": record.process,
         }
         line.update(getattr(record, "fields", {}))
@@ -75,11 +77,17 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+def _message(record: logging.LogRecord) -> str:
+    # An application may log a message that is longer than our own messages.
+    return truncate(record.getMessage(), TRACEBACK_CHARACTERS)
+
+
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     if hasattr(record, "trace"):
-        return str(record.trace)
+        return truncate(str(record.trace), TRACEBACK_CHARACTERS)
     if record.exc_info:
-        return f"{formatter.formatException(record.exc_info)}\n"
+        text = formatter.formatException(record.exc_info)
+        return f"{truncate(text, TRACEBACK_CHARACTERS)}\n"
     return ""
 
 

@@ -11,7 +11,6 @@ import os
 import socket
 import sys
 import tempfile
-import traceback
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -23,6 +22,7 @@ from runtime.endpoint import load_endpoints
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
 from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
+from runtime.text import format_traceback, truncate
 from runtime.worker import Arbiter, RootLogger, Worker
 
 UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
@@ -176,8 +176,8 @@ def main() -> int:
         return serve(read_settings(os.environ))
     except ConfigurationError as error:
         cause = error.__cause__
-        trace = "".join(traceback.format_exception(cause)) if cause else ""
-        log_event("refused", str(error), logging.ERROR, trace)
+        trace = format_traceback(cause) if cause else ""
+        log_event("refused", truncate(str(error)), logging.ERROR, trace)
         return CONFIGURATION
 
 

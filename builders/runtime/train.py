@@ -2,14 +2,14 @@
 
 The argument of the function is PAYLOAD. With TRAIN=1, the function is TRAIN_FUNCTION of
 TRAIN_MODULE, which trains. Without TRAIN=1, it is PREDICT_FUNCTION of PREDICT_MODULE, and the
-runner prints its answer as JSON: a prediction without a server.
+runner prints its answer as JSON: a prediction without a server. PAYLOAD may then also be a request
+body, {"payload": ...}.
 """
 
 import errno
 import json
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -17,12 +17,20 @@ from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.loader import load_function
 from runtime.message import Message, to_plain
 from runtime.settings import ConfigurationError
+from runtime.text import format_traceback, truncate
 
 # Exit codes of sysexits.h: EX_OSERR, EX_IOERR, EX_NOPERM.
 OUT_OF_MEMORY = 71
 DISK = 74
 PERMISSION = 77
+# A shell exits with 128 and the number of the signal.
+INTERRUPTED = 130
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+
+
+def is_training(variables: Mapping[str, str]) -> bool:
+    """Return whether the runner trains; otherwise it predicts once."""
+    return variables.get("TRAIN", "") not in ("", "0")
 
 
 def choose_prefix(variables: Mapping[str, str]) -> str:
@@ -32,7 +40,7 @@ def choose_prefix(variables: Mapping[str, str]) -> str:
     these variables are not set.
     """
     check(variables, "train")
-    if variables.get("TRAIN", "") not in ("", "0"):
+    if is_training(variables):
         return "TRAIN"
     if not variables.get("PREDICT_MODULE"):
         advice = "Set TRAIN=1 to train, or set PREDICT_MODULE and PREDICT_FUNCTION."
@@ -43,6 +51,7 @@ def choose_prefix(variables: Mapping[str, str]) -> str:
 def read_message(variables: Mapping[str, str]) -> Message:
     """Return a message with the decoded PAYLOAD.
 
+    For a prediction, an object with the key `payload` is the complete message, as over HTTP.
     Raises ConfigurationError if PAYLOAD is not JSON.
     """
     text = variables.get("PAYLOAD", "")
@@ -53,6 +62,9 @@ def read_message(variables: Mapping[str, str]) -> Message:
     except (ValueError, RecursionError) as error:
         found = f"found {text[:60]!r} ({error})"
         raise ConfigurationError(f"PAYLOAD: expected JSON, {found}") from None
+
+    if not is_training(variables) and isinstance(payload, dict) and "payload" in payload:
+        return Message(payload)
     return Message(payload=payload)
 
 
@@ -71,66 +83,72 @@ def print_answer(answer: Any) -> None:
 
 def main() -> int:
     """Call the function and return the exit code."""
+    program = "train" if is_training(os.environ) else "predict-once"
     for warning in report_misspelled(os.environ):
-        print(f"train: {warning}", file=sys.stderr)
+        print(f"{program}: {warning}", file=sys.stderr)
     try:
         prefix = choose_prefix(os.environ)
         function = load_function(
             f"{prefix}_MODULE", os.environ[f"{prefix}_MODULE"], os.environ[f"{prefix}_FUNCTION"]
         )
         answer = function(read_message(os.environ))
-    except PermissionError as error:
-        return report_permission(error)
+        if prefix == "PREDICT":
+            print_answer(answer)
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except Exception as error:
-        return report_error(error)
-    if prefix == "PREDICT":
-        print_answer(answer)
+        return report_error(program, error)
     return 0
 
 
-def report_permission(error: PermissionError) -> int:
-    """Print which user lacks a permission and what to do; return the exit code."""
+def report_error(program: str, error: Exception) -> int:
+    """Print an error and return the exit code.
+
+    The output is one sentence if the cause is known, and a traceback otherwise. If an import
+    failed, the output is both.
+    """
+    exit_code, message = describe(error)
+    traced = failed_import(error) if message else error
+    if traced is not None:
+        print(format_traceback(traced), end="", file=sys.stderr)
+    if message:
+        print(f"{program}: {truncate(message)}", file=sys.stderr)
+    return exit_code
+
+
+def describe(error: Exception) -> tuple[int, str]:
+    """Return the exit code of an error, and what to print if its cause is known."""
+    if isinstance(error, PermissionError):
+        return PERMISSION, permission_message(error)
+    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+        return DISK, f"{error}. Free some space, or mount another folder there."
+    if isinstance(error, MemoryError):
+        return OUT_OF_MEMORY, f"out of memory ({error}). Provide more memory, or fewer rows."
+    if isinstance(error, ConfigurationError):
+        return CONFIGURATION, str(error)
+    # The message of an error with an exit code or a status is written for users.
+    if hasattr(error, "exit_code") or hasattr(error, "status"):
+        return int(getattr(error, "exit_code", CONFIGURATION)), str(error)
+    return 1, ""
+
+
+def permission_message(error: PermissionError) -> str:
+    """Return which user lacks a permission and what to do."""
     problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     user = f"{os.getuid()}:{os.getgid()}"
     advice = "Give the folder to that user, or to group 0 with `chgrp 0` and `chmod g+w`."
-    print(f"train: {problem} for user {user}. {advice}", file=sys.stderr)
-    return PERMISSION
+    return f"{problem} for user {user}. {advice}"
 
 
-def report_error(error: Exception) -> int:
-    """Print an error and return the exit code.
+def failed_import(error: Exception) -> BaseException | None:
+    """Return the exception of a module that could not be imported, or None.
 
-    The output is one sentence if the cause is known, and a traceback otherwise.
-    """
-    if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-        print(f"train: {error}. Free some space, or mount another folder there.", file=sys.stderr)
-        return DISK
-    if isinstance(error, MemoryError):
-        print(
-            f"train: out of memory ({error}). Provide more memory, or fewer rows.", file=sys.stderr
-        )
-        return OUT_OF_MEMORY
-    if isinstance(error, ConfigurationError):
-        return report_configuration(error)
-    # The message of an error with an exit code or a status is written for users.
-    if hasattr(error, "exit_code") or hasattr(error, "status"):
-        print(f"train: {error}", file=sys.stderr)
-        return int(getattr(error, "exit_code", CONFIGURATION))
-    traceback.print_exc()
-    return 1
-
-
-def report_configuration(error: ConfigurationError) -> int:
-    """Print an error of the variables and return the exit code.
-
-    If an import failed, its traceback is printed first.
+    A missing module needs no traceback, because the message names it.
     """
     cause = error.__cause__
-    # A missing module needs no traceback, because the message names it.
-    if cause is not None and not isinstance(cause, ModuleNotFoundError):
-        traceback.print_exception(cause)
-    print(f"train: {error}", file=sys.stderr)
-    return CONFIGURATION
+    is_import = isinstance(error, ConfigurationError)
+    return cause if is_import and not isinstance(cause, ModuleNotFoundError) else None
 
 
 if __name__ == "__main__":

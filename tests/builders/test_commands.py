@@ -86,3 +86,52 @@ def test_wrong_use_prints_the_usage(arguments: list[str]) -> None:
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage: commands.py digest FILE..." in done.stderr
+
+
+# Conflicts with constraints.txt
+
+REPORT = """  x No solution found when resolving dependencies:
+  `-> Because you require alpha==2.0 and alpha==1.0, we can conclude that your
+      requirements are unsatisfiable.
+"""
+
+
+def conflict(tmp_path: Path, report: str, constraints: str, **files: str) -> str:
+    """Return what `commands.py conflict` prints, with the names of files in tmp_path."""
+    texts = {"errors": report, "constraints.txt": constraints, **files}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    program = ROOT / "builders/commands.py"
+    command = (sys.executable, program, "conflict", "errors", "constraints.txt", *files)
+    return output_of(run(*command, cwd=tmp_path))
+
+
+def test_conflict_names_the_file_of_the_requirement_and_the_ways_out(tmp_path: Path) -> None:
+    files = {"one.txt": "beta==1\n", "two.txt": "# alpha\nalpha==2.0\n", "three.txt": "alpha-x\n"}
+    expected = (
+        "install: constraints.txt has alpha==1.0, and the versions above conflict with it. Change "
+        "the version in two.txt, run make constraints, or remove alpha from constraints.txt.\n"
+    )
+    assert conflict(tmp_path, REPORT, "alpha==1.0 \\\n    --hash=sha256:0\n", **files) == expected
+    assert conflict(tmp_path, REPORT, "alpha==1.0\n", **files) == expected
+    assert conflict(tmp_path, REPORT, "alpha==1.0 ; python_version > '3'\n", **files) == expected
+
+
+def test_conflict_of_a_dependency_names_no_file_of_its_own(tmp_path: Path) -> None:
+    output = conflict(tmp_path, REPORT, "alpha==1.0\n", **{"one.txt": "beta==1\n"})
+    assert "Change the version in the requirements files, run make constraints" in output
+
+
+@pytest.mark.parametrize(
+    ("report", "constraints"),
+    [
+        (REPORT, ""),
+        (REPORT, "beta==1.0\n"),
+        (REPORT, "alpha==1.0.1\n"),
+        (REPORT, "an-alpha==1.0\n"),
+        ("Hash mismatch for `alpha==1.0`", "alpha==1.0\n"),
+        ("", "alpha==1.0\n"),
+    ],
+)
+def test_other_errors_have_no_advice(tmp_path: Path, report: str, constraints: str) -> None:
+    assert conflict(tmp_path, report, constraints, **{"one.txt": "alpha==2.0\n"}) == ""

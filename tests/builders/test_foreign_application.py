@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import requests
-from check_endpoint import wait_until_ready
+from readiness import wait_until_ready
 from support.clones import make_clone
 from support.commands import ROOT, Completed, clean_environment, make, output_of, run
 from support.docker import remove_images, s2i_build

@@ -211,6 +211,18 @@ def test_the_hashes_of_the_constraints_are_checked(bench: Bench) -> None:
     assert flipped in done.stderr
 
 
+def test_a_clash_with_the_constraints_names_them_and_the_ways_out(bench: Bench) -> None:
+    bench.write("one.txt", "alpha==2.0\n")
+    constraints = pinned(bench, bench.digests["alpha"])
+    done = bench.install("one.txt", CONSTRAINTS=constraints)
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        f"install: {constraints} has alpha==1.0, and the versions above conflict with it. Change "
+        f"the version in {bench.folder / 'one.txt'}, run make constraints, or remove alpha from "
+        f"{constraints}.\n"
+    )
+
+
 def test_a_package_that_the_constraints_lack_is_installed_and_named(bench: Bench) -> None:
     bench.write("two.txt", "beta==1.0\n")
     done = bench.install("one.txt", "two.txt", CONSTRAINTS=pinned(bench, bench.digests["alpha"]))

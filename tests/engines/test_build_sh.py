@@ -343,12 +343,22 @@ FAILING = {
         1,
         "flask==0.1",
     ),
+    "a clash with constraints.txt": (
+        {"requirements_predict.txt": "numpy==1.0\n", "requirements.txt": "numpy==1.1\n"},
+        1,
+        "Change the version in broken/requirements_predict.txt, run make constraints, or remove "
+        "numpy from constraints.txt.",
+    ),
     "a package that is not available": (
         {"requirements.txt": "no-such-package-here==1\n"},
         1,
         "no-such-package-here",
     ),
-    "a setup.sh that fails": ({"setup.sh": "exit 3\n"}, 1, "assemble: setup.sh failed as user"),
+    "a setup.sh that fails": (
+        {"setup.sh": "exit 3\n"},
+        1,
+        "assemble: broken/setup.sh failed as user",
+    ),
 }
 
 
@@ -411,6 +421,41 @@ def test_the_next_build_removes_what_a_killed_build_has_left(clone: Path) -> Non
     # The folder of a process that runs stays.
     assert list(building.iterdir()) == [running]
     assert left != running
+
+
+# Files with an error, and how the message begins to name it.
+WRONG_FILES = {
+    "invalid Python": ("predict.py", "def f(:\n", "('broken/predict.py', 1,"),
+    "invalid Python in a folder": ("deep.py", "def f(:\n", "('broken/deep.py', 1,"),
+    "invalid requirement": (
+        "requirements_predict.txt",
+        "==1\n",
+        ": broken/requirements_predict.txt:1:1",
+    ),
+    "setup.sh": ("setup.sh", "no-such-command\n", "broken/setup.sh: line 1: no-such-command"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_FILES)
+def test_error_names_the_users_file_and_no_copy(clone: Path, case: str) -> None:
+    file, text, named = WRONG_FILES[case]
+    source = add_model(clone, "broken", **{file: text})
+    if file == "deep.py":
+        (source / "predict.py").write_text("from .deep import predict\n")
+    done = build(clone, IMAGE, "broken", "predict", SETUP="1", UV_OFFLINE="1")
+    assert done.returncode != 0
+    assert named in done.stderr
+    assert ".local/images" not in done.stderr
+    assert str(clone.parent) not in done.stderr
+
+
+def test_error_without_the_filter_would_name_the_copy(clone: Path) -> None:
+    source = add_model(clone, **{"predict.py": "def f(:\n"})
+    (source / ".s2i/environment").write_text("ROUTES=house:predict:predict\n")
+    done = assemble(clone, source, clone.parent / "app")
+    assert "importing predict failed: SyntaxError(" in done.stderr
+    assert f"{clone.parent.name}/" in done.stderr
+    assert "/app/predict.py', 1," in done.stderr
 
 
 def test_building_in_place_would_have_broken_the_old_image(clone: Path) -> None:

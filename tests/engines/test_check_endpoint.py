@@ -4,17 +4,24 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from client import fetch
+from readiness import GRACE_SECONDS
 from support.commands import ROOT, Completed, run
-from support.models import MODEL_DIRS, example
+from support.models import MODEL_DIRS, example, setting
 from support.network import free_port
+from support.terminal import on_terminal
 
+PROGRAM = ROOT / "engines/check_endpoint.py"
 MODEL = MODEL_DIRS[0]
+MODEL_NAME = setting(MODEL, "MODEL_NAME")
 INSTANCES = [[1, "a"], [2, "b"], [3, "c"]]
 EXPECTED = [0, 1, 0]
 RIGHT = {"payload": {"predictions": EXPECTED, "labels": [0, 1]}}
@@ -23,11 +30,13 @@ RIGHT = {"payload": {"predictions": EXPECTED, "labels": [0, 1]}}
 class Server(ThreadingHTTPServer):
     """A server that answers /ready with `ready`, and each POST with `answer`.
 
-    Both are pairs of status and body. `posted` is the path and the body of the last POST.
+    Both are pairs of status and body. `answers` has the answers of single paths, by path. `posted`
+    is the path and the body of the last POST.
     """
 
     ready: tuple[int, Any] = (200, {"ready": True})
     answer: tuple[int, Any] = (200, RIGHT)
+    answers: Mapping[str, tuple[int, Any]] = {}
     posted: tuple[str, bytes] = ("", b"")
 
 
@@ -41,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.server.posted = (self.path, self.rfile.read(int(self.headers["Content-Length"])))
-        self.reply(*self.server.answer)
+        self.reply(*self.server.answers.get(self.path, self.server.answer))
 
     def reply(self, status: int, body: Any) -> None:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -79,8 +88,7 @@ def model(tmp_path: Path) -> Path:
 def check(port: int | str, *directories: Path, **variables: str) -> Completed:
     """Run check_endpoint.py, which waits for half a second until the server is ready."""
     env = {"PORT": str(port), "WAIT": "0.5", **variables}
-    script = ROOT / "engines/check_endpoint.py"
-    return run(sys.executable, script, *directories, env=env, seconds=30)
+    return run(sys.executable, PROGRAM, *directories, env=env, seconds=30)
 
 
 def test_the_right_answer_passes_and_is_shown(server: Server, model: Path) -> None:
@@ -156,12 +164,22 @@ WRONG = {
         answers([0, 0, 0]),
         "/house/predict: expected [0, 1, 0] (FILE), found [0, 0, 0]",
     ),
-    "HTML": ((200, b"<html>"), "SERVER/house/predict: status 200, expected JSON, found b'<html>'"),
+    "error of our server": (
+        (503, {"error": {"code": "not_ready", "message": "a.pkl: no such file. Train it."}}),
+        "/house/predict: expected status 200, found 503: a.pkl: no such file. Train it.",
+    ),
+    "HTML": (
+        (200, b"<html>"),
+        "/house/predict: SERVER/house/predict: status 200, expected JSON, found b'<html>'",
+    ),
     "HTML error": (
         (502, b"<h1>Bad"),
-        "SERVER/house/predict: status 502, expected JSON, found b'<h1>Bad'",
+        "/house/predict: SERVER/house/predict: status 502, expected JSON, found b'<h1>Bad'",
     ),
-    "nothing": ((200, b""), "SERVER/house/predict: status 200, expected JSON, found b''"),
+    "nothing": (
+        (200, b""),
+        "/house/predict: SERVER/house/predict: status 200, expected JSON, found b''",
+    ),
 }
 
 
@@ -180,6 +198,37 @@ def test_of_two_models_the_second_can_fail(server: Server, model: Path) -> None:
     assert "expected 4 predictions, found [0, 1, 0]" in done.stderr
 
 
+def test_other_models_are_tested_after_a_failure_and_a_table_ends_the_output(
+    server: Server, model: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    server.answers = {f"/{MODEL_NAME}/predict": (503, {"error": {"message": "a\nreason"}})}
+    done = check(server.server_port, ROOT / MODEL, broken, model)
+    assert done.returncode == 1
+    assert done.stdout == "---> POST /house/predict: 3 predictions, as expected: [0, 1, 0]\n"
+
+    width = len(f"/{MODEL_NAME}/predict")
+    problem = "can't be read (No such file or directory). Every model needs this file."
+    assert done.stderr.splitlines() == [
+        f"     {'route':<{width}}  result  reason",
+        f"     /{MODEL_NAME}/predict  failed  expected status 200, found 503: a reason",
+        f"     {'broken':<{width}}  failed  {broken}/.s2i/environment: {problem}",
+        f"     {'/house/predict':<{width}}  passed",
+        "test-all: 2 of 3 models failed",
+    ]
+
+
+def test_long_answer_is_truncated(server: Server, model: Path) -> None:
+    server.answer = (500, {"error": {"message": "first" + "x" * 1_512_935 + "last"}})
+    done = check(server.server_port, model)
+    assert done.stderr.startswith(
+        "test-endpoint: /house/predict: expected status 200, found 500: firstx"
+    )
+    assert done.stderr.endswith("xlast\n")
+    assert len(done.stderr) < 2_200
+
+
 def test_a_server_that_is_never_ready_is_given_up_with_its_last_word(
     server: Server, model: Path
 ) -> None:
@@ -189,19 +238,58 @@ def test_a_server_that_is_never_ready_is_given_up_with_its_last_word(
     url = f"http://127.0.0.1:{server.server_port}"
     assert done.stderr == (
         f"test-endpoint: {url} is not ready after 0.5 s: {{'ready': False}}. "
-        "Start it with make predict.\n"
+        "Read make logs, or set a longer WAIT.\n"
     )
     assert server.posted == ("", b"")
 
 
-def test_no_server_at_all_is_reported(model: Path) -> None:
-    port = free_port()
-    done = check(port, model)
-    assert done.returncode == 1
-    assert done.stderr.startswith(
-        f"test-endpoint: http://127.0.0.1:{port} is not ready after 0.5 s: "
+def test_final_reason_of_the_server_ends_the_wait(server: Server, model: Path) -> None:
+    message = "models/house.pkl: no such file. Train the model first (make train)."
+    server.ready = not_ready(f"/house/predict: {message}")
+    server.answer = not_ready(message)
+    started = time.monotonic()
+    done = check(server.server_port, model, WAIT="20")
+    assert time.monotonic() - started < 10
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"test-endpoint: /house/predict: expected status 200, found 503: {message}\n"
     )
-    assert done.stderr.endswith("refused>. Start it with make predict.\n")
+
+
+def test_rejected_model_of_another_route_does_not_matter(server: Server, model: Path) -> None:
+    server.ready = not_ready("/other: models/other.pkl: no such file.")
+    assert check(server.server_port, model, WAIT="20").returncode == 0
+
+
+def not_ready(message: str) -> tuple[int, Any]:
+    """Return a predict server's answer while a model is not ready."""
+    path, _, reason = message.partition(": ")
+    error = {"code": "not_ready", "message": message, "path": None, "routes": {path: reason}}
+    return 503, {"error": error}
+
+
+def test_no_server_at_all_is_reported_at_once(model: Path) -> None:
+    port = free_port()
+    started = time.monotonic()
+    done = check(port, model, WAIT="20")
+    assert time.monotonic() - started < 10
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"test-endpoint: nothing listens on http://127.0.0.1:{port}, and no server of this folder "
+        "is starting. Start one with make predict or make predict-all.\n"
+    )
+
+
+def test_a_wait_for_any_answer_would_have_taken_all_its_time() -> None:
+    """The loop of version 0.1.0, which waits for an answer whatever the reason is."""
+    url = f"http://127.0.0.1:{free_port()}/ready"
+    started = time.monotonic()
+    deadline = started + 4
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            fetch(url)
+        time.sleep(0.1)
+    assert time.monotonic() - started >= 4 > GRACE_SECONDS
 
 
 def test_it_waits_for_a_server_that_becomes_ready(server: Server, model: Path) -> None:
@@ -210,6 +298,31 @@ def test_it_waits_for_a_server_that_becomes_ready(server: Server, model: Path) -
     later.start()
     assert check(server.server_port, model, WAIT="20").returncode == 0
     later.join()
+
+
+def test_progress_is_printed_on_a_terminal_only(server: Server, model: Path) -> None:
+    server.ready = not_ready("/house/predict: not loaded yet")
+    url = f"http://127.0.0.1:{server.server_port}"
+    env = {"PORT": str(server.server_port), "WAIT": "4"}
+    with on_terminal(sys.executable, PROGRAM, model, env=env) as program:
+        code, output = program.finish()
+    assert (code, output.splitlines()[:-1]) == (
+        1,
+        [f"---> Waiting for {url} (3 of 4 s): /house/predict: not loaded yet"],
+    )
+    assert check(server.server_port, model, WAIT="4").stdout == ""
+
+
+def test_ctrl_c_prints_one_line(server: Server, model: Path) -> None:
+    server.ready = (503, {})
+    env = {"PORT": str(server.server_port), "WAIT": "60"}
+    with on_terminal(sys.executable, PROGRAM, model, env=env) as program:
+        program.read_until("---> Waiting")
+        program.press_ctrl_c()
+        code, output = program.finish()
+    assert code == 130
+    assert output.splitlines()[-1] == "^Ctest-endpoint: interrupted"
+    assert "Traceback" not in output
 
 
 def test_another_program_on_the_port_is_no_traceback(model: Path) -> None:
@@ -265,11 +378,15 @@ def test_a_bad_port_is_named_at_once(model: Path, port: str) -> None:
     assert done.stderr == f"PORT={port}: expected a whole number from 1 to 65535\n"
 
 
-@pytest.mark.parametrize("wait", ["soon", "nan"])
+@pytest.mark.parametrize("wait", ["soon", "nan", "-1", "inf", "1e999", "5 s"])
 def test_a_bad_wait_is_named(server: Server, model: Path, wait: str) -> None:
     done = check(server.server_port, model, WAIT=wait)
-    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
-    assert done.stderr.startswith("test-endpoint: ") and wait in done.stderr
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"WAIT={wait}: expected a number of seconds, 0 or more\n"
+
+
+def test_wait_of_zero_accepts_a_server_that_is_ready(server: Server, model: Path) -> None:
+    assert check(server.server_port, model, WAIT="0").returncode == 0
 
 
 def test_no_proxy_is_used(server: Server, model: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from check_endpoint import wait_until_ready
 from pip_settings import settings
+from readiness import wait_until_ready
 from support.commands import ROOT, Completed, clean_environment, output_of, run, wait_until
 from support.docker import (
     files_of,
@@ -591,7 +591,7 @@ def test_without_root_a_model_builds_and_a_setup_that_needs_root_fails(
     failed = make_docker(directory.parent, directory.name, "build-predict")
     assert failed.returncode == 2
     assert (
-        "assemble: setup.sh failed as user 1001. "
+        f"assemble: {directory.name}/setup.sh failed as user 1001. "
         "If it needs root, use a builder made with ASSEMBLE_USER=0.\n"
     ) in failed.stderr
     assert inspect(image)["Id"] == before

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from check_endpoint import wait_until_ready
+from readiness import wait_until_ready
 from support.clones import make_clone
 from support.commands import ROOT, make, output_of
 from support.models import MODEL_DIRS, instances_body, setting

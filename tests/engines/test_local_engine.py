@@ -2,20 +2,31 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from support.clones import make_clone
-from support.commands import ROOT, Completed, clean_environment, make, output_of, run
+from support.commands import (
+    ROOT,
+    Completed,
+    clean_environment,
+    make,
+    output_of,
+    run,
+    wait_until,
+)
 from support.models import FASTEST, MODEL_DIRS, example, setting
 from support.network import free_port, is_listening
+from support.terminal import on_terminal
 
 MODEL = FASTEST
 NAME = setting(MODEL, "MODEL_NAME")
@@ -123,6 +134,58 @@ def test_without_a_payload_the_expected_form_is_named(project: Path) -> None:
     assert done.stderr.startswith(
         "run.sh: PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}'\n"
     )
+
+
+def test_the_body_of_a_request_is_a_payload_too(project: Path) -> None:
+    body = (project / MODEL / "test/test_instances.json").read_text()
+    answer = json.loads(made(project, MODEL, "predict-once", PAYLOAD=body))
+    assert answer["predictions"] == example(MODEL)["expected"]
+
+
+def test_the_log_is_text_on_a_terminal(project: Path) -> None:
+    with serving(project, MODEL) as port:
+        made(project, MODEL, "test-endpoint", PORT=port)
+        command = ("make", "-s", "-C", MODEL, "logs")
+        with on_terminal(*command, cwd=project, env={"ENGINE": "local"}) as program:
+            code, output = program.finish()
+    assert code == 0
+    message = f"Answering POST http://127.0.0.1:{port}/{NAME}/predict"
+    assert re.search(rf"^\d\d:\d\d:\d\d info: {message}$", output, re.MULTILINE)
+    assert '"message"' not in output
+
+
+def test_a_missing_model_ends_the_test_at_once_and_the_others_are_tested(project: Path) -> None:
+    file = project / "models" / f"{NAME}.pkl"
+    hidden = file.rename(file.with_suffix(".hidden"))
+    try:
+        with serving(project, "all", "predict-all") as port:
+            wait_until(lambda: is_listening(int(port)), 60)
+            started = time.monotonic()
+            done = make_local(project, "all", "test-all", PORT=port)
+            seconds = time.monotonic() - started
+    finally:
+        hidden.rename(file)
+    assert (done.returncode, done.stdout.count("as expected")) == (2, len(MODEL_DIRS) - 1)
+    reason = f"models/{NAME}.pkl: no such file. Train the model first (make train)."
+    words = " ".join(done.stderr.split())
+    assert f"/{NAME}/predict failed expected status 200, found 503: {reason} /" in words
+    assert f"test-all: 1 of {len(MODEL_DIRS)} models failed\n" in done.stderr
+    assert seconds < 30
+
+
+def test_the_test_waits_while_a_server_in_the_foreground_is_built_and_starts(
+    project: Path,
+) -> None:
+    port = str(free_port())
+    env = clean_environment(ENGINE="local", PORT=port)
+    command = ["make", "-C", "all", "predict-all"]
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, cwd=project, env=env, stdout=quiet, start_new_session=True)
+    try:
+        assert made(project, "all", "test-all", PORT=port).count("as expected") == len(MODEL_DIRS)
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(30)
 
 
 def test_another_model_name_trains_and_serves_another_file(project: Path) -> None:

@@ -74,7 +74,7 @@ FAULTS = {
     "scripts of its own": Fault(
         "would replace the builder's own scripts", 78, {".s2i/bin/run": "#!/bin/sh\n"}
     ),
-    "setup.sh fails": Fault("assemble: setup.sh failed as user 0", files={"setup.sh": "exit 1\n"}),
+    "setup.sh fails": Fault("/setup.sh failed as user 0", files={"setup.sh": "exit 1\n"}),
     "no such version": Fault("numpy==0.0.1", files=requires("numpy==0.0.1")),
     "a clash with the server": Fault("flask==0.1", files=requires("flask==0.1")),
     "no such package": Fault("no-such-package-here", files=requires("no-such-package-here==1")),

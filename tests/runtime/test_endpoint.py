@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from runtime.endpoint import Endpoint, load_endpoints
 from runtime.environment import Route
-from runtime.errors import RequestError, Response
+from runtime.errors import RequestError, Response, error_response
 from runtime.message import Message
 from runtime.settings import ConfigurationError
 from support.hooks import SampleHook
@@ -271,6 +271,14 @@ def test_endpoint_escapes_an_error_text_that_json_cannot_hold() -> None:
 
     assert status == 422
     assert error == {"code": "c", "message": r"a lone surrogate: \ud800", "path": None}
+
+
+def test_reasons_of_routes_are_escaped_and_have_a_limited_length() -> None:
+    reasons = {"/a": "a lone surrogate: \ud800", "/b": "x" * 1_512_935}
+    body = error_response(RequestError(503, "not_ready", "m", routes=reasons)).body
+    routes = json.loads(body)["error"]["routes"]
+    assert routes["/a"] == r"a lone surrogate: \ud800"
+    assert len(routes["/b"]) < 2_100
 
 
 @pytest.mark.parametrize(

@@ -221,12 +221,18 @@ def test_variables_do_not_change_the_models_of_several_routes(models_directory: 
     assert names == {PATHS[model]: setting(model, "MODEL_NAME") for model in MODEL_DIRS}
 
 
-def check_not_ready(response: requests.Response, message: str) -> None:
-    """Check that a response asks the client to try again later, with a message."""
+def check_not_ready(
+    response: requests.Response, message: str, routes: dict[str, str] | None = None
+) -> None:
+    """Check that a response asks the client to try again later, with a message.
+
+    `routes` are the reasons by route, which only /ready has.
+    """
     assert response.status_code == 503
     assert response.headers["Retry-After"] == "1"
     error = {"code": "not_ready", "message": message, "path": None}
-    assert response.json() == {"error": error}
+    more = {"routes": routes} if routes else {}
+    assert response.json() == {"error": {**error, **more}}
 
 
 def test_server_names_a_missing_model_until_its_file_arrives(models_directory: Path) -> None:
@@ -237,7 +243,7 @@ def test_server_names_a_missing_model_until_its_file_arrives(models_directory: P
 
     with Server(models_directory, ALL_ROUTES) as server:
         wait_until(lambda: server.status("/health") == 200, 20)
-        check_not_ready(server.get("/ready"), f"{PATH}: {reason}")
+        check_not_ready(server.get("/ready"), f"{PATH}: {reason}", {PATH: reason})
         check_not_ready(server.post(PATH, BODY), reason)
 
         other = MODEL_DIRS[1]

@@ -9,8 +9,9 @@ from typing import NoReturn
 
 import numpy as np
 import pytest
-from runtime.endpoint import encode
+from runtime.endpoint import decode, encode
 from support.commands import ROOT, Completed, run
+from support.terminal import on_terminal
 
 APPLICATION = """
 import json
@@ -189,7 +190,8 @@ def test_runner_names_the_function_that_is_missing(
 
     assert done.returncode == CONFIGURATION_ERROR
     assert done.stdout == ""
-    assert done.stderr == f"train: {message}\n"
+    program = "train" if variables.get("TRAIN", "1") else "predict-once"
+    assert done.stderr == f"{program}: {message}\n"
 
 
 @pytest.mark.parametrize(
@@ -309,3 +311,115 @@ def test_runner_imports_the_application_from_the_working_directory(tmp_path: Pat
     module.unlink()
     done = run_application(tmp_path, APPLICATION, TRAIN="1", TRAIN_MODULE="package.inner")
     assert done.returncode == CONFIGURATION_ERROR
+
+
+# A prediction without a server
+
+
+@pytest.mark.parametrize("other_keys", [{}, {"expected": [0, 1]}])
+def test_prediction_accepts_the_body_of_a_request(
+    tmp_path: Path, other_keys: dict[str, object]
+) -> None:
+    body = json.dumps({"payload": {"instances": [[1]]}, **other_keys})
+    done = run_application(tmp_path, APPLICATION, PAYLOAD=body)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == {"predictions": [{"instances": [[1]]}]}
+    assert json.loads(encode({"predictions": [decode(body.encode()).payload]})) == {
+        "payload": json.loads(done.stdout)
+    }
+
+
+def test_training_gets_a_payload_with_the_key_payload_unchanged(tmp_path: Path) -> None:
+    payload = {"payload": {"$ref": "data/a.csv"}}
+    run_application(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=json.dumps(payload))
+    assert readings_in(tmp_path) == [payload, payload, payload, "none"]
+
+
+@pytest.mark.parametrize(
+    ("application", "variables", "message"),
+    [
+        (APPLICATION, {"PAYLOAD": "{"}, "PAYLOAD: expected JSON, found '{'"),
+        (APPLICATION, {"PREDICT_FUNCTION": "none"}, "PREDICT_MODULE: app has no function none"),
+        ("class Wrong(Exception):\n    status = 422\n\n", {}, "the row is wrong"),
+        ("Wrong = MemoryError\n", {}, "out of memory (the row is wrong)"),
+    ],
+)
+def test_errors_of_a_prediction_name_predict_once(
+    tmp_path: Path, application: str, variables: dict[str, str], message: str
+) -> None:
+    if application is not APPLICATION:
+        application += "def predict(msg):\n    raise Wrong('the row is wrong')\n"
+    done = run_application(tmp_path, application, **variables)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"predict-once: {message}")
+    assert done.stderr.count("\n") == 1
+
+
+# The length of messages
+
+LONG = "'first' + 'x' * 1_512_935 + 'last'"
+
+
+@pytest.mark.parametrize(
+    ("error", "prefix", "suffix"),
+    [
+        (f"MemoryError({LONG})", "train: out of memory (firstx", "or fewer rows.\n"),
+        (f"PermissionError({LONG})", "train: firstx", "`chmod g+w`.\n"),
+        (f"OSError(28, {LONG})", "train: [Errno 28] firstx", "another folder there.\n"),
+        (f"ValueError({LONG})", "Traceback (most recent call last):\n", "xlast\n"),
+        (f"type('Wrong', (Exception,), {{'exit_code': 5}})({LONG})", "train: firstx", "xlast\n"),
+    ],
+)
+def test_long_message_is_truncated(tmp_path: Path, error: str, prefix: str, suffix: str) -> None:
+    done = run_application(tmp_path, train_function(f"raise {error}"), TRAIN="1")
+    assert done.stderr.startswith(prefix)
+    assert done.stderr.endswith(suffix)
+    assert " characters more) …" in done.stderr
+    assert len(done.stderr) < 11_000
+
+
+def test_long_message_of_a_failed_import_is_truncated(tmp_path: Path) -> None:
+    done = run_application(tmp_path, f"raise ValueError({LONG})\n", TRAIN="1")
+    assert done.returncode == CONFIGURATION_ERROR
+    assert "train: TRAIN_MODULE: importing app failed: ValueError('firstx" in done.stderr
+    assert len(done.stderr) < 13_000
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize(("train", "program"), [("1", "train"), ("", "predict-once")])
+@pytest.mark.parametrize("during_import", [True, False])
+def test_ctrl_c_prints_one_line(
+    tmp_path: Path, train: str, program: str, during_import: bool
+) -> None:
+    wait = "import time\nprint('waiting', flush=True)\ntime.sleep(60)\n"
+    body = "".join(f"    {line}\n" for line in wait.splitlines())
+    functions = f"def train(msg):\n{body}\npredict = train\n"
+    (tmp_path / "app.py").write_text(f"{wait if during_import else ''}{functions}")
+    env = {
+        "PYTHONPATH": str(ROOT / "builders"),
+        "TRAIN": train,
+        "TRAIN_MODULE": "app",
+        "TRAIN_FUNCTION": "train",
+        "PREDICT_MODULE": "app",
+        "PREDICT_FUNCTION": "predict",
+    }
+    command = (sys.executable, "-m", "runtime.train")
+    assert interrupted(tmp_path, *command, **env) == (130, f"^C{program}: interrupted\n")
+
+
+def test_ctrl_c_without_the_runner_prints_a_traceback(tmp_path: Path) -> None:
+    script = "import time\nprint('waiting', flush=True)\ntime.sleep(60)\n"
+    exit_code, output = interrupted(tmp_path, sys.executable, "-c", script)
+    assert exit_code != 130
+    assert "Traceback" in output
+
+
+def interrupted(tmp_path: Path, *command: str, **variables: str) -> tuple[int, str]:
+    """Press Ctrl-C once a program waits; return its exit code and what it prints then."""
+    with on_terminal(*command, cwd=tmp_path, env=variables) as runner:
+        runner.read_until("waiting\n")
+        runner.press_ctrl_c()
+        return runner.finish()

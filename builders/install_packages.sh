@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Summary: installs requirements files into a virtual environment, and explains a version conflict.
+# Usage:   install_packages.sh UV PYTHON [FILE...]       (PYTHON is the environment's Python)
+#
+# The versions in the file CONSTRAINTS are binding.
+set -euo pipefail
+builders=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+uv=$1
+python=$2
+shift 2
+[ $# != 0 ] || exit 0
+
+options=()
+for file; do
+  options+=(--requirement "$file")
+done
+errors=$(mktemp)
+trap 'rm -f "$errors"' EXIT
+if "$uv" pip install --quiet --python "$python" --constraint "$CONSTRAINTS" "${options[@]}" \
+  2>"$errors"; then
+  cat "$errors" >&2
+else
+  exit_code=$?
+  cat "$errors" >&2
+  "$python" "$builders/commands.py" conflict "$errors" "$CONSTRAINTS" "$@" >&2
+  exit "$exit_code"
+fi
