@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from runtime.environment import CONFIGURATION, ConfigurationError, check
 from runtime.loader import load_function
 from runtime.message import Message, to_plain
+from runtime.threads import set_threads
 
 # Exit codes of sysexits.h: EX_OSERR, EX_IOERR, EX_NOPERM.
 OUT_OF_MEMORY = 71
@@ -72,6 +73,8 @@ def main() -> int:
     """Call the function and return the exit code."""
     try:
         prefix = choose_prefix(os.environ)
+        # The function's module loads the libraries that read these variables.
+        set_threads(os.environ)
         function = load_function(
             f"{prefix}_MODULE", os.environ[f"{prefix}_MODULE"], os.environ[f"{prefix}_FUNCTION"]
         )
