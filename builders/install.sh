@@ -36,6 +36,9 @@ notice() { # notice FILE...: reports the packages that are not in CONSTRAINTS
 
 install() { # install FILE...: makes the environment and renames it to $target once it is complete
   local uv file options=()
+  # An image gets the bytecode of what its functions import (assemble). All bytecode would make it
+  # larger.
+  [ "${IN_IMAGE:-0}" = 1 ] || options+=(--compile-bytecode)
   uv=$CACHE/uv-$(digest "$uv_pin")
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"
   export UV_CACHE_DIR=$CACHE/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=${UV_LINK_MODE:-copy}
