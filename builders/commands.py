@@ -1,6 +1,7 @@
 """Small commands that shell scripts need from Python.
 
 Usage: commands.py digest FILE...              prints a short name for the files' contents
+       commands.py tree DIRECTORY...           prints a digest of all files in the directories
        commands.py rename SOURCE TARGET        renames a directory; fails if TARGET has contents
        commands.py limit SECONDS COMMAND...    runs COMMAND; fails once SECONDS are over
        commands.py object [NAME VALUE]...      prints a JSON object of texts
@@ -18,6 +19,10 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
+from pathlib import Path
+
+# What an installed package depends on.
+PYTHON = (sys.version, sys.base_prefix, sysconfig.get_platform())
 
 
 def digest(*files: str) -> int:
@@ -25,13 +30,42 @@ def digest(*files: str) -> int:
 
     The digits also depend on the Python version and on the platform.
     """
-    parts = [sys.version, sys.base_prefix, sysconfig.get_platform()]
+    parts = [*PYTHON]
     for name in files:
         with open(name, encoding="utf-8") as file:
             parts.append(file.read())
 
     print(hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16])
     return 0
+
+
+def tree(*directories: str) -> int:
+    """Print a digest of the names, modes and contents of all files in `directories`.
+
+    Bytecode is left out. The digest also depends on the Python version and on the platform.
+    """
+    parts = [repr(PYTHON)]
+    for directory in directories:
+        parts.append("directory")
+        for path in sorted(Path(directory).rglob("*")):
+            if "__pycache__" not in path.parts:
+                parts.append(repr((str(path.relative_to(directory)), *describe(path))))
+
+    print(hashlib.sha256("\n".join(parts).encode()).hexdigest())
+    return 0
+
+
+def describe(path: Path) -> tuple[str, ...]:
+    """Return the kind of a path and what it has.
+
+    For a link, that is its target. For a file, it is its mode and the digest of its content.
+    """
+    if path.is_symlink():
+        return ("link", os.readlink(path))
+    if path.is_file():
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        return ("file", oct(path.stat().st_mode), content)
+    return ("other",)
 
 
 def rename(source: str, target: str) -> int:
@@ -68,6 +102,7 @@ def json_object(*words: str) -> int:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "digest": digest,
+    "tree": tree,
     "rename": rename,
     "limit": limit,
     "object": json_object,
