@@ -25,7 +25,7 @@ pytest_plugins = ["support.figures"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the container tests where no Docker engine or s2i is, with the reason."""
+    """Skip the container tests if Docker or s2i is not available, with the reason."""
     marked = [item for item in items if item.get_closest_marker("docker")]
     if not marked:
         return
@@ -40,13 +40,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone of the repository for one test, see make_clone."""
+    """A clone of the repository for one test (see make_clone)."""
     return make_clone(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with data/ and models/, every model trained by its own function."""
+    """A directory with data/ and models/; each model is trained by its own function."""
     directory = tmp_path_factory.mktemp("trained")
     (directory / "models").mkdir()
     (directory / "data").symlink_to(ROOT / "data")
@@ -76,7 +76,7 @@ def docker_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def victim(docker_clone: Path) -> Iterator[tuple[Path, str]]:
-    """A copy of a model directory for a test to break, and its predict image's name.
+    """A copy of a model directory that a test can break, and its predict image's name.
 
     An older image has that name.
     """

@@ -1,7 +1,7 @@
-"""The figures of the fault tests, in a table at a run's end: FULL, times, Figure.
+"""The figures of the fault tests, in a table at the end of a run.
 
-`make test` tries each fault a few times; with FAULTS=full (`make test-faults`) it is tried as often
-as the figures of tests/faults/README.md say.
+The module defines FULL, times and Figure. `make test` tries each fault a few times. With
+FAULTS=full (`make test-faults`), each fault is tried as often as tests/faults/README.md lists.
 """
 
 import os
@@ -15,13 +15,13 @@ _rows: dict[str, tuple[str, str]] = {}
 
 
 def times(full: int, quick: int) -> int:
-    """Return how often to try: `full` under `make test-faults`, else `quick`."""
+    """Return the number of tries: `full` under `make test-faults`, else `quick`."""
     return full if FULL else quick
 
 
 @pytest.fixture
 def figure() -> Iterator[Figure]:
-    """Keep a row of the table: what was done, what was seen, and of the control."""
+    """Return a function that adds a row to the table: fault, result and control."""
 
     def keep(what: str, seen: str, control: str = "-") -> None:
         _rows[what] = (seen, control)
