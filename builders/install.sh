@@ -36,8 +36,8 @@ notice() { # notice FILE...: reports the packages that are not in CONSTRAINTS
 
 install() { # install FILE...: makes the environment and renames it to $target once it is complete
   local uv file options=()
-  # An image gets the bytecode of what its functions import (assemble). All bytecode would make it
-  # larger.
+  # An image would become larger. assemble writes only the bytecode of the modules that the
+  # application imports.
   [ "${IN_IMAGE:-0}" = 1 ] || options+=(--compile-bytecode)
   uv=$CACHE/uv-$(digest "$uv_pin")
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"

@@ -23,8 +23,8 @@ export IN_IMAGE=0 SETTINGS=/nonexistent SETUP=${SETUP:-0} PYTHONDONTWRITEBYTECOD
 
 choose_python
 # These decide the image: the source with its requirements and constraints, the programs that build
-# it, and Python.
-digest=$ROLE-$("$PYTHON" builders/commands.py tree "$S2I_SOURCE" builders engines)
+# it, and Python. The links in an image contain the path of the repository, which may be a copy.
+digest="$ROLE $PWD $("$PYTHON" builders/commands.py tree "$S2I_SOURCE" builders engines)"
 
 is_current() { # is_current: whether the image was built from the same files and has its packages
   [ "$SETUP" = 0 ] && [ -e "$image/.venv/bin/python" ] &&

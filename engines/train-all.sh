@@ -8,6 +8,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh
 [ $# -gt 0 ] || usage
 
+# A dry run (make -n) has no results.
+if [[ ${MAKEFLAGS:-} =~ ^[a-zA-Z]*n ]]; then
+  exec "$@"
+fi
+
 TRAIN_RESULTS=$(mktemp -d)
 export TRAIN_RESULTS
 

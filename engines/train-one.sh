@@ -2,8 +2,8 @@
 # Summary: runs the command that trains one model, and keeps its result for train-all.sh.
 # Usage:   train-one.sh MODEL_DIR COMMAND...
 #
-# The result is in the folder TRAIN_RESULTS: MODEL_DIR.errors has the text that COMMAND printed to
-# stderr, and MODEL_DIR.code its exit code. Without TRAIN_RESULTS, COMMAND just runs.
+# The result is two files in the folder TRAIN_RESULTS: MODEL_DIR.errors has the text that COMMAND
+# printed to stderr, and MODEL_DIR.code its exit code. Without TRAIN_RESULTS, COMMAND just runs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh

@@ -503,6 +503,8 @@ def test_models_train_side_by_side(site: Path) -> None:
     done = make(site, "all", "-j4", "train-all", f"MODEL_DIRS={' '.join(names)}", ENGINE="local")
     assert (done.returncode, done.stderr.count("*** ")) == (0, 0), done.stderr
     assert done.stdout.count('"model_name"') == len(names)
+    for name in names:
+        assert f"\n[{name}] ---> Building {name}-train from {name}\n" in done.stdout
     assert {f"{name}-train" for name in names} <= images(site)
 
 
@@ -551,6 +553,14 @@ def test_train_all_continues_after_a_failure_and_ends_with_a_table(site: Path) -
     # Without --keep-going, make stops at the first failure.
     done = make(site, "all", models, "train-first", "train-second", ENGINE="local")
     assert (done.returncode, '"model_name": "second"' in done.stdout) == (2, False)
+
+
+def test_dry_run_of_train_all_prints_no_table(site: Path) -> None:
+    add_model(site, "planned")
+    done = make(site, "all", "-n", "train-all", "MODEL_DIRS=planned", ENGINE="local")
+    assert done.returncode == 0
+    assert "run.sh train" in done.stdout
+    assert ("---> Models" in done.stdout, "planned-train" in images(site)) == (False, False)
 
 
 def test_table_has_the_reason_of_a_failed_build(site: Path) -> None:

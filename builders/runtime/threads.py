@@ -11,7 +11,8 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from pathlib import Path
 
-# The libraries read them when they are loaded. The engines pass those that a user has set.
+# The libraries read these variables when they are loaded. The engines pass them to containers if
+# the user has set them.
 THREAD_VARIABLES = (
     "OMP_WAIT_POLICY",
     "OMP_NUM_THREADS",
@@ -47,14 +48,14 @@ def available_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
 
 
 def set_threads(variables: MutableMapping[str, str]) -> None:
-    """Set the number of threads to that of the CPUs, unless a user has set it.
+    """Set the number of threads to the number of CPUs, unless the user has set it.
 
-    Threads that wait must not use a CPU. With OpenMP's default policy they do, and a training next
-    to a busy process takes many times as long.
+    With OpenMP's default policy, waiting threads use the CPU, and a training next to a busy process
+    takes many times as long. With the policy `passive`, they sleep.
     """
     cpus = str(available_cpus())
-    # OpenBLAS and MKL use OMP_NUM_THREADS unless they have a number of their own. Such a number
-    # would override the OMP_NUM_THREADS of a user.
+    # OpenBLAS and MKL use OMP_NUM_THREADS if their own variable is not set. If it were set here, it
+    # would override the OMP_NUM_THREADS of the user.
     defaults = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": cpus, "LOKY_MAX_CPU_COUNT": cpus}
     for name, value in defaults.items():
         if not variables.get(name):

@@ -73,7 +73,7 @@ def main() -> int:
     """Call the function and return the exit code."""
     try:
         prefix = choose_prefix(os.environ)
-        # The function's module loads the libraries that read these variables.
+        # The libraries read the variables when the function's module is imported.
         set_threads(os.environ)
         function = load_function(
             f"{prefix}_MODULE", os.environ[f"{prefix}_MODULE"], os.environ[f"{prefix}_FUNCTION"]

@@ -262,6 +262,17 @@ def test_an_image_is_built_if_it_has_lost_its_environment(clone: Path) -> None:
     assert not is_kept(clone)
 
 
+def test_an_image_is_built_in_a_copy_of_the_repository(clone: Path) -> None:
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    copied = clone.parent / "copied"
+    shutil.copytree(clone, copied, symlinks=True)
+    # The links of the copied image lead to the first repository.
+    assert os.readlink(image(copied) / "models") == str(clone / "models")
+    assert not is_kept(copied)
+    assert os.readlink(image(copied) / "models") == str(copied / "models")
+
+
 def test_the_image_of_a_failed_build_is_not_kept_as_unchanged(clone: Path) -> None:
     directory = add_model(clone)
     text = (directory / "predict.py").read_text()
