@@ -4,7 +4,7 @@ include common.mk
 
 .PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor clean
 .PHONY: test test-faults soak lint constraints quality size inspect sbom tune
-.PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-train
+.PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
 demo: ## train the models, serve them, send test requests, stop
 	@./demo.sh
 
@@ -74,6 +74,9 @@ bench-peers: ##- compare with other model servers
 
 bench-build: ##- measure building an image, compared with s2i itself
 	@bench/run.sh build
+
+bench-demo: ##- measure make demo and make train, also on a busy machine
+	@bench/run.sh demo
 
 bench-train: ##- measure training, compared with a bare fit; SCALE=100: more rows
 	@bench/run.sh training

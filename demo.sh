@@ -6,17 +6,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 . engines/choose.sh
 [ $# = 0 ] || usage
 
-make_all() { # make_all TARGET: makes a target of all/Makefile
-  make --no-print-directory -C all "$1"
+make_all() { # make_all ARGUMENT...: runs make in all/
+  make --no-print-directory -C all "$@"
 }
 
 choose_engine
-export PORT=${PORT:-5111} DETACH=1
+# No client waits for an answer when the server stops.
+export PORT=${PORT:-5111} DETACH=1 DRAIN_SECONDS=0
 python3 engines/port.py "$PORT"
-make_all train-all
-say "Models"
-python3 engines/model_table.py models/*.pkl
-
+make_all -j "$(getconf _NPROCESSORS_ONLN)" train-all
 make_all predict-all
 trap 'make_all stop' EXIT
 if ! make_all test-all; then

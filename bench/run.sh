@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Summary: installs the packages of the benchmarks and runs them. bench/results has the results.
-# Usage:   bench/run.sh [predict|serve|compare|build|training|size|tune]...
+# Usage:   bench/run.sh [predict|serve|compare|build|demo|training|size|tune]...
 #
 # make bench runs all of them, and make bench-serve runs one. ROUNDS and SECONDS_EACH change their
 # duration, and RESULTS changes the folder of the results. The servers run with the local engine on
@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ -n "${BASELINE:-}" ] && ! [ -x "$BASELINE/build.sh" ]; then
   die 2 "BASELINE=$BASELINE: expected the root folder of another checkout of this repository"
 fi
-[ $# -gt 0 ] || set -- predict serve compare build training size
+[ $# -gt 0 ] || set -- predict serve compare build demo training size
 
 . tools/environment.sh bench \
   bench/requirements.txt builders/runtime/requirements.txt ./*/requirements_train.txt

@@ -1,7 +1,7 @@
 """Small commands that shell scripts need from Python.
 
 Usage: commands.py digest FILE...              prints a short name for the files' contents
-       commands.py folder-digest FOLDER        prints a digest of all files in a folder
+       commands.py tree DIRECTORY...           prints a digest of all files in the directories
        commands.py rename SOURCE TARGET        renames a directory; fails if TARGET has contents
        commands.py limit SECONDS COMMAND...    runs COMMAND; fails once SECONDS are over
        commands.py object [NAME VALUE]...      prints a JSON object of texts
@@ -25,6 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 PIN = re.compile(r"\b([A-Za-z0-9._-]+)==[A-Za-z0-9.+!]*[A-Za-z0-9]")
+# What an installed package depends on.
+PYTHON = (sys.version, sys.base_prefix, sysconfig.get_platform())
 
 
 def digest(*files: str) -> int:
@@ -32,7 +34,7 @@ def digest(*files: str) -> int:
 
     The digits also depend on the Python version and on the platform.
     """
-    parts = [sys.version, sys.base_prefix, sysconfig.get_platform()]
+    parts = [*PYTHON]
     for name in files:
         with open(name, encoding="utf-8") as file:
             parts.append(file.read())
@@ -41,16 +43,34 @@ def digest(*files: str) -> int:
     return 0
 
 
-def folder_digest(folder: str) -> int:
-    """Print a SHA-256 digest of the names and contents of all files below `folder`."""
-    total = hashlib.sha256()
-    for path in sorted(Path(folder).rglob("*")):
-        if path.is_file():
-            contents = hashlib.sha256(path.read_bytes()).hexdigest()
-            total.update(f"{path.relative_to(folder)}\0{contents}\0".encode())
+def tree(*directories: str) -> int:
+    """Print a digest of the names and contents of all files in `directories`.
 
-    print(total.hexdigest())
+    Bytecode is left out.
+    """
+    parts = []
+    for directory in directories:
+        parts.append("directory")
+        for path in sorted(Path(directory).rglob("*")):
+            if "__pycache__" not in path.parts:
+                parts.append(repr((str(path.relative_to(directory)), *describe(path))))
+
+    print(hashlib.sha256("\n".join(parts).encode()).hexdigest())
     return 0
+
+
+def describe(path: Path) -> tuple[str, ...]:
+    """Return the kind of a path and what it has.
+
+    For a link, that is its target. For a file, it is its executable bits and the digest of its
+    content. Other bits of the mode differ between the clones of two users.
+    """
+    if path.is_symlink():
+        return ("link", os.readlink(path))
+    if path.is_file():
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        return ("file", oct(path.stat().st_mode & 0o111), content)
+    return ("other",)
 
 
 def rename(source: str, target: str) -> int:
@@ -115,7 +135,7 @@ def has_line(file: str, requirement: str) -> bool:
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "digest": digest,
-    "folder-digest": folder_digest,
+    "tree": tree,
     "rename": rename,
     "limit": limit,
     "object": json_object,

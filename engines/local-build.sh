@@ -4,7 +4,8 @@
 #
 # The directory is .local/images/IMAGE, in which data/ and models/ are links. Images with equal
 # requirements share one virtual environment.
-# SETUP=1 lets the application's setup.sh install packages on this machine.
+# SETUP=1 lets the application's setup.sh install packages on this machine. Without it, an image is
+# kept if nothing has changed since its build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh
@@ -18,7 +19,7 @@ export APP_ROOT=$PWD/.local/building/$$
 export BUILDERS=$PWD/builders CACHE=$PWD/.local/cache ENVIRONMENTS=$PWD/.local/environments
 # These override variables of the caller's shell. This build runs outside an image, and its package
 # index, proxies and CA are not mounted but set below.
-export IN_IMAGE=0 SETTINGS=/nonexistent SETUP=${SETUP:-0}
+export IN_IMAGE=0 SETTINGS=/nonexistent SETUP=${SETUP:-0} PYTHONDONTWRITEBYTECODE=""
 
 remove_abandoned() { # remove_abandoned PATH...: removes what a killed process has left
   # A path ends with the id of the process that makes it.
@@ -32,6 +33,20 @@ remove_abandoned() { # remove_abandoned PATH...: removes what a killed process h
 
 remove_abandoned .local/building/* .local/environments/*.* .local/cache/uv-*.*
 choose_python
+# These decide the image: the source with its requirements and constraints, the programs that build
+# it, and Python. The links in an image contain the path of the repository, which may be a copy.
+digest="$ROLE $PWD $("$PYTHON" builders/commands.py digest)"
+digest+=" $("$PYTHON" builders/commands.py tree "$S2I_SOURCE" builders engines)"
+
+is_current() { # is_current: whether the image was built from the same files and has its packages
+  [ "$SETUP" = 0 ] && [ -e "$image/.venv/bin/python" ] &&
+    [ "$(cat "$image/.digest" 2>/dev/null)" = "$digest" ]
+}
+
+if is_current; then
+  say "Nothing has changed since the last build of $1"
+  exit
+fi
 settings=$(python3 engines/pip_settings.py)
 eval "$settings"
 
@@ -42,6 +57,7 @@ ln -s "$PWD/data" "$PWD/models" "$APP_ROOT"
 builders/s2i/bin/assemble
 # The application's bytecode contains the path of the folder, which changes now.
 find "$APP_ROOT" -name __pycache__ -prune -exec rm -rf {} +
+echo "$digest" >"$APP_ROOT/.digest"
 
 # Renaming fails if the directory exists, and another build may create it at any moment.
 until python3 builders/commands.py rename "$APP_ROOT" "$image"; do

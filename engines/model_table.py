@@ -14,25 +14,31 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from utils.encode_decode import ModelFileError, init_model  # noqa: E402
 
 METRICS = ("accuracy", "auc", "log_loss")
+HEADING = "     {:<18}{:>10}{:>10}{:>10}{:>10}".format("model", *METRICS, "KB")
 
 
-def row(file: Path) -> str:
-    """Return the line for one model file.
+def line(name: str, text: str) -> str:
+    """Return a line of the table: a model's name and its columns, or another text."""
+    return f"     {name:<18}{text}"
+
+
+def columns(file: Path) -> str:
+    """Return the metrics and the size of a model file.
 
     Raises ModelFileError if the file is not valid.
     """
-    metrics = init_model(file.stem, file.parent)["metrics"]
-    columns = "".join(f"{metrics[name]:>10.4f}" for name in METRICS)
-    kilobytes = file.stat().st_size / 1024
-    return f"     {file.stem:<18}{columns}{kilobytes:>10.0f}"
+    metrics = init_model(file.stem, file.parent).get("metrics", {})
+    texts = [f"{metrics[name]:.4f}" if name in metrics else "-" for name in METRICS]
+    texts.append(f"{file.stat().st_size / 1024:.0f}")
+    return "".join(f"{text:>10}" for text in texts)
 
 
 def main(files: list[str]) -> int:
     """Print a line for each file and return the exit code: 78 if a file is invalid."""
-    print("     {:<18}{:>10}{:>10}{:>10}{:>10}".format("model", *METRICS, "KB"))
+    print(HEADING)
     try:
         for file in files:
-            print(row(Path(file)))
+            print(line(Path(file).stem, columns(Path(file))))
     except ModelFileError as error:
         print(f"model_table: {error}", file=sys.stderr)
         return 78

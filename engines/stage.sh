@@ -29,6 +29,6 @@ done
 find "$context" \( -name __pycache__ -o -name test -o -name Makefile -o -name README.md \) \
   -prune -exec rm -rf {} +
 
-digest=$(python3 builders/commands.py folder-digest "$context")
+digest=$(python3 builders/commands.py tree "$context")
 commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
 printf '\nSOURCE_DIGEST=%s\nGIT_COMMIT=%s\n' "$digest" "$commit" >>"$context/.s2i/environment"

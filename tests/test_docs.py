@@ -32,6 +32,7 @@ EXCEPTIONS = {
     "make bench-serve": "it takes minutes and loads the machine",
     "make bench-peers": "it takes minutes and loads the machine",
     "make bench-build": "it takes minutes and loads the machine",
+    "make bench-demo": "it takes minutes and loads the machine",
     "make bench-train": "it takes minutes and loads the machine",
     "python3 data/prepare.py": "tests/test_data.py runs it",
 }

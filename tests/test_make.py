@@ -4,13 +4,15 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from support.clones import make_clone
-from support.commands import ROOT, Completed, make
+from support.commands import ROOT, Completed, clean_environment, make
 from support.models import MODEL_DIRS, setting
 
 MODEL = MODEL_DIRS[0]
@@ -504,6 +506,8 @@ def test_models_train_side_by_side(site: Path) -> None:
     done = make(site, "all", "-j4", "train-all", f"MODEL_DIRS={' '.join(names)}", ENGINE="local")
     assert (done.returncode, done.stderr.count("*** ")) == (0, 0), done.stderr
     assert done.stdout.count('"model_name"') == len(names)
+    for name in names:
+        assert f"\n[{name}] ---> Building {name}-train from {name}\n" in done.stdout
     assert {f"{name}-train" for name in names} <= images(site)
 
 
@@ -516,3 +520,94 @@ def test_one_model_that_fails_fails_them_all(site: Path, jobs: str) -> None:
     )
     assert done.returncode == 2
     assert "Error 3" in done.stderr
+
+
+FAILING = "def train(msg):\n    raise ValueError('no such column')\n"
+SLOW = "import time\n\ndef train(msg):\n    print('training', flush=True)\n    time.sleep(60)\n"
+
+
+def add_model(site: Path, name: str, program: str = PROBE) -> None:
+    """Add a model with a name of its own and its train.py."""
+    add_probe(site, name)
+    (site / name / "train.py").write_text(program)
+    makefile = site / name / "Makefile"
+    makefile.write_text(makefile.read_text().replace(setting(MODEL, "MODEL_NAME"), name))
+
+
+def table_of(output: str) -> dict[str, str]:
+    """Return the last table of models in an output: text by name."""
+    lines = output.rpartition("---> Models\n")[2].splitlines()
+    assert lines[0].split() == ["model", "accuracy", "auc", "log_loss", "KB"]
+    rows = [line.split(maxsplit=1) for line in lines[1:]]
+    return {row[0]: row[1] for row in rows}
+
+
+def test_train_all_continues_after_a_failure_and_ends_with_a_table(site: Path) -> None:
+    add_model(site, "first", FAILING)
+    add_model(site, "second")
+    models = "MODEL_DIRS=first second"
+    done = make(site, "all", "train-all", models, ENGINE="local")
+    assert done.returncode == 2
+    assert '"model_name": "second"' in done.stdout
+    table = table_of(done.stdout)
+    assert table["first"] == "failed: ValueError: no such column"
+    assert table["second"].startswith("trained, without metrics: models/second.pkl: no such file.")
+
+    # Without --keep-going, make stops at the first failure.
+    done = make(site, "all", models, "train-first", "train-second", ENGINE="local")
+    assert (done.returncode, '"model_name": "second"' in done.stdout) == (2, False)
+
+
+def test_dry_run_of_train_all_prints_no_table(site: Path) -> None:
+    add_model(site, "planned")
+    done = make(site, "all", "-n", "train-all", "MODEL_DIRS=planned", ENGINE="local")
+    assert done.returncode == 0
+    assert "run.sh train" in done.stdout
+    assert ("---> Models" in done.stdout, "planned-train" in images(site)) == (False, False)
+
+
+def test_table_has_the_reason_of_a_failed_build(site: Path) -> None:
+    add_model(site, "unfinished", "def nobody(): ...\n")
+    done = make(site, "all", "train-all", "MODEL_DIRS=unfinished", ENGINE="local")
+    assert done.returncode == 2
+    assert table_of(done.stdout)["unfinished"].startswith("failed: check: TRAIN_MODULE: ")
+
+
+def test_old_image_is_not_trained_after_a_failed_build(site: Path) -> None:
+    add_model(site, "older")
+    assert make(site, "older", "build-train", ENGINE="local").returncode == 0
+    (site / "older/train.py").write_text("def nobody(): ...\n")
+    trained = '"model_name": "older"'
+    done = make(site, "all", "-k", "train-all", "MODEL_DIRS=older", ENGINE="local")
+    assert (done.returncode, trained in done.stdout) == (2, False)
+
+    # make itself continues with the next target.
+    done = make(site, "older", "-k", "build-train", "train", ENGINE="local")
+    assert (done.returncode, trained in done.stdout) == (2, True)
+
+
+def test_interrupted_train_all_ends_with_the_table(site: Path) -> None:
+    add_model(site, "quick")
+    add_model(site, "slow", SLOW)
+    add_model(site, "later")
+    models = "MODEL_DIRS=quick slow later"
+    process = subprocess.Popen(
+        ["make", "-s", "-C", "all", "train-all", models],
+        cwd=site,
+        env=clean_environment(ENGINE="local"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    output = ""
+    while "training" not in output:
+        output += process.stdout.readline()
+    # A terminal sends it to every process.
+    os.killpg(process.pid, signal.SIGINT)
+    table = table_of(process.communicate(timeout=30)[0])
+    assert process.returncode != 0
+    assert table["quick"].startswith("trained")
+    assert table["slow"] == "interrupted"
+    assert table["later"] == "not tried"

@@ -1,6 +1,6 @@
 """The table of the predict server's settings: names, defaults, limits and help.
 
-Usage: python3 -m runtime.settings names     settings that the engines pass to a container
+Usage: python3 -m runtime.settings names     variables that the engines pass to a container
        python3 -m runtime.settings files     settings that name a file to be mounted
        python3 -m runtime.settings table     the table in docs/serving.md
 
@@ -9,12 +9,13 @@ The engines run this module on the host. It uses only the standard library, and 
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
+
+from runtime.threads import THREAD_VARIABLES, cpu_limit
 
 # Each worker has a slot of shared counters (metrics.py), which are allocated at start-up.
 MAX_WORKERS = 64
@@ -71,18 +72,11 @@ class Setting:
         return int(text)
 
 
-def cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int:
-    """Return the CPU limit of the container's cgroup (v2 or v1), or 1 without a limit."""
-    with suppress(OSError, ValueError):
-        quota, period = (root / "cpu.max").read_text().split()
-        return max(1, int(quota) // int(period))
-
-    with suppress(OSError, ValueError):
-        quota = (root / "cpu/cpu.cfs_quota_us").read_text()
-        period = (root / "cpu/cpu.cfs_period_us").read_text()
-        return max(1, int(quota) // int(period))
-
-    return 1
+def default_workers(limit: float) -> int:
+    """Return the number of workers for a CPU limit, which is infinity without a limit."""
+    if math.isinf(limit):
+        return 1
+    return max(1, int(limit))
 
 
 SETTINGS = (
@@ -199,7 +193,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         host=str(values["HOST"]),
         port=int(values["PORT"]),
         public_url=str(values["PUBLIC_URL"]) or address,
-        workers=int(values["WORKERS"] or cgroup_cpus()),
+        workers=int(values["WORKERS"] or default_workers(cpu_limit())),
         drain_seconds=int(values["DRAIN_SECONDS"]),
         max_body_bytes=int(values["MAX_BODY_BYTES"]),
         max_rows=int(values["MAX_ROWS"]),
@@ -234,7 +228,8 @@ def main(arguments: list[str]) -> int:
     """Print one of the lists in this module's docstring and return the exit code."""
     if arguments == ["names"]:
         names = [setting.name for setting in SETTINGS if not setting.is_file]
-        print("\n".join(name for name in names if name not in SET_BY_ENGINE))
+        passed = [name for name in names if name not in SET_BY_ENGINE]
+        print("\n".join([*passed, *THREAD_VARIABLES]))
     elif arguments == ["files"]:
         print("\n".join(setting.name for setting in SETTINGS if setting.is_file))
     elif arguments == ["table"]:

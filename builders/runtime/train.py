@@ -18,6 +18,7 @@ from runtime.loader import load_function
 from runtime.message import Message, to_plain
 from runtime.settings import ConfigurationError
 from runtime.text import format_traceback, truncate
+from runtime.threads import set_threads
 
 # Exit codes of sysexits.h: EX_OSERR, EX_IOERR, EX_NOPERM.
 OUT_OF_MEMORY = 71
@@ -88,6 +89,8 @@ def main() -> int:
         print(f"{program}: {warning}", file=sys.stderr)
     try:
         prefix = choose_prefix(os.environ)
+        # The libraries read the variables when the function's module is imported.
+        set_threads(os.environ)
         function = load_function(
             f"{prefix}_MODULE", os.environ[f"{prefix}_MODULE"], os.environ[f"{prefix}_FUNCTION"]
         )

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,46 @@ def test_digest_is_of_contents_not_of_names(tmp_path: Path) -> None:
     assert output_of(command("digest", tmp_path / "one")) == output_of(
         command("digest", tmp_path / "other")
     )
+
+
+def test_tree_differs_with_names_modes_links_and_contents(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    file = folder / "sub/file"
+    file.write_text("a")
+    (folder / "link").symlink_to("sub")
+
+    digests = [output_of(command("tree", folder))]
+    edits: list[Callable[[], object]] = [
+        lambda: file.write_bytes(b"\xff"),
+        lambda: file.chmod(0o755),
+        lambda: file.rename(folder / "file"),
+        lambda: (folder / "link").unlink(),
+        lambda: (folder / "link").symlink_to("other"),
+        lambda: (folder / "sub").rmdir(),
+    ]
+    for edit in edits:
+        edit()
+        digests.append(output_of(command("tree", folder)))
+    assert len(set(digests)) == len(edits) + 1
+
+
+def test_tree_is_the_same_for_a_copy_without_bytecode(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("a")
+    (tmp_path / "one/__pycache__").mkdir()
+    (tmp_path / "one/__pycache__/file.pyc").touch()
+    one = output_of(command("tree", tmp_path / "one"))
+    assert output_of(command("tree", tmp_path / "other")) == one
+
+
+def test_tree_depends_on_the_folder_that_has_a_file(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one/file").touch()
+    folders = [tmp_path / "one", tmp_path / "other"]
+    assert output_of(command("tree", *folders)) != output_of(command("tree", *folders[::-1]))
 
 
 def test_rename_moves_a_directory(tmp_path: Path) -> None:

@@ -89,6 +89,30 @@ def test_an_environment_holds_what_the_files_ask_for(bench: Bench) -> None:
     assert (bench.versions(), bench.leftovers()) == ("1.0 1.0", [])
 
 
+def bytecode(bench: Bench) -> list[str]:
+    """Return the names of the environment's modules that have bytecode."""
+    folders = bench.venv.resolve().glob("lib/python*/site-packages/__pycache__")
+    files = [file for folder in folders for file in folder.iterdir()]
+    return sorted({file.name.partition(".")[0] for file in files} & {"alpha", "beta"})
+
+
+@pytest.mark.parametrize("turned_off", ["", "1"])
+def test_an_environment_has_bytecode_from_the_beginning(bench: Bench, turned_off: str) -> None:
+    bench.write("two.txt", "beta==1.0\n")
+    done = bench.install("one.txt", "two.txt", PYTHONDONTWRITEBYTECODE=turned_off)
+    assert (done.returncode, bytecode(bench)) == (0, ["alpha", "beta"])
+
+
+def test_an_image_gets_only_the_bytecode_of_imports(bench: Bench) -> None:
+    assert bench.install("one.txt", IN_IMAGE="1").returncode == 0
+    assert bytecode(bench) == []
+    # The environment has no bytecode if the first import does not write it.
+    run(bench.venv / "bin/python", "-c", "import alpha", env={"PYTHONDONTWRITEBYTECODE": "1"})
+    assert bytecode(bench) == []
+    run(bench.venv / "bin/python", "-c", "import alpha", env={"PYTHONDONTWRITEBYTECODE": ""})
+    assert bytecode(bench) == ["alpha"]
+
+
 def test_an_unchanged_environment_is_left_as_it_is(bench: Bench) -> None:
     bench.install("one.txt")
     (bench.venv / "mark").touch()

@@ -210,6 +210,83 @@ def test_an_engine_that_is_none_is_named(clone: Path) -> None:
     assert done.stderr == "build.sh: ENGINE=podman: expected docker, local or auto\n"
 
 
+def test_a_build_writes_bytecode_even_if_the_shell_turns_it_off(clone: Path) -> None:
+    add_model(clone)
+    folder = clone / "builders/runtime/__pycache__"
+    turned_off = {"PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**turned_off, "PYTHONPATH": "builders"}
+    run("python3", "-c", "import runtime.loader", cwd=clone, env=environment)
+    assert not folder.exists()
+
+    assert build(clone, IMAGE, "house", "predict", **turned_off).returncode == 0
+    assert list(folder.glob("loader.*.pyc")) != []
+
+
+# Unchanged images
+
+UNCHANGED = f"---> Nothing has changed since the last build of {IMAGE}\n"
+
+
+def is_kept(clone: Path, **variables: str) -> bool:
+    """Build the image and return whether the old one was kept."""
+    before = image(clone).stat().st_ino
+    done = build(clone, IMAGE, "house", "predict", **variables)
+    assert done.returncode == 0, done.stderr
+    kept = image(clone).stat().st_ino == before
+    assert (UNCHANGED in done.stdout) == kept
+    return kept
+
+
+def test_an_image_is_kept_if_nothing_has_changed(clone: Path) -> None:
+    add_model(clone)
+    first = build(clone, IMAGE, "house", "predict")
+    assert (first.returncode, UNCHANGED in first.stdout) == (0, False)
+    assert is_kept(clone)
+    # setup.sh may install something else today.
+    assert not is_kept(clone, SETUP="1")
+
+
+@pytest.mark.parametrize(
+    "file", ["house/predict.py", "utils/model.py", "builders/runtime/app.py", "engines/common.sh"]
+)
+def test_an_image_is_built_after_an_edit(clone: Path, file: str) -> None:
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    with (clone / file).open("a") as text:
+        text.write("# an edit\n")
+    assert not is_kept(clone)
+    assert is_kept(clone)
+
+
+def test_an_image_is_built_if_it_has_lost_its_environment(clone: Path) -> None:
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    (image(clone) / ".venv").unlink()
+    assert not is_kept(clone)
+
+
+def test_an_image_is_built_in_a_copy_of_the_repository(clone: Path) -> None:
+    add_model(clone)
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    copied = clone.parent / "copied"
+    shutil.copytree(clone, copied, symlinks=True)
+    # The links of the copied image lead to the first repository.
+    assert os.readlink(image(copied) / "models") == str(clone / "models")
+    assert not is_kept(copied)
+    assert os.readlink(image(copied) / "models") == str(copied / "models")
+
+
+def test_the_image_of_a_failed_build_is_not_kept_as_unchanged(clone: Path) -> None:
+    directory = add_model(clone)
+    text = (directory / "predict.py").read_text()
+    assert build(clone, IMAGE, "house", "predict").returncode == 0
+    (directory / "predict.py").write_text("def nobody(): ...\n")
+    for _ in range(2):
+        assert build(clone, IMAGE, "house", "predict").returncode != 0
+    (directory / "predict.py").write_text(text)
+    assert is_kept(clone)
+
+
 # What goes into an image
 
 
@@ -231,8 +308,9 @@ def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> No
         f"finance_income_prediction/{name}"
         for name in ("__init__.py", "predict.py", "helper.py", "extra/file")
     }
-    rest = {".s2i/environment", "requirements.txt", "constraints.txt", ".venv", "data", "models"}
-    assert found == shared | own | rest
+    rest = {".s2i/environment", "requirements.txt", "constraints.txt"}
+    engine = {".digest", ".venv", "data", "models"}
+    assert found == shared | own | rest | engine
 
 
 def test_the_images_environment_is_the_models_with_the_commit(clone: Path) -> None:

@@ -558,6 +558,22 @@ def test_a_builder_run_without_arguments_prints_its_usage(
     assert usage.count(f"s2i build -c CONTEXT THIS_IMAGE NAME-{role}\n") == 1
 
 
+def test_builder_image_writes_bytecode_although_its_base_image_turns_it_off(
+    docker_clone: Path, tmp_path: Path
+) -> None:
+    prefix = f"{docker_clone.parent.name}-bytecode"
+    base = inspect("s2i-model-python")["Config"]["Labels"]["base-image"]
+    text = f"FROM {base}\nENV PYTHONDONTWRITEBYTECODE=1\n"
+    (tmp_path / "Dockerfile").write_text(text)
+    output_of(run("docker", "build", "--tag", f"{prefix}-base", tmp_path))
+    arguments = ("--target", "model", "--build-arg", f"BASE_IMAGE={prefix}-base")
+    output_of(run("docker", "build", *arguments, "--tag", f"{prefix}-model", ROOT / "builders"))
+
+    turned_off = ("python3", "-c", "import sys; print(sys.dont_write_bytecode)")
+    for name, expected in (("base", "True\n"), ("model", "False\n")):
+        assert output_of(run("docker", "run", "--rm", f"{prefix}-{name}", *turned_off)) == expected
+
+
 def test_a_base_image_that_is_not_available_names_both_ways_out(docker_clone: Path) -> None:
     failed = make_docker(docker_clone, ".", "builders", BASE_IMAGE="none/such:1")
     assert failed.returncode == 2

@@ -1,11 +1,13 @@
 """Settings: limits, messages for invalid ones, and the lists for the engines."""
 
+import math
 import re
 import sys
 from pathlib import Path
 
 import pytest
-from runtime.settings import SETTINGS, ConfigurationError, Setting, cgroup_cpus, read_settings
+from runtime.settings import SETTINGS, ConfigurationError, Setting, default_workers, read_settings
+from runtime.threads import THREAD_VARIABLES, cpu_limit
 from support.applications import routes, write_application
 from support.commands import ROOT, Completed, output_of, run
 from support.server import start_and_fail
@@ -94,36 +96,15 @@ def test_start_with_valid_settings_imports_the_application(tmp_path: Path) -> No
     assert "importing own_file failed" in done.stderr
 
 
-CGROUP_V1 = {"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}
-
-
 @pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        ({"cpu.max": "200000 100000\n"}, 2),
-        ({"cpu.max": "250000 100000\n"}, 2),
-        ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "max 100000\n"}, 1),
-        ({"cpu.max": "800000 200000\n"}, 4),
-        ({"cpu.max": ""}, 1),
-        (CGROUP_V1, 3),
-        ({**CGROUP_V1, "cpu/cpu.cfs_quota_us": "-1\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "300000\n"}, 1),
-        ({**CGROUP_V1, "cpu.max": "200000 100000\n"}, 2),
-        ({}, 1),
-    ],
+    ("limit", "expected"), [(math.inf, 1), (0.5, 1), (1.0, 1), (2.0, 2), (2.5, 2), (4.0, 4)]
 )
-def test_cgroup_cpus_follows_the_quota_of_the_cgroup(
-    tmp_path: Path, files: dict[str, str], expected: int
-) -> None:
-    (tmp_path / "cpu").mkdir()
-    for name, content in files.items():
-        (tmp_path / name).write_text(content)
-    assert cgroup_cpus(tmp_path) == expected
+def test_number_of_workers_follows_the_cpu_limit(limit: float, expected: int) -> None:
+    assert default_workers(limit) == expected
 
 
 def test_number_of_workers_is_that_of_the_cgroup_unless_it_is_set() -> None:
-    assert read_settings({}).workers == cgroup_cpus()
+    assert read_settings({}).workers == default_workers(cpu_limit())
     assert read_settings({"WORKERS": "7"}).workers == 7
 
 
@@ -137,7 +118,8 @@ def test_names_and_files_print_every_setting_that_an_engine_passes_on() -> None:
     names = output_of(run_module("names")).splitlines()
     files = output_of(run_module("files")).splitlines()
 
-    expected = {setting.name for setting in SETTINGS} - {"HOST", "PORT", "PUBLIC_URL"}
+    set_by_engine = {"HOST", "PORT", "PUBLIC_URL"}
+    expected = {*(setting.name for setting in SETTINGS), *THREAD_VARIABLES} - set_by_engine
     assert sorted(names + files) == sorted(expected)
     assert set(files) == {"API_KEY_FILE", "MODEL_HMAC_KEY_FILE"}
 
