@@ -47,6 +47,7 @@ def overload(server: Server) -> Overload:
     return Overload(p99(full), p99(over), replies)
 
 
+@pytest.mark.serial
 def test_a_bounded_queue_answers_in_time_and_an_unbounded_one_does_not(
     tmp_path: Path, figure: Figure
 ) -> None:

@@ -102,6 +102,7 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.serial
 def test_slow_clients_are_cut_in_time_and_others_are_not_slowed(
     trained: Path, figure: Figure
 ) -> None:
