@@ -1,5 +1,5 @@
-# The targets of the project. `make -C MODEL_DIR` lists those of a model directory, `make -C all`
-# those of the combined image.
+# The targets of the project. `make -C MODEL_DIR` lists the targets of a model directory.
+# `make -C all` lists the targets of the combined image.
 include common.mk
 
 .PHONY: demo train-all predict-all test-all builders tools clean

@@ -1,13 +1,13 @@
-# What every Makefile here shares: variables taken as plain text, help.
+# The common part of all Makefiles: variables as plain text, and help.
 #
-# A variable given on the command line may hold make's own syntax, which make would execute.
+# A variable on the command line can contain the syntax of make, which make would execute.
 # `override … := $(value …)` keeps $(shell …) text. Recipes read variables from the environment
-# ("$$PORT"), so that no quote in them reaches the shell's grammar.
+# ("$$PORT"), so that the shell does not parse a quote in their values.
 define plain_text
 override $(1) := $$(value $(1))
 export $(1)
 endef
-# What a Makefile sets itself reaches recipes too, whether a value comes from there or not.
+# Recipes also get the variables that a Makefile sets, with or without a value from the environment.
 NAMES := MODEL_NAME DATASET_NAME CONTAINER_NAME MODEL_DIRS
 DEFINED := $(foreach variable,$(NAMES),$(if $(filter undefined,$(origin $(variable))),,$(variable)))
 # The origin of a variable given on the command line is the two words "command line".

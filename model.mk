@@ -1,5 +1,5 @@
-# What a model directory can do. Its Makefile sets MODEL_NAME, DATASET_NAME and CONTAINER_NAME and
-# includes this.
+# The targets of a model directory. Its Makefile sets MODEL_NAME, DATASET_NAME and CONTAINER_NAME,
+# and includes this file.
 include ../common.mk
 RUN := ../engines/run.sh
 

@@ -1,7 +1,7 @@
 """Compare our server with other servers, the peers (bench-peers).
 
-All serve one model. Each peer is measured twice: with a predict function as its users write it, and
-with our predict function. It gets the request of its own documentation
+All servers serve the same model. Each peer is measured with two predict functions: the one that its
+documentation recommends, and ours. Each peer gets the request of its own documentation
 (bench/peers/NAME/request.py). It must answer a hundred rows correctly before it is measured. PEERS
 selects peers, and MODEL selects another model.
 """

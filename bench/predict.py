@@ -165,8 +165,8 @@ def main() -> None:
     rows = rows_of(held_out)
     columns = [name for name in train if name != LABEL]
 
-    # The server calls this function too. Without it, the garbage collector visits all objects of
-    # scikit-learn and pandas at every large batch.
+    # The server also calls gc.freeze(). Without this call, the garbage collector visits all
+    # objects of scikit-learn and pandas at every large batch.
     gc.freeze()
     compare_with_least_and_usual(train, rows, columns)
 

@@ -21,7 +21,7 @@ unfinished=$image:unfinished-$$-$RANDOM
 
 remove_leftovers() { # remove_leftovers: removes a failed build's image and s2i's container
   local containers
-  # No other container has this build's settings mounted.
+  # Only the containers of this build mount its settings.
   containers=$(docker ps -aq --filter volume="$settings" || true)
   # shellcheck disable=SC2086 # a list of ids, one word each
   [ -z "$containers" ] || docker rm -f $containers >/dev/null || true

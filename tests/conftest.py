@@ -26,7 +26,7 @@ pytest_plugins = ["support.figures", "support.parallel", "support.skips"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip the container tests where no Docker engine or s2i is, with the reason."""
+    """Skip the container tests if Docker or s2i is not available, with the reason."""
     marked = [item for item in items if item.get_closest_marker("docker")]
     if not marked:
         return
@@ -41,15 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone of the repository for one test, see make_clone."""
+    """A clone of the repository for one test (see make_clone)."""
     return make_clone(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with data/ and models/, every model trained by its own function.
+    """A directory with data/ and models/; each model is trained by its own function.
 
-    The workers of a run share it.
+    All workers of a test run use the same directory.
     """
     directory = shared_folder(request.config) / "trained"
     with locked(directory.with_suffix(".lock")):
@@ -84,7 +84,7 @@ def docker_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def victim(docker_clone: Path) -> Iterator[tuple[Path, str]]:
-    """A copy of a model directory for a test to break, and its predict image's name.
+    """A copy of a model directory that a test can break, and its predict image's name.
 
     An older image has that name.
     """

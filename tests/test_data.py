@@ -1,4 +1,4 @@
-"""The data: prepare.py makes the committed CSV from UCI's files, and nothing else."""
+"""The data: prepare.py creates exactly the committed CSV from UCI's files."""
 
 import csv
 import os
@@ -31,7 +31,7 @@ ADULT_DATA_ROWS = 32561
 LABELS = {"1": 11687, "0": 37155}
 ADULT_DATA_POSITIVES = 7841
 MISSING = {"workclass": 2799, "occupation": 2809, "native-country": 857}
-# A write fails beyond this size of a file.
+# A write fails if the file becomes larger than this size.
 LIMITED_WRITE = """
 import resource, sys
 from pathlib import Path
@@ -46,7 +46,7 @@ Prepare = Callable[..., Completed]
 
 @pytest.fixture(scope="module")
 def prepare(tmp_path_factory: pytest.TempPathFactory) -> Prepare:
-    """Run prepare.py with a Python that has pip; the tests' own has none."""
+    """Run prepare.py with a Python that has pip; the Python of the tests has no pip."""
     environment = tmp_path_factory.mktemp("python")
     output_of(run(sys.executable, "-m", "venv", environment))
     python = environment / "bin" / "python"

@@ -1,4 +1,4 @@
-"""The documentation is true: commands, steps, links and figures."""
+"""The documentation is correct: commands, steps, links and figures."""
 
 import re
 from collections.abc import Iterator

@@ -36,7 +36,7 @@ def makefiles_of(directory: str) -> list[str]:
 
 
 def targets_of(directory: str) -> dict[str, tuple[str | None, str | None]]:
-    """Return every target in a directory's Makefiles with its help's mark and text."""
+    """Return the targets of a directory's Makefiles, with the marks and texts of help."""
     found = {}
     for file in makefiles_of(directory):
         for targets, _, mark, text in RULE.findall((ROOT / file).read_text()):
@@ -199,7 +199,7 @@ HOSTILE = [
     "\x01",
     "A" * 10_000,
 ]
-# For a target that reads a variable in a way that another target's test has covered.
+# These targets read a variable in the same way as another target, which is tested.
 SOME = HOSTILE[::6]
 PROBE = """import json, os, sys
 from utils.encode_decode import model_path
@@ -212,7 +212,7 @@ def train(msg):
 
 
 def add_probe(site: Path, name: str) -> None:
-    """Add a model that trains in no time."""
+    """Add a model that needs almost no time to train."""
     shutil.copytree(site / MODEL, site / name, ignore=shutil.ignore_patterns("requirements*"))
     (site / name / "train.py").write_text(PROBE)
     makefile = site / name / "Makefile"
@@ -234,7 +234,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def listing(site: Path) -> set[str]:
-    """Return every file of a clone but wheels and environments, which are shared."""
+    """Return every file of a clone except the shared wheels and environments."""
     return {
         os.path.join(folder, name)
         for folder, folders, files in os.walk(site)
@@ -246,9 +246,10 @@ def listing(site: Path) -> set[str]:
 def attack(
     site: Path, directory: str, target: str, variable: str, value: str, origin: str
 ) -> Completed:
-    """Make a target with a hostile value; nothing is executed or written."""
+    """Run a target with a hostile value; check that nothing is executed or written."""
     before = listing(site.parent)
-    # The tests' own Python starts at once; pyenv's, which may come first, takes its time.
+    # The Python of the tests starts quickly. The Python of pyenv, which may be first on the PATH,
+    # starts slowly.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     variables = {"ENGINE": "local", "PATH": path, "WAIT": "0.2"}
     arguments = []
@@ -266,7 +267,7 @@ ORIGINS = ["command line", "environment"]
 
 
 def check_outcomes(problems: Mapping[str, object]) -> None:
-    """Fail with every value that went wrong."""
+    """Fail and list every value with a wrong outcome."""
     report = {value[:30]: problem for value, problem in problems.items()}
     assert not problems, json.dumps(report, indent=1, default=str)
 
@@ -412,7 +413,7 @@ def test_any_variable_of_the_command_line_reaches_a_recipe_as_it_is(
     problems = {}
     for value in HOSTILE:
         done = attack(site, MODEL, "logs", variable, value, "command line")
-        # make drops the blanks that a value begins with.
+        # make removes blanks at the beginning of a value.
         if done.stdout != value.lstrip():
             problems[value] = (done.stdout[-300:], done.stderr[-300:])
     (site / "engines/aside.sh").rename(printer)
@@ -431,7 +432,7 @@ def test_the_environment_is_plain_text_even_when_it_overrides(
 
 @pytest.fixture
 def unguarded(site: Path) -> Iterator[Path]:
-    """The clone, whose Makefiles take no variable as plain text."""
+    """A clone whose Makefiles do not treat any variable as plain text."""
     common = site / "common.mk"
     guarded = common.read_text()
     common.write_text(re.sub(r"^\$\(foreach .*$", "", guarded, flags=re.MULTILINE))

@@ -102,14 +102,14 @@ def test_a_guess_is_not_as_good_as_promised(table: pd.DataFrame) -> None:
 
 
 class Fit(NamedTuple):
-    """What train.py passes on: its estimator, and how numbers are encoded."""
+    """The arguments of train.py: its estimator, and the encoding of numbers."""
 
     estimator: Any
     numbers: str
 
 
 def fit_of(directory: str, monkeypatch: pytest.MonkeyPatch) -> Fit:
-    """Return what a directory's train.py passes to train_model."""
+    """Return the arguments that a directory's train.py passes to train_model."""
     fits: list[Fit] = []
 
     def train_model(_: Message, estimator: Any, description: str, numbers: str = "raw") -> None:
@@ -122,7 +122,7 @@ def fit_of(directory: str, monkeypatch: pytest.MonkeyPatch) -> Fit:
 
 
 def fitted_again(directory: str, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """Return train.py's pipeline, fitted by nothing but scikit-learn and xgboost."""
+    """Return train.py's pipeline, fitted with only scikit-learn and xgboost."""
     estimator, numbers = fit_of(directory, monkeypatch)
     pipeline = make_pipeline(estimator, numbers, table)
     fit(pipeline, table)
@@ -158,7 +158,7 @@ class Route(NamedTuple):
 
 
 def route(directory: str) -> Route:
-    """Return a model directory's one route."""
+    """Return the only route of a model directory."""
     (line,) = [line for line in environment(directory) if line.startswith("ROUTES=")]
     return Route(*line.removeprefix("ROUTES=").split(":"))
 

@@ -26,7 +26,7 @@ BANNER = re.compile(r"^# .*\b(Generated|Made) .*`make .*`.*; don't edit\.$", re.
 LISTED = run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
 FILES = [ROOT / name for name in LISTED if (ROOT / name).is_file()]
 SCRIPTS = [file for file in FILES if re.match(rb"#!.*\bbash", file.read_bytes()[:40])]
-# What the peers' users would write keeps their style.
+# The code of the peers' users keeps the style of the peers.
 PEERS = (ROOT / "bench/peers").glob("*/*.py")
 FOREIGN = {file for file in PEERS if file.name in ("users.py", "ours.py")}
 PYTHON = [
@@ -48,7 +48,7 @@ def name(file: Path) -> str:
 
 
 def script_faults(text: str) -> list[str]:
-    """Return what a script lacks: an opening comment, strict mode after it."""
+    """Return the faults of a script: no opening comment, no strict mode after it."""
     lines = text.splitlines()
     opening = list(takewhile(lambda line: line.startswith("#"), lines[1:]))
     after = lines[len(opening) + 1 :]
@@ -119,7 +119,7 @@ class Bare: ...
 
 
 def blocks(directory: Path) -> set[tuple[str, ...]]:
-    """Return every run of six lines in a directory's files; empty lines don't count."""
+    """Return all blocks of six lines in a directory's files, without empty lines."""
     found = set()
     for file in FILES:
         if file.is_relative_to(directory):

@@ -1,4 +1,4 @@
-"""all/generate.py: the combined application's four files, and what it refuses."""
+"""all/generate.py: the four files of the combined application, and its errors."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ def texts(directory: Path) -> dict[str, str]:
 
 
 def refusal(clone: Path, *directories: str) -> str:
-    """Return the error of a rejected generate; check that nothing was written."""
+    """Return the error of a failed `generate`; check that it wrote nothing."""
     done = generate(clone, "all", *directories)
     assert (done.returncode, done.stdout) == (78, "")
     assert texts(clone / "all") == texts(ROOT / "all")
@@ -75,7 +75,7 @@ def test_one_model_alone_keeps_its_route_and_function(clone: Path) -> None:
 
 
 def copy_of(clone: Path, model: str, changes: dict[str, str]) -> str:
-    """Copy a model directory; `changes` replace texts in its environment."""
+    """Copy a model directory and apply text replacements to its environment file."""
     shutil.copytree(clone / model, clone / "another")
     environment = clone / "another/.s2i/environment"
     text = environment.read_text()

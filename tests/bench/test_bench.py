@@ -1,4 +1,4 @@
-"""The benchmarks notice slow servers and errors; ratios are of one round."""
+"""The benchmarks report slow servers and errors, and compare within one round."""
 
 import shutil
 import sys
@@ -57,7 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def measure(server: Server, route: str, body: bytes = BODY) -> Load:
     """Return the load of one second on four connections."""
-    # The first 404 imports Flask, which takes a busy machine longer than the load.
+    # The first 404 imports Flask. On a busy machine, the import takes longer than the load.
     server.post(f"/{route}", body)
     return load(f"{server.url}/{route}", JSON, [body, body], 4, 1)
 

@@ -1,4 +1,4 @@
-"""BASELINE: a slower checkout is noticed, be it this one or the baseline."""
+"""BASELINE: the comparison reports the slower of the two checkouts."""
 
 import shutil
 import sys
@@ -19,7 +19,7 @@ from predict import request_body  # noqa: E402
 
 MODEL = setting(FASTEST, "MODEL_NAME")
 DELAY_MS = 20
-# Every function that `served` decorates answers later.
+# This delays the answer of every function that `served` decorates.
 SLOWER = f"""
 import time
 _fast = served
@@ -45,7 +45,7 @@ def slow_down(checkout: Path) -> None:
 
 @pytest.fixture(scope="module")
 def slow_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The code of this checkout that answers in a process, slowed down."""
+    """A copy of this checkout's prediction code with slower answers."""
     checkout = tmp_path_factory.mktemp("baseline")
     for name in ("utils", "builders"):
         shutil.copytree(ROOT / name, checkout / name)
@@ -54,7 +54,7 @@ def slow_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def measure_endpoints(slow: Path, folder: Path) -> dict[str, list[float]]:
-    """Return the ms of this checkout's endpoint and of the slow one's, by round."""
+    """Return the times of this checkout and of the slow copy, in ms by round."""
     body = request_body(rows_of_data(1))
     with (
         EndpointProcess(ROOT, MODEL, folder) as own_endpoint,

@@ -1,4 +1,4 @@
-"""bench-build: a build that fails voids its row, and a slower assemble is seen."""
+"""bench-build: a failed build voids its row; a slower assemble is measured."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""bench-train notices slow and failed training, tables grow; tune's choice."""
+"""bench-train: slow training, failed training, larger tables; the choice of tune."""
 
 import sys
 from pathlib import Path
@@ -20,13 +20,13 @@ COMMITTED_SCORES = Scores([0.87] * 4, [0.30, 0.31, 0.30, 0.31])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the data, once."""
+    """A folder that contains one copy of the data."""
     return training.make_table(tmp_path_factory.mktemp("table") / "1", 1)
 
 
 @pytest.fixture
 def train_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The train.py of a clone, which the benchmark measures instead of the checkout."""
+    """The train.py of a clone. The benchmark measures this clone."""
     clone = make_clone(tmp_path)
     monkeypatch.setattr(training, "ROOT", clone)
     return clone / FASTEST / "train.py"

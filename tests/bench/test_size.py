@@ -1,4 +1,4 @@
-"""make size: the parts of predict images, the budget, and slim.sh."""
+"""make size: the parts of predict images, the size limit, and slim.sh."""
 
 import json
 import shutil
@@ -81,7 +81,7 @@ def test_size_names_an_image_that_does_not_exist(tmp_path: Path) -> None:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """An environment's packages that hold ONNX Runtime's two libraries."""
+    """The packages of an environment that contain the two libraries of ONNX Runtime."""
     packages = tmp_path / "my venv" / "lib/python3.13/site-packages"
     (packages / "onnxruntime/capi").mkdir(parents=True)
     (packages / LIBRARY).write_bytes(b"its own name: libonnxruntime.so.1")
@@ -92,7 +92,7 @@ def packages(tmp_path: Path) -> Path:
 
 
 def run_slim(packages: Path) -> None:
-    """Run slim.sh on the environment of these packages; it must print nothing."""
+    """Run slim.sh on the environment of these packages; check that it prints nothing."""
     done = run(SLIM, packages.parents[2])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -120,7 +120,7 @@ def test_slim_leaves_an_environment_without_the_library_as_it_is(packages: Path)
 
 
 def run_in_image(image: str, command: str, program: str = "") -> Completed:
-    """Run a shell command in an image, which finds a Python program in $0."""
+    """Run a shell command in an image; $0 is the text of a Python program."""
     return run("docker", "run", "--rm", image, "bash", "-c", command, program)
 
 

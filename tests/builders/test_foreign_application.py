@@ -1,6 +1,6 @@
 """The builders serve any application that follows the document.
 
-The one in tests/foreign knows nothing of this repository.
+The application in tests/foreign does not use this repository.
 """
 
 import json
@@ -51,7 +51,7 @@ HTTP.trust_env = False
 
 
 class Built(NamedTuple):
-    """The built and trained application: its images' name, the models folder."""
+    """The built and trained application: the name of its images, its models folder."""
 
     name: str
     models: Path
@@ -73,7 +73,7 @@ def build(builder: str, image: str, settings: Path) -> None:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    """The application, built and trained by hand; its images are removed."""
+    """The application, built and trained with plain commands; remove its images later."""
     scratch = tmp_path_factory.mktemp("foreign")
     name = f"foreign{os.getpid()}"
     models = scratch / "models"
@@ -97,7 +97,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 
 @contextmanager
 def serving(command: list[str], port: int, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a server in the foreground; yield it once it is ready, then end it."""
+    """Run a server in the foreground; yield it when it is ready, then stop it."""
     with subprocess.Popen(
         command,
         env=clean_environment(**environment),
@@ -114,7 +114,7 @@ def serving(command: list[str], port: int, **environment: str) -> Iterator[subpr
 
 @contextmanager
 def container(built: Built) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Run the predict image by the document's line; yield its address and its process."""
+    """Run the predict image with the document's command; yield address and process."""
     port = free_port()
     options = (
         *("--rm", "--name", f"{built.name}-{port}"),
@@ -128,7 +128,7 @@ def container(built: Built) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 @pytest.fixture(scope="module")
 def address(built: Built) -> Iterator[str]:
-    """The address of a predict image that runs."""
+    """The address of a running predict container."""
     with container(built) as (address, _):
         yield address
 
@@ -145,7 +145,7 @@ def test_both_its_routes_answer_and_its_debian_package_is_there(address: str) ->
     described = {"payload": {"files": [f"{NAME}.pkl"], "classes": ["high", "low"]}}
     assert post(address, "income/files", {"payload": {"name": NAME}}) == (200, described)
 
-    # The builder itself has no such program.
+    # The builder image does not contain this program.
     tree = run("docker", "run", "--rm", "s2i-daemon-python", "sh", "-c", "command -v tree")
     assert tree.returncode != 0
 

@@ -1,4 +1,4 @@
-"""builders/install.sh: the environments that builds install packages in."""
+"""builders/install.sh: the environments into which builds install packages."""
 
 import os
 import re
@@ -16,7 +16,7 @@ INSTALL = ROOT / "builders/install.sh"
 
 
 class Bench:
-    """A folder with requirement files, wheels, and a cache that holds nothing but uv.
+    """A folder with requirement files, wheels, and a cache that contains only uv.
 
     No index is used.
     """
@@ -57,7 +57,7 @@ class Bench:
         return run(INSTALL, venv or self.venv, *paths, env=self.variables(more), cwd=self.folder)
 
     def versions(self, venv: Path | None = None) -> str:
-        """Return the versions of alpha and beta that the environment has, `-` for none."""
+        """Return the installed versions of alpha and beta, `-` for a missing package."""
         found = []
         for name in ("alpha", "beta"):
             program = f"import {name}; print({name}.VERSION)"
@@ -70,7 +70,7 @@ class Bench:
         found = [path.name for path in self.scratch.iterdir()]
         for path in self.folder.rglob("*"):
             is_unfinished = re.fullmatch(r".*\.\d+", path.name)
-            # python3.13 is no unfinished environment.
+            # python3.13 is not an unfinished environment.
             if is_unfinished and not path.name.startswith(("uv-", "python")):
                 found.append(path.name)
         return found
@@ -153,7 +153,7 @@ def test_a_killed_installation_is_never_used(bench: Bench) -> None:
             start_new_session=True,
             stdout=subprocess.DEVNULL,
         )
-        # It connects once it has begun to install.
+        # It connects when it has started to install.
         mute.settimeout(30)
         mute.accept()[0].close()
         os.killpg(hung.pid, signal.SIGKILL)
@@ -189,7 +189,7 @@ def test_calls_at_once_make_one_valid_environment(bench: Bench) -> None:
     assert [bench.versions(place) for place in places] == ["1.0 -"] * len(places)
     assert bench.leftovers() == []
 
-    # No other one was moved into the first.
+    # No other environment was moved into the first one.
     (environment,) = shared.iterdir()
     assert not [path for path in environment.iterdir() if path.name.startswith(environment.name)]
 

@@ -1,4 +1,4 @@
-"""Test that training writes the model asked for, or nothing and the reason."""
+"""Test that training writes the requested model, or reports why it wrote nothing."""
 
 import calendar
 import hashlib
@@ -50,7 +50,7 @@ def write(project: Path, lines: list[str]) -> None:
 
 
 def labelled(labels: str) -> list[str]:
-    """Return the table with other labels, which are repeated."""
+    """Return the table with other labels; the labels are repeated."""
     words = labels.split()
     return [HEADER, *(row[:-1] + words[i % len(words)] for i, row in enumerate(ROWS))]
 
@@ -63,7 +63,7 @@ def trained_on(estimator: Any = SMALL_TREE, numbers: str = "raw", **payload: Any
 
 
 def refusal(estimator: Any = SMALL_TREE, numbers: str = "raw", **payload: Any) -> str:
-    """Return why it can't be trained; nothing may have been written."""
+    """Return the reason why training fails; check that it wrote nothing."""
     with pytest.raises((TrainingError, ModelFileError)) as caught:
         trained_on(estimator, numbers, **payload)
     assert os.listdir("models") == []
@@ -408,7 +408,7 @@ def test_training_twice_gives_the_same_bytes(trained: Path, tmp_path: Path, dire
 def test_another_time_or_another_seed_gives_other_bytes(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of the test above: digests, and trees, are not all the same."""
+    """The control of the test above: digests and trees can differ."""
     digests = set()
     for epoch, seed in (("0", 0), ("0", 0), ("1", 0), ("0", 1)):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)

@@ -29,7 +29,7 @@ def image(clone: Path, name: str = IMAGE) -> Path:
 
 
 def contents(directory: Path) -> dict[str, bytes | str]:
-    """Every file below a directory with its bytes, and every link with its target."""
+    """Return the bytes of each file and the target of each link below a directory."""
     return {
         str(path.relative_to(directory)): os.readlink(path)
         if path.is_symlink()
@@ -40,7 +40,7 @@ def contents(directory: Path) -> dict[str, bytes | str]:
 
 
 def add_model(clone: Path, name: str = "house", **files: str) -> Path:
-    """A small model directory without requirements of its own."""
+    """Add a small model directory without its own requirements."""
     directory = clone / name
     (directory / ".s2i").mkdir(parents=True)
     texts = {
@@ -369,7 +369,7 @@ def test_building_in_place_would_have_broken_the_old_image(clone: Path) -> None:
 
 
 def assemble(clone: Path, source: Path, app: Path, **variables: str) -> Completed:
-    """Runs assemble on a source as it is, as a build by hand would."""
+    """Return a function that runs assemble on an unchanged source, without build.sh."""
     app.mkdir(exist_ok=True)
     env = {
         "ROLE": "predict",
@@ -389,7 +389,7 @@ def test_only_in_an_image_the_environment_is_slimmed(clone: Path) -> None:
     slim = clone / "builders/slim.sh"
     slim.write_text("#!/bin/sh\ntouch slimmed\n")
 
-    # Only root can give files to group 0, but it is slimmed before that.
+    # Only root can give files to group 0. slim.sh runs before that step.
     app = clone.parent / "app"
     assemble(clone, source, app, IN_IMAGE="1")
     assert (app / "slimmed").exists()
@@ -417,7 +417,7 @@ def test_a_module_with_the_builders_own_name_is_refused(clone: Path, name: str) 
 
 
 def own_environments(clone: Path) -> None:
-    """Keeps what a test installs out of the environments that the checkout shares."""
+    """Give a test its own environments, separate from those of the checkout."""
     (clone / ".local/environments").unlink()
 
 
@@ -475,7 +475,7 @@ def test_two_images_built_at_once_do_not_meet(clone: Path) -> None:
 
 def test_one_image_built_several_times_at_once_is_complete(clone: Path) -> None:
     add_model(clone)
-    # A build that removes the old image and then renames the new one meets another in between.
+    # If a build removed the old image before it renames the new one, another build could interfere.
     slow = clone.parent / "slow"
     slow.mkdir()
     script = f'#!/bin/sh\n{shutil.which("rm")} "$@"\ncode=$?\nsleep 0.3\nexit $code\n'

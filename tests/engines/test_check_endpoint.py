@@ -1,4 +1,4 @@
-"""engines/check_endpoint.py against servers whose answers are right and wrong."""
+"""engines/check_endpoint.py with servers that give correct or wrong answers."""
 
 import json
 import socket
@@ -21,9 +21,9 @@ RIGHT = {"payload": {"predictions": EXPECTED, "labels": [0, 1]}}
 
 
 class Server(ThreadingHTTPServer):
-    """Answers /ready with `ready`, every POST with `answer`: status and body.
+    """A server that answers /ready with `ready`, and each POST with `answer`.
 
-    `posted` is the path and the body of the last POST.
+    Both are pairs of status and body. `posted` is the path and the body of the last POST.
     """
 
     ready: tuple[int, Any] = (200, {"ready": True})
@@ -32,7 +32,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as its server says."""
+    """A handler that sends the answers of its server."""
 
     server: Server
 
@@ -108,7 +108,7 @@ def test_every_committed_model_is_asked_on_its_own_route(server: Server) -> None
 
 
 def answers(predictions: Any, **more: Any) -> tuple[int, Any]:
-    """Return the answer of a server that predicts."""
+    """Return the answer of a server that makes predictions."""
     return 200, {"payload": {"predictions": predictions, "labels": [0, 1], **more}}
 
 

@@ -1,4 +1,4 @@
-"""The Docker engine, end to end: make's targets, and images run by hand."""
+"""The Docker engine, end to end: make targets, and images run with docker."""
 
 import json
 import os
@@ -42,7 +42,7 @@ HARDENED = (
     *MEMORY,
 )
 COMPILERS = {"gcc", "g++", "cc", "c++", "clang", "make", "ld", "rustc", "go"}
-# Packages that earlier builds have fetched.
+# The packages that earlier builds have downloaded.
 WHEELS = ("--volume", "s2i-python-wheels:/var/cache/s2i")
 # Empty folders of a build.
 MOUNTED = ("run/s2i-settings", "var/cache/s2i", "tmp/src", "tmp/scripts", "tmp/artifacts")
@@ -52,7 +52,7 @@ as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a fold
 
 
 def containers(name: str) -> str:
-    """Return the ids of containers, ended ones too, whose name begins so."""
+    """Return the ids of all containers, also stopped ones, with this name prefix."""
     return run("docker", "ps", "-aq", "--filter", f"name=^{name}").stdout
 
 
@@ -63,7 +63,7 @@ def container_name(image: str, server: str) -> str:
 
 @contextmanager
 def serving(image: str, *arguments: object) -> Iterator[str]:
-    """Run a predict image with docker's arguments; yield its address, then remove it."""
+    """Run a predict image with docker arguments; yield its address, then remove it."""
     port = free_port()
     server = f"http://127.0.0.1:{port}"
     name = container_name(image, server)
@@ -81,10 +81,10 @@ def predict(server: str) -> requests.Response:
 
 
 def ready(server: str) -> requests.Response:
-    """Return the response of /ready once the server responds at all."""
+    """Return the response of /ready, as soon as the server responds."""
 
     def response() -> list[requests.Response]:
-        # A list, because a response with an error status counts as false.
+        # The function returns a list, because a response with an error status is false.
         try:
             return [HTTP.get(f"{server}/ready", timeout=30)]
         except requests.ConnectionError:
@@ -107,7 +107,7 @@ def mounted_models(docker_clone: Path) -> tuple[str, str]:
 
 @pytest.fixture
 def models(docker_clone: Path, tmp_path: Path) -> Path:
-    """A models folder of this test's own, with the trained models."""
+    """A separate models folder for this test, with the trained models."""
     return Path(shutil.copytree(docker_clone / "models", tmp_path / "models"))
 
 
@@ -191,7 +191,7 @@ def test_a_server_that_never_ran_is_named(docker_clone: Path, target: str) -> No
 
 
 def foreground(docker_clone: Path, port: int, command: str) -> list[str]:
-    """Return a command that serves: make's, run.sh's or the document's."""
+    """Return a command that serves: the one of make, of run.sh or of the document."""
     image = image_of(docker_clone, MODEL, "predict")
     if command == "make":
         return ["make", "-C", str(docker_clone / MODEL), "predict"]
@@ -402,7 +402,7 @@ def test_any_user_of_group_0_serves_without_any_right(
 
 
 def left_files(image: str, builder: str, app_root: str, scratch: Path) -> list[str]:
-    """Return what a build has left in an image that is not of the application."""
+    """Return the files of an image that do not belong to the application."""
     before = files_of(builder, scratch)
     after = files_of(image, scratch)
     modes = {str(name): int(str(mode)) for name, mode, *_ in tree_of(image, scratch)}
@@ -423,7 +423,7 @@ def left_files(image: str, builder: str, app_root: str, scratch: Path) -> list[s
 
 
 def left_texts(image: str) -> list[str]:
-    """Return what a build has left of its settings in an image's configuration."""
+    """Return the build settings that are still in the configuration of an image."""
     configuration = json.dumps(inspect(image)["Config"])
     history = run("docker", "history", "--no-trunc", image).stdout
     texts = ["PIP_", "UV_", "s2i-settings"]
@@ -569,7 +569,7 @@ def test_a_base_image_that_is_not_available_names_both_ways_out(docker_clone: Pa
 
 @pytest.fixture
 def rootless_builders(docker_clone: Path) -> Iterator[None]:
-    """Builder images for clusters that reject root builds; defaults at the end."""
+    """Builder images for clusters that reject root builds; restore the default ones."""
     output_of(make_docker(docker_clone, ".", "builders", ASSEMBLE_USER=1001))
     rootless = [inspect(f"s2i-{target}-python")["Id"] for target in ("model", "daemon")]
     yield

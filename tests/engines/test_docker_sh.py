@@ -8,7 +8,7 @@ from support.commands import ROOT, Completed, output_of, run, without_programs
 from support.network import free_port
 
 IMAGE = "house-predict"
-# It knows every image but unfinished ones, no label of an image, and no container.
+# The stub finds every image except unfinished ones, but no label and no container.
 DOCKER = """echo "$*" >>"$COMMANDS"
 case $1 in
   run | build) printf '%s\\n' "$@" >"$ARGUMENTS" ;;
@@ -20,7 +20,7 @@ S2I = 'exit "$S2I_EXIT_CODE"'
 
 
 class Docker:
-    """A PATH with a docker and an s2i that write down how they were called."""
+    """A PATH with stubs of docker and s2i that record their arguments."""
 
     def __init__(self, folder: Path):
         self.path = without_programs(folder / "bin", {"docker": DOCKER, "s2i": S2I})
@@ -47,7 +47,7 @@ def docker(tmp_path: Path) -> Docker:
 
 
 def setting_names(kind: str) -> list[str]:
-    """Return names of the server's settings, as its table prints them."""
+    """Return names of the server's settings, as runtime.settings prints them."""
     environment = {"PYTHONPATH": str(ROOT / "builders")}
     return output_of(run(sys.executable, "-m", "runtime.settings", kind, env=environment)).split()
 
@@ -132,7 +132,7 @@ def test_docker_build_prints_its_usage_for_wrong_arguments(arguments: list[str])
 
 
 def source_label(docker: Docker, clone: Path) -> str:
-    """Return the digest of the builders' sources that their images get as a label."""
+    """Return the digest of the builders' sources, which is a label of their images."""
     output_of(docker.run(clone / "engines/builders.sh", BASE_IMAGE="base"))
     labels = [word for word in docker.arguments() if word.startswith("source=")]
     assert len(labels) == 1

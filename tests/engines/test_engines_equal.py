@@ -20,7 +20,7 @@ from utils.encode_decode import init_model
 from utils.serving import Model
 
 ROWS = 200
-# From a common reference, so that two answers differ by 1e-6 at most.
+# This is the distance from a common reference, so two answers differ by at most 1e-6.
 TOLERANCE = 5e-7
 ENGINES = ["local", pytest.param("docker", marks=pytest.mark.docker)]
 Answer = dict[str, Any]
@@ -29,7 +29,7 @@ Rows = list[list[Any]]
 
 @pytest.fixture(scope="module")
 def instances() -> Rows:
-    """Random rows of the data without their label, numbers as numbers."""
+    """Random rows of the data without the label; numbers are not texts."""
     lines = (ROOT / setting(MODEL_DIRS[0], "DATASET_NAME")).read_text().splitlines()[1:]
     rows = [line.split(",")[:-1] for line in random.Random(1).sample(lines, ROWS)]
     return [[float(cell) if cell.isdigit() else cell for cell in row] for row in rows]
@@ -88,7 +88,7 @@ def predict(server: str, directory: str, instances: Rows) -> Answer:
 
 
 def single(clone: Path, engine: str, instances: Rows) -> dict[str, Answer]:
-    """Return each model's answer by its own server."""
+    """Return the answer of each model from a separate server."""
     answers = {}
     for directory in MODEL_DIRS:
         with serving(clone, directory, engine) as server:
@@ -97,13 +97,13 @@ def single(clone: Path, engine: str, instances: Rows) -> dict[str, Answer]:
 
 
 def combined(clone: Path, engine: str, instances: Rows) -> dict[str, Answer]:
-    """Return each model's answer by the one server for all."""
+    """Return the answer of each model from the server for all models."""
     with serving(clone, "all", engine) as server:
         return {directory: predict(server, directory, instances) for directory in MODEL_DIRS}
 
 
 def once(clone: Path, engine: str, instances: Rows) -> dict[str, Answer]:
-    """Return each model's answer by its train image, without a server."""
+    """Return the answer of each model from its train image, without a server."""
     payload = json.dumps({"instances": instances})
     answers = {}
     for directory in MODEL_DIRS:
@@ -118,7 +118,7 @@ def reference(models: Path, directory: str, instances: Rows) -> Answer:
 
 
 def differences(found: Answer, expected: Answer) -> int:
-    """Return on how many rows two answers' predictions or scores differ."""
+    """Return the number of rows whose predictions or scores differ."""
     assert len(found["predictions"]) == len(expected["predictions"])
     assert len(found["scores"]) == len(expected["scores"])
     count = 0

@@ -43,7 +43,7 @@ def made(clone: Path, directory: str, *arguments: str, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone whose models are built and trained, by the document's commands."""
+    """A clone whose models are built and trained with the document's commands."""
     clone = make_clone(tmp_path_factory.mktemp("local"))
     for directory in MODEL_DIRS:
         for target in ("build-train", "train", "build-predict"):
@@ -130,7 +130,7 @@ def test_another_model_name_trains_and_serves_another_file(project: Path) -> Non
     made(project, MODEL, "train", "MODEL_NAME=other")
     hidden = own.rename(project / "models/hidden")
     try:
-        # The Makefile's name wins over the environment's.
+        # The name in the Makefile overrides the name in the environment.
         with serving(project, MODEL, MODEL_NAME="other") as port:
             done = make_local(project, MODEL, "test-endpoint", PORT=port, WAIT="3")
             assert done.returncode == 2
@@ -187,7 +187,7 @@ def test_ctrl_c_at_make_leaves_no_server(project: Path) -> None:
         start_new_session=True,
     )
     made(project, MODEL, "test-endpoint", PORT=port)
-    # A terminal sends it to make and to the server.
+    # A terminal sends this signal to make and to the server.
     os.killpg(server.pid, signal.SIGINT)
     server.wait(30)
     assert not is_listening(int(port))
@@ -202,7 +202,7 @@ def test_stop_without_a_server_is_an_error(project: Path) -> None:
     assert f"local.sh: {problem}. make predict DETACH=1 starts it.\n" in done.stderr
 
 
-# Ports and what isn't there yet
+# Ports, missing images and missing models
 
 
 @pytest.mark.parametrize("detach", ["", "1"])
@@ -221,7 +221,7 @@ def test_a_server_that_runs_already_is_not_lost(project: Path) -> None:
         server = int((project / f".local/run/{IMAGE}-predict.pid").read_text())
         done = make_local(project, MODEL, "predict", DETACH="1", PORT=str(free_port()))
     stopped = not is_listening(int(port))
-    # Nothing may be left running, even when this test fails.
+    # No process may keep running, even if this test fails.
     with suppress(ProcessLookupError):
         os.kill(server, signal.SIGTERM)
     assert done.returncode == 2
@@ -312,12 +312,12 @@ STRANGER = 12345
 
 @pytest.fixture
 def strangers_clone() -> Iterator[Path]:
-    """A fresh clone that belongs to a user who isn't root."""
+    """A new clone that belongs to a user who is not root."""
     home = Path(tempfile.mkdtemp(prefix="home of 12345 "))
     clone = make_clone(home)
     for shared in ("cache", "environments"):
         (clone / ".local" / shared).unlink()
-    # To fetch packages again would take minutes.
+    # A new download of the packages would take minutes.
     shutil.copytree(ROOT / ".local/cache", clone / ".local/cache", symlinks=True)
     for path in [home, *home.rglob("*")]:
         os.chown(path, STRANGER, STRANGER, follow_symlinks=False)

@@ -9,7 +9,7 @@ from support.commands import ROOT, Completed, run
 
 
 def settings(home: Path, *arguments: str | Path, **variables: str) -> Completed:
-    """Run pip_settings.py with `home` as home; /etc/pip.conf is the machine's."""
+    """Run pip_settings.py with the home directory `home` and the real /etc/pip.conf."""
     environment = {"HOME": str(home), "PATH": os.environ["PATH"], **variables}
     words = [f"{name}={value}" for name, value in environment.items()]
     script = ROOT / "engines/pip_settings.py"

@@ -1,4 +1,4 @@
-"""engines/port.py: whether a port can be listened on."""
+"""engines/port.py: whether a program can listen on a port."""
 
 import socket
 import sys

@@ -48,7 +48,7 @@ OBJECTS = {
     "pipeline": PIPELINE.fit(TABLE, LABELS),
 }
 PROTOCOLS = range(6)
-# Python 2's names of modules, which pickles before protocol 3 have.
+# The module names of Python 2. Pickles before protocol 3 contain these names.
 OLD_MODULES = {"copyreg": "copy_reg", "builtins": "__builtin__"}
 # The kinds of hostile pickles that import os.system.
 SYSTEM_CALLS = ("global", "stack-global", "inst", "obj", "memo-names", "dotted")
@@ -109,7 +109,7 @@ def unpickled_names(content: bytes, protocol: int) -> set[str]:
 
 
 def names_of_global_opcodes(content: bytes) -> set[str]:
-    """Return the names of one opcode alone, as a naive tool does."""
+    """Return the names that only one opcode contains, as a naive tool does."""
     names = set()
     for opcode, argument, _ in pickletools.genops(content):
         if opcode.name == "GLOBAL":
@@ -209,7 +209,7 @@ def test_hostile_pickle_is_shown_and_does_not_run(
     tmp_path: Path, inspect: Inspect, figure: Figure
 ) -> None:
     marker = tmp_path / "ran"
-    # Plain data, which imports nothing and may be read to its end.
+    # Plain data imports nothing and can be read to its end.
     plain = {*bombs(), "bytearray8"}
     hostile = {**calls(f"echo >> {marker}"), **bombs()}
     for name, body in hostile.items():

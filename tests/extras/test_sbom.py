@@ -1,4 +1,4 @@
-"""make sbom: an SBOM lists all that is installed in an image, and nothing else."""
+"""make sbom: an SBOM lists exactly the packages that are installed in an image."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def test_name_of_an_image_may_have_a_folder(clone: Path) -> None:
 
 
 def test_sbom_lists_what_is_installed_in_a_local_image(clone: Path) -> None:
-    # A package is planted below. The environment must not be the one that other tests use.
+    # The test adds a package below, so it must not use the environment of other tests.
     (clone / ".local/environments").unlink()
     build(clone)
     output = output_of(write_sbom(clone, "local", IMAGE, "never-built"))

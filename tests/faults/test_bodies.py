@@ -41,7 +41,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 class Client:
-    """Posts bodies on one kept connection, and keeps the replies that are wrong."""
+    """A client that posts bodies on one open connection and records wrong replies."""
 
     def __init__(self, server: Server):
         self.server = server
@@ -70,7 +70,7 @@ class Client:
             self.wrong.append(f"{path}: {response.status_code} {response.text}")
 
     def kinds_of_wrong(self) -> list[str]:
-        """Return the wrong replies, those that differ in numbers alone once."""
+        """Return the wrong replies; count replies that differ only in numbers once."""
         return sorted({re.sub(r"\d+", "N", text)[:300] for text in self.wrong})
 
     def families(self) -> str:
@@ -80,7 +80,7 @@ class Client:
 
 
 def is_right(response: requests.Response) -> bool:
-    """Return whether a reply is a 200, or a 4xx in JSON that shows nothing else."""
+    """Return whether a reply is a 200, or a 4xx in JSON without internals."""
     if response.status_code == 200:
         return True
     if not 400 <= response.status_code < 500:
@@ -93,7 +93,7 @@ def is_right(response: requests.Response) -> bool:
 
 
 def post_mutations(client: Client) -> None:
-    """Post mutated bodies on every path, most of them as JSON."""
+    """Post mutated bodies to every path, most of them as JSON."""
 
     @settings(
         max_examples=MUTATIONS,
@@ -131,7 +131,7 @@ def test_no_body_fails_the_server(server: Server, figure: Figure, tmp_path: Path
 
 
 def naive_handler(directory: Path) -> str:
-    """Post the same corpus to the document's handler, which must fail."""
+    """Post the same corpus to the document's handler, and check that it fails."""
     write_naive_model(directory)
     with naive_server(directory, "document") as server:
         wait_until(lambda: server.status("/predict") == 405, 60)

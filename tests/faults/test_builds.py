@@ -1,4 +1,4 @@
-"""Failed builds with Docker: the cause is named, the tag stays, nothing is left."""
+"""Failed builds with Docker: the cause is reported, the tag stays, no leftovers."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ Victim = tuple[Path, str]
 
 
 class Fault(NamedTuple):
-    """A fault of a build, what build.sh prints of it, and its exit code.
+    """A fault of a build, the output of build.sh about it, and its exit code.
 
     `files` are of the model directory; a text of None gives constraints.txt another hash.
     `only` is the one program of docker and s2i that is on the PATH.
@@ -87,7 +87,7 @@ FAULTS = {
 
 @contextmanager
 def broken(directory: Path, files: Mapping[str, str | None]) -> Iterator[None]:
-    """Write a fault's files; put the old ones back at the end."""
+    """Write the files of a fault, and restore the old files at the end."""
     old = {}
     for name, text in files.items():
         path = directory / name
@@ -121,7 +121,7 @@ def only_program(program: str, clone: Path, folder: Path) -> Iterator[dict[str, 
 
 
 def remains(image: str, scratch: Path) -> tuple[object, ...]:
-    """Return what a failed build must leave as it was.
+    """Return the state that a failed build must not change.
 
     The image, containers, unfinished images and temporary files.
     """
@@ -169,14 +169,14 @@ def test_a_build_that_fails_names_the_cause_and_leaves_the_old_image(
 
 
 class Halfway(NamedTuple):
-    """A build that is at work in its container, and the process id of its s2i."""
+    """A running build, and the process id of its s2i."""
 
     building: subprocess.Popen[str]
     s2i: int
 
 
 def build_halfway(victim: Victim, scratch: Path) -> Halfway:
-    """Start a build and return once its container runs setup.sh."""
+    """Start a build, and return when its container runs setup.sh."""
     directory, image = victim
     building = subprocess.Popen(
         [directory.parent / "build.sh", image, directory.name, "predict"],
@@ -221,7 +221,7 @@ def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figur
 
 
 def kill_build_and_s2i(victim: Victim, scratch: Path) -> int:
-    """Kill a build and its s2i, which leaves containers; return how many."""
+    """Kill a build and its s2i; return the number of containers that remain."""
     before = set(run("docker", "ps", "-aq").stdout.split())
     building, _ = build_halfway(victim, scratch)
     os.killpg(building.pid, signal.SIGKILL)

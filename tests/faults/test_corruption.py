@@ -1,4 +1,4 @@
-"""Damaged model files: refused before the first opcode of the pickle is read."""
+"""Corrupt model files: rejected before the first opcode of the pickle is read."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ HOURS = 3600
 
 
 def counts_of(program: str, *arguments: object) -> dict[str, Any]:
-    """Return what a program counted."""
+    """Return the counts that a program printed."""
     counts: dict[str, Any] = result_of(run_program(program, *arguments, seconds=2 * HOURS))
     return counts
 
@@ -54,7 +54,7 @@ def test_a_flipped_bit_is_refused_before_an_opcode_is_read(
 
 
 def test_an_undamaged_file_is_taken(trained: Path) -> None:
-    """The tests above would not notice if every file were refused."""
+    """The control of the tests above: a valid file is accepted."""
     counts = counts_of("truncate_model", model_file(trained), 10**9, "uncut")
     assert counts["accepted"] > 0
     assert "refused" not in counts

@@ -30,7 +30,7 @@ GOOD = ("m8", "m9")
 
 
 class BadFile(NamedTuple):
-    """What makes a bad file at a path, and the server's reason not to read it."""
+    """A function that creates a bad file, and the server's reason to reject it."""
 
     create: Callable[[Path], object]
     reason: str
@@ -42,7 +42,7 @@ def outside(file: Path) -> Path:
 
 
 def link_outside(file: Path) -> None:
-    """Put a link to a good file there."""
+    """Create a link to a good file at the path."""
     file.symlink_to(outside(file))
 
 
@@ -51,13 +51,13 @@ def leave_missing(file: Path) -> None:
 
 
 def copy_unreadable(file: Path) -> None:
-    """Put a good file there that nobody may read."""
+    """Create a good file at the path that no user may read."""
     shutil.copy(outside(file), file)
     file.chmod(0)
 
 
 def create_huge(file: Path) -> None:
-    """Put a file of 2 GB there, which takes no room."""
+    """Create a sparse file of 2 GB at the path."""
     file.touch()
     os.truncate(file, 2 << 30)
 
@@ -79,7 +79,7 @@ ONLY_GOOD = {**dict.fromkeys(BAD, 503), **dict.fromkeys(GOOD, 200)}
 
 @pytest.fixture
 def directory(trained: Path, tmp_path: Path) -> Path:
-    """Ten good models, one of them outside models/ too."""
+    """A folder with ten good models; one of them is also outside models/."""
     models_folder(trained, tmp_path, *BAD, *GOOD)
     shutil.copy(tmp_path / "models/m0.pkl", tmp_path / "good")
     return tmp_path
@@ -94,7 +94,7 @@ def remove(file: Path) -> None:
 
 
 def put_bad_files(directory: Path) -> dict[str, bytes]:
-    """Put bad files in the place of all but two models; return the good files."""
+    """Replace all model files except two by bad files; return the good files."""
     contents = {}
     for name, case in BAD.items():
         file = directory / "models" / f"{name}.pkl"
@@ -105,7 +105,7 @@ def put_bad_files(directory: Path) -> dict[str, bytes]:
 
 
 def put_good_files(directory: Path, contents: dict[str, bytes]) -> None:
-    """Put the good files back."""
+    """Restore the good files."""
     for name, content in contents.items():
         file = directory / "models" / f"{name}.pkl"
         remove(file)
@@ -118,7 +118,7 @@ def statuses(server: Server) -> dict[str, int]:
 
 
 def check_bad_files_are_named(server: Server) -> None:
-    """Check that /ready names each bad file with its reason, and that others serve."""
+    """Check that /ready reports each bad file with its reason, and other routes work."""
     wait_until(lambda: server.status("/health") == 200, 20)
     ready = server.get("/ready")
     assert ready.status_code == 503
@@ -132,7 +132,7 @@ def check_bad_files_are_named(server: Server) -> None:
 
 
 def check_good_models_stay(server: Server, directory: Path) -> None:
-    """Check that the last good models serve on once their files are bad."""
+    """Check that the last good models stay in service after their files become bad."""
     length = len(server.output)
     put_bad_files(directory)
     wait_until(lambda: all(f"predict: /{name}: " in server.output[length:] for name in BAD), 20)
@@ -146,9 +146,9 @@ def check_good_models_stay(server: Server, directory: Path) -> None:
 
 
 def seconds_to_recover(directory: Path) -> float:
-    """Start with bad files, put good ones there, then bad ones again.
+    """Start with bad files, replace them by good files, then by bad files again.
 
-    Returns the seconds from the good files to a ready server.
+    Returns the seconds from the good files until the server is ready.
     """
     contents = put_bad_files(directory)
     with versions_server(directory, *BAD, *GOOD, prefix=WITHOUT_CAPABILITIES) as server:
@@ -181,7 +181,7 @@ def test_bad_files_leave_the_server_up_and_good_ones_are_picked_up(
 def naive_handler(directory: Path) -> str:
     """Try the same with a handler that opens the file for each request.
 
-    It waits at a FIFO, follows a link, and answers 500 without a file.
+    This handler blocks on a FIFO, follows a link, and answers 500 without a file.
     """
     file = directory / NAIVE_FILE
     write_naive_model(directory)

@@ -1,4 +1,4 @@
-"""Headers without end: cut at 64 KiB, so that no other request waits for them."""
+"""Headers that never end: rejected at 64 KiB, so that no other request waits."""
 
 import http.client
 import socket
@@ -42,7 +42,7 @@ def server(trained: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 class Flood(NamedTuple):
-    """The outcome of a header without end.
+    """The outcome of a header that never ends.
 
     `waited` is the longest wait of another request in seconds.
     """
@@ -53,7 +53,7 @@ class Flood(NamedTuple):
 
 
 class OtherClient:
-    """Gets /health until the block ends; `longest` is its longest wait in seconds."""
+    """A client that gets /health in a loop; `longest` is its longest wait in seconds."""
 
     def __init__(self, port: int):
         self.port = port
@@ -133,7 +133,7 @@ def test_a_header_without_end_is_cut_and_no_request_waits_for_it(
 
 @contextmanager
 def uvicorn_alone() -> Iterator[int]:
-    """Run an application on uvicorn's own protocol, the control; yield its port."""
+    """Run an application with uvicorn's own protocol as the control; yield its port."""
     port = free_port()
     options = ("--port", str(port), "--http", "httptools", "--log-level", "error")
     command = [sys.executable, "-m", "uvicorn", "raw:app", *options]

@@ -1,6 +1,6 @@
-"""Hostile ONNX graphs in files with a valid digest: refused with a reason.
+"""Hostile ONNX graphs in files with a valid digest: rejected with a reason.
 
-A graph that never ends is kept out by the HMAC alone.
+Only the HMAC protects against a graph that never ends.
 """
 
 import re
@@ -69,20 +69,20 @@ def tree(**other: Any) -> NodeProto:
 
 
 def shifted(*nodes: NodeProto, **constants: Any) -> bytes:
-    """Return the tree with its scores shifted by `shift`, which `nodes` make."""
+    """Return the tree with nodes that shift its scores; `nodes` compute `shift`."""
     add = helper.make_node("Add", ["scores", "shift"], ["shifted"])
     return graph(*nodes, tree(), add, outputs=SHIFTED, constants=constants.items())
 
 
 def huge(rows: int) -> bytes:
-    """Return a graph of some hundred bytes that fills rows x 2^20 numbers."""
+    """Return a graph of some hundred bytes that computes rows x 2^20 numbers."""
     fill = helper.make_node("ConstantOfShape", ["shape"], ["much"])
     total = helper.make_node("ReduceSum", ["much"], ["shift"], keepdims=0)
     return shifted(fill, total, shape=np.int64([rows, 1 << 20]))
 
 
 def endless() -> bytes:
-    """Return a graph whose loop has no end."""
+    """Return a graph with a loop that never ends."""
     on = helper.make_tensor_value_info("on", TensorProto.BOOL, [])
     still = helper.make_tensor_value_info("still", TensorProto.BOOL, [])
     total = helper.make_tensor_value_info("sum", TensorProto.FLOAT, [1])
@@ -169,9 +169,9 @@ def write(directory: Path, name: str, model: bytes, **golden: Any) -> None:
 
 
 def load(directory: Path, **variables: str) -> tuple[dict[str, str], int]:
-    """Load each model in a process of its own, which must not die.
+    """Load each model in a separate process; check that the process does not crash.
 
-    Returns what came of each, and the peak memory in KB.
+    Returns the outcome of each model, and the peak memory in KB.
     """
     done = run_program("load_graphs", directory, seconds=MOST_SECONDS, **variables)
     results, peak = result_of(done)
@@ -179,7 +179,7 @@ def load(directory: Path, **variables: str) -> tuple[dict[str, str], int]:
 
 
 def is_taken_without_golden_rows(directory: Path, model: bytes) -> bool:
-    """Return whether ONNX Runtime alone takes a graph."""
+    """Return whether ONNX Runtime accepts a graph without golden rows."""
     file = directory / "alone.onnx"
     file.write_bytes(model)
     return run_program("onnx_alone", file, seconds=MOST_SECONDS).returncode == 0
@@ -204,7 +204,7 @@ def test_hostile_graphs_are_refused_with_a_reason(tmp_path: Path, figure: Figure
 
 
 def test_only_the_hmac_keeps_out_a_graph_that_never_ends(tmp_path: Path, figure: Figure) -> None:
-    """A digest can't show it: this file is valid, and its loop has no end."""
+    """A digest is no protection: this file has a valid digest and an endless loop."""
     write(tmp_path, "m", endless())
     with pytest.raises(subprocess.TimeoutExpired):
         run_program("load_graphs", tmp_path, seconds=5)

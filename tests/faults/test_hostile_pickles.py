@@ -1,4 +1,4 @@
-"""Hostile pickles with a valid digest: nothing runs, memory and time are bounded."""
+"""Hostile pickles with a valid digest: no code runs, memory and time are limited."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Reading(NamedTuple):
 
 
 def read(directory: Path, bodies: dict[str, bytes]) -> Reading:
-    """Read bodies with valid digests in a process of its own."""
+    """Read bodies with valid digests in a separate process."""
     for name, body in bodies.items():
         (directory / f"{name}.pkl").write_bytes(seal(body))
     return Reading(*result_of(run_program("read_models", directory)))
@@ -63,7 +63,7 @@ def test_no_pickle_can_call_anything(tmp_path: Path, figure: Figure) -> None:
         f"plain pickle.load: {plain} run; an allow-list by prefix: {prefix}",
     )
     assert plain >= 10
-    # The dotted name gets out of the allow-list.
+    # The dotted name bypasses the allow-list.
     assert prefix > 0
 
 

@@ -35,7 +35,7 @@ def server(trained: Path, tmp_path: Path) -> Iterator[Server]:
 
 
 def stream(port: int, head: bytes, piece: bytes, count: int) -> int:
-    """Send pieces until the server closes or all are sent; return the status."""
+    """Send pieces until the server closes the connection; return the status."""
     with connect(port, head, CONNECTION_SECONDS) as connection:
         with suppress(ConnectionError):
             for _ in range(count):
@@ -56,17 +56,17 @@ def send_chunks(server: Server) -> int:
 
 
 def posts(body: bytes) -> Send:
-    """Return what posts a body in one piece."""
+    """Return a function that posts a body in one piece."""
     return lambda server: server.post("/m0", body).status_code
 
 
 def posts_row(text: str) -> Send:
-    """Return what posts a body whose one row is `text`."""
+    """Return a function that posts a body with one row, `text`."""
     return posts(f'{{"payload": {{"instances": [{text}]}}}}'.encode())
 
 
 class Case(NamedTuple):
-    """What sends a huge body, and the status that it must get."""
+    """A function that sends a huge body, and the expected status."""
 
     send: Send
     status: int
@@ -93,7 +93,7 @@ HUGE = {
     "100,000 keys": Case(posts(MANY_KEYS), 422),
     "16 MiB of spaces": Case(posts(b" " * LIMIT), 400),
 }
-# A body within the limit may be any JSON, and its objects take more room than its text.
+# Any JSON body within the limit is decoded. Its objects need more memory than its text.
 EMPTY_LISTS = b'{"payload":[' + b"[]," * ((LIMIT - 20) // 3) + b"[]]}"
 
 
@@ -139,7 +139,7 @@ def test_huge_bodies_are_rejected_within_bounded_memory(
 
 
 def naive_handler(directory: Path) -> str:
-    """Stream a body to Flask, which must read all of it."""
+    """Send a body in pieces to Flask, and check that it reads all of it."""
     mebibytes = times(256, 128)
     length = f"Content-Length: {mebibytes * len(PIECE)}"
     head = request_head("/predict", "Content-Type: application/json", length)

@@ -1,4 +1,4 @@
-"""kill -9 of a worker, of the parent, of all: what is lost, how soon it answers."""
+"""kill -9 of a worker, the parent or all: lost requests, time to the next answer."""
 
 import os
 import signal
@@ -82,7 +82,7 @@ def test_a_killed_worker_takes_only_its_own_requests_with_it(
 
 
 def pool_that_breaks(directory: Path) -> str:
-    """Kill a process of the pool behind a Flask app, which must fail afterwards."""
+    """Kill a process of a Flask app's pool, and check that the app fails afterwards."""
     with naive_server(directory, "pool") as server:
         wait_until(lambda: server.status("/work") == 405, 30)
         assert server.post("/work", WORK).status_code == 200
@@ -103,7 +103,7 @@ def port() -> int:
 
 
 def has_listener(port: int) -> bool:
-    """Return whether a process listens on a port; opens no connection to see."""
+    """Return whether a process listens on a port, without opening a connection."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, address, _, state, *_ = line.split()
         if address.endswith(f":{port:04X}") and state == LISTENING:
@@ -112,7 +112,7 @@ def has_listener(port: int) -> bool:
 
 
 def group_leader(directory: Path, port: int) -> Server:
-    """Return a server that leads a process group of its own, once it is ready."""
+    """Return a ready server that is the leader of its own process group."""
     variables = {"WORKERS": "2", "PORT": str(port)}
     server = versions_server(directory, *MODELS, prefix=("setsid",), **variables)
     return server.wait_until_ready()

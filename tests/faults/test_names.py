@@ -1,4 +1,4 @@
-"""A clone under names that look like commands: it trains, and nothing runs."""
+"""A clone in paths that look like commands: it trains, and no command runs."""
 
 import os
 import shutil
@@ -64,7 +64,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(clone: Path) -> str:
-    """Train a model by make in a clone; return its sha256, or make's errors."""
+    """Train a model with make in a clone; return its sha256, or the errors of make."""
     file = model_file(clone, FASTEST)
     file.unlink(missing_ok=True)
     variables = {"ENGINE": "local", "SOURCE_DATE_EPOCH": "0"}
@@ -75,7 +75,7 @@ def train(clone: Path) -> str:
 
 
 def has_canary(folder: Path) -> bool:
-    """Return whether a command out of a name has run anywhere in a folder."""
+    """Return whether a command in a name has run, anywhere in a folder."""
     return any("canary" in files for _, _, files in os.walk(folder))
 
 
@@ -119,7 +119,7 @@ def images(clone: Path) -> dict[str, int]:
 
 
 def unquoted_makefile(folder: Path) -> str:
-    """Run a Makefile with an unquoted $(CURDIR) under each name; it must fail."""
+    """Run a Makefile with an unquoted $(CURDIR) in each path; check that it fails."""
     failed = 0
     for name in NAMES:
         directory = folder / name

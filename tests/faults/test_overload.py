@@ -1,4 +1,4 @@
-"""Three times a worker's load: the queue is bounded, the rest is rejected."""
+"""Three times a worker's full load: the queue is limited, the rest is rejected."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,14 +12,15 @@ from support.server import Server
 
 MAX_WAITING = 8
 SECONDS = times(20, 2)
-# Other work of the machine shows in the few seconds of a quick run.
+# Other processes can slow down the few seconds of a quick run.
 NOISE_SECONDS = times(0, 1) * 0.1
-# As slow as a large model: with a fast one and large bodies the machine would be busy with these.
+# The function is as slow as a large model. With a fast function and large bodies, the machine
+# would be busy with the bodies.
 WORK = request_bytes("POST", "/work", b'{"payload": 0.02}')
 
 
 class Overload(NamedTuple):
-    """p99 with a full queue, p99 at three times that load, and the replies then."""
+    """The p99 with a full queue, and the p99 and replies at three times that load."""
 
     p99_full: float
     p99_over: float
@@ -36,7 +37,7 @@ def statuses(outcomes: list[Outcome]) -> set[int]:
 
 
 def overload(server: Server) -> Overload:
-    """Load a server until its queue is just full, then with three times that."""
+    """Load a server until its queue is just full, then with three times that load."""
     closed_loop(server.port, WORK, MAX_WAITING, 0.5)
     full = closed_loop(server.port, WORK, MAX_WAITING, SECONDS)
     assert statuses(full) == {200}

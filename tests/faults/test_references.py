@@ -1,4 +1,4 @@
-"""$ref and model_name that lead elsewhere: refused, nothing opened or written."""
+"""$ref and model_name that point elsewhere: rejected, nothing opened or written."""
 
 import os
 import threading
@@ -38,7 +38,7 @@ class CanaryHandler(BaseHTTPRequestHandler):
 
 
 class CanaryServer(HTTPServer):
-    """A server on this machine that nothing should ask."""
+    """A server on this machine that must get no request."""
 
     requests = 0
 
@@ -131,7 +131,7 @@ UNREADABLE = [
 
 
 def refusal(reference: Any, name: Any = "m") -> str:
-    """Return why training refuses a message."""
+    """Return the reason why training rejects a message."""
     message = Message(payload={"$ref": reference, "model_name": name})
     with pytest.raises((TrainingError, ModelFileError)) as caught:
         train_model(message, DecisionTreeClassifier(), "A test")
@@ -140,7 +140,7 @@ def refusal(reference: Any, name: Any = "m") -> str:
 
 
 def is_read_by_pandas(reference: str) -> bool:
-    """Return whether the document's own line, a plain read_csv, gets the canary."""
+    """Return whether a plain read_csv, as in the document, reads the canary."""
     try:
         return CANARY in pd.read_csv(reference)
     except (OSError, ValueError):
@@ -221,6 +221,6 @@ def test_names_that_lead_elsewhere_are_refused_and_nothing_is_written(
 
 
 def leaves_models(name: str) -> bool:
-    """Return whether a name that is simply joined leads out of models/."""
+    """Return whether a path joined without a check is outside models/."""
     joined = Path(os.path.abspath(f"models/{name}.pkl"))
     return joined.parent != Path("models").resolve()

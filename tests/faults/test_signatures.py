@@ -1,4 +1,4 @@
-"""Signed model files: with a key, only files of a holder of that key are read.
+"""Signed model files: with a key, only files signed with that key are read.
 
 This holds in training, in serving and under make.
 """
@@ -48,7 +48,7 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Use:
 
 
 def is_refused_for_its_hmac(directory: Path) -> bool:
-    """Return whether the model file is refused for its HMAC; no other error may come."""
+    """Return whether the model file is rejected for its HMAC and no other reason."""
     try:
         init_model("m", directory)
     except ModelFileError as error:
@@ -114,7 +114,7 @@ def test_a_forged_file_is_refused(tmp_path: Path, use: Use, figure: Figure) -> N
 
 
 def is_refused(directory: Path) -> bool:
-    """Return whether the model file is refused, for any reason."""
+    """Return whether the model file is rejected, for any reason."""
     try:
         init_model("m", directory)
     except ModelFileError:
@@ -215,7 +215,7 @@ def test_a_path_that_is_no_key_file_is_refused(
 def test_a_relative_path_is_refused(
     tmp_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """make, the model directory and the image would each find another file."""
+    """make, the model directory and the image resolve a relative path differently."""
     use(OLD)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MODEL_HMAC_KEY_FILE", "keys")

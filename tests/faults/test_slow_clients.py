@@ -1,4 +1,4 @@
-"""Clients that never finish a request: they are cut in time and slow no others."""
+"""Clients that never finish a request: closed in time, without delaying others."""
 
 import json
 import select
@@ -24,15 +24,15 @@ PATH = PATHS[MODEL]
 MANY = 200
 # HEADER_SECONDS and BODY_SECONDS.
 LIMIT = times(10, 3)
-# The processes that load the server start within the rest of that time.
+# The processes that load the server start within the remaining time.
 LOAD_SECONDS = LIMIT - 2
-# Other work of the machine shows in the few seconds of a quick run.
+# Other processes can slow down the few seconds of a quick run.
 NOISE_SECONDS = times(0, 1) * 0.02
 GET_HEALTH = request_head("/health", method="GET")
 POST_HEALTH = request_head("/health", "Content-Length: 10000")
 POST_MODEL = request_head(PATH, "Content-Type: application/json", "Content-Length: 10000")
 OPEN_HEADER = request_head(PATH, "X-Slow: ").rstrip(b"\r\n")
-# What each kind sends at once, and the byte that it sends from then on.
+# The bytes that each kind sends first, and the byte that it repeats afterwards.
 KINDS = {
     "header": (OPEN_HEADER, b"x"),
     "body": (POST_MODEL, b" "),
@@ -43,9 +43,9 @@ KINDS = {
 
 
 class SlowClients:
-    """Connections of each kind, each of which sends a byte a second.
+    """Connections of each kind. Each connection sends one byte per second.
 
-    `cut` has the seconds after which the server closed each.
+    `cut` contains the seconds after which the server closed each connection.
     """
 
     def __init__(self, port: int, *kinds: str, many: int = MANY):
@@ -140,7 +140,7 @@ def test_every_kind_of_slow_client_is_cut_in_time(trained: Path) -> None:
         with SlowClients(server.wait_until_ready().port, *KINDS, many=3) as slow:
             wait_until(lambda: len(slow.cut) == 3 * len(KINDS), 10)
         assert min(slow.cut.values()) > 0.9
-        # The next byte comes up to a second later.
+        # The client sends the next byte up to a second later.
         assert max(slow.cut.values()) < 3
 
 

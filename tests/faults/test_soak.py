@@ -1,7 +1,7 @@
-"""A server under load, its model swapped and its workers killed: what grows?
+"""A server under load: its model is swapped, its workers are killed; does it grow?
 
-MINUTES sets how long; `make soak` takes 10. A model is swapped every 10 s, a worker killed every
-minute.
+MINUTES sets the duration; the default of `make soak` is 10. Every 10 s, a model is swapped. Every
+minute, a worker is killed.
 """
 
 import os
@@ -23,13 +23,13 @@ LEAK_SECONDS = min(SECONDS, 7)
 SWAP_SECONDS = min(10, SECONDS / 6)
 KILL_SECONDS = min(60, SECONDS / 2.5)
 WARM_UP = 0.4
-# Each swap leaves a little in the allocator until some 160 swaps are over; then memory stays as it
-# is (measured).
+# During the first 160 swaps or so, each swap leaves some memory in the allocator. Afterwards the
+# memory stays constant (measured).
 MORE_MB = 4.0
 
 
 class Sample(NamedTuple):
-    """A worker's resources at some moment, or what they grew by."""
+    """A worker's resources at some moment, or their growth."""
 
     megabytes: float
     descriptors: float
@@ -82,7 +82,7 @@ class Soak:
         return self
 
     def unexplained(self) -> list[Outcome]:
-        """Return the requests that were lost, but not with a killed worker."""
+        """Return the requests that were lost for another reason than a killed worker."""
         explained = (*self.killed, 0)
         return [
             outcome
@@ -91,9 +91,9 @@ class Soak:
         ]
 
     def growth(self) -> Sample:
-        """Return what the last fifth of the samples has more than the first one.
+        """Return the growth from the first fifth of the samples to the last fifth.
 
-        Both are medians, after warming up.
+        Both are medians, without the warm-up.
         """
         warm = np.array(self.samples[int(len(self.samples) * WARM_UP) :])
         fifth = max(1, len(warm) // 5)
@@ -110,14 +110,14 @@ class Soak:
 
 
 def leak(directory: Path, files: list[bytes], function: str) -> Sample:
-    """Return what grows behind a function that leaks."""
+    """Return the growth of a server whose function leaks."""
     with versions_server(directory, "m0", functions=(function,), WORKERS="2") as server:
         soak = Soak(server, f"/{function}", b'{"payload": 1}')
         return soak.run(LEAK_SECONDS, directory, files).growth()
 
 
 def soak_server(directory: Path, files: list[bytes]) -> Soak:
-    """Soak the predict server, which must be there at the end with its oldest worker."""
+    """Soak the predict server; check that it and its oldest worker still run."""
     with versions_server(directory, "m0", WORKERS="2") as server:
         soak = Soak(server, "/m0", example_body(MODEL_DIRS[0]))
         soak.run(SECONDS, directory, files)

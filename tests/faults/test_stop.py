@@ -30,9 +30,9 @@ def directory(trained: Path, tmp_path: Path) -> Path:
 
 
 def stop_under_load(server: Server, heed_ready: bool) -> Counter[str]:
-    """Stop a server under load; count its requests by what became of them.
+    """Stop a server under load; count its requests by outcome.
 
-    `slow` counts a server that took 2 s longer than its drain, `code` is its exit code.
+    `slow` counts a server that took over 2 s longer than its drain. `code` is its exit code.
     """
     body = example_body(MODEL_DIRS[0])
     with (
@@ -94,7 +94,7 @@ def test_clients_lose_nothing_when_the_server_stops(
 
 
 def seconds_to_end(server: Server, most: float) -> float:
-    """Stop a server while its workers hear no signal; return how long it takes.
+    """Stop a server whose workers handle no signals yet; return the seconds.
 
     Returns `most` or a little more if it hasn't ended by then.
     """

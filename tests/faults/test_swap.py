@@ -36,7 +36,7 @@ RUNS_A_COMMAND = b"cos\nsystem\n(S'touch ran'\ntR."
 
 
 def with_reversed_scores(directory: Path, name: str) -> bytes:
-    """Return a valid model file whose golden rows have other answers than it says."""
+    """Return a valid model file whose model gives other answers than its golden rows."""
     golden = init_model(name, directory / "models")["golden"]
     reversed_scores = [scores[::-1] for scores in golden["scores"]]
     return rewrite_model(directory, name, name, golden={**golden, "scores": reversed_scores})
@@ -57,7 +57,7 @@ CORRUPTIONS: list[Callable[[bytes], bytes]] = [
 
 
 class Swaps:
-    """Ten models' files, good and bad ones, and the server's answers with them."""
+    """The good and bad files of ten models, and the server's answers."""
 
     def __init__(self, directory: Path, trained: Path):
         self.directory = directory
@@ -89,7 +89,7 @@ class Swaps:
         replace_model_file(self.directory / "models" / f"{name}.pkl", content)
 
     def keep(self, outcome: Outcome) -> None:
-        """Check one answer: is it that of one good model, the one that it names?"""
+        """Check that one answer comes from one good model, the model that it names."""
         self.answers += 1
         if outcome.status != 200:
             self.failed += 1
@@ -103,7 +103,7 @@ class Swaps:
         self.served[payload["pid"], self.names.get(digest, "")] = digest
 
     def replace_all(self, number: int, server: Server) -> None:
-        """Replace every file, half of them by bad ones, and wait for every worker."""
+        """Replace every file, half of them by bad files, and wait for every worker."""
         bad_names = NAMES[1 - number % 2 :: 2]
         good_names = NAMES[number % 2 :: 2]
         for name in bad_names:
@@ -120,7 +120,7 @@ class Swaps:
 
         problems = (number + 1) * len(NAMES)
         wait_until(lambda: server.output.count("predict: /m") == problems, 20)
-        # A problem is logged a moment before it is in the metrics.
+        # The server logs a problem shortly before the metrics show it.
         wait_until(lambda: routes_with_problem(server) == set(bad_names), 5)
 
     def is_served_by(self, pids: list[int]) -> bool:
@@ -133,7 +133,7 @@ class Swaps:
 
 
 def routes_with_problem(server: Server) -> set[str]:
-    """Return the routes whose model file is refused, by /metrics."""
+    """Return the routes for which /metrics reports a rejected model file."""
     found = set()
     for key, value in server.metrics().items():
         if key[0] == "predict_model_problem" and value:
@@ -143,7 +143,7 @@ def routes_with_problem(server: Server) -> set[str]:
 
 @pytest.fixture
 def swaps(tmp_path: Path, trained: Path) -> Swaps:
-    """Ten models in a folder of the test's own."""
+    """Ten models in a separate folder for the test."""
     return Swaps(tmp_path, trained)
 
 
@@ -184,7 +184,7 @@ def test_model_files_replaced_under_load_fail_no_request(swaps: Swaps, figure: F
 
 
 def naive_handler(directory: Path) -> str:
-    """Replace the pickle that a handler opens for each request, which must fail."""
+    """Replace the pickle of a handler that opens it for each request; it must fail."""
     good = write_naive_model(directory)
     body = instances_body([object_row(MODEL_DIRS[0])])
     with naive_server(directory, "document") as server:

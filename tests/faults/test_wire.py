@@ -1,4 +1,4 @@
-"""Bytes that are no valid HTTP: the server answers or closes in time."""
+"""Bytes that are not valid HTTP: the server answers or closes in time."""
 
 import re
 import socket
@@ -34,7 +34,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 class Result(NamedTuple):
-    """What the server sent, whether it closed the connection, and after how long."""
+    """The bytes that the server sent, and whether and when it closed the connection."""
 
     received: bytes
     is_closed: bool
@@ -48,7 +48,7 @@ class Result(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What the server did."""
+        """The reaction of the server in words."""
         if self.statuses:
             return "refused or answered"
         return "closed" if self.is_closed else "waited for more"
@@ -80,7 +80,7 @@ def send(server: Server, case: Case) -> Result:
 
 
 def problem(case: Case, result: Result) -> str:
-    """Return what is wrong with a result; empty if nothing is."""
+    """Return the fault of a result, or an empty text."""
     # Python's own servers answer 501 to methods that they don't know.
     failures = [status for status in result.statuses if status >= 500 and status != 501]
     if result.seconds >= HANG_SECONDS:
@@ -95,7 +95,7 @@ def problem(case: Case, result: Result) -> str:
 
 
 def try_case(server: Server, case: Case) -> tuple[str, str]:
-    """Return what the server did, and what is wrong with that."""
+    """Return the reaction of the server, and its fault."""
     result = send(server, case)
     wrong = problem(case, result)
     if not wrong and server.status("/health") != 200:
@@ -122,7 +122,7 @@ def test_no_bytes_harm_the_server(server: Server, figure: Figure) -> None:
 
 
 def flasks_own_server() -> str:
-    """Send the same bytes to Flask's own server, which must fail."""
+    """Send the same bytes to Flask's own server, and check that it fails."""
     cases = CASES[:: times(1, 6)]
     with naive_server(Path.cwd(), "pool", PORT=str(free_port())) as server:
         wait_until(lambda: server.status("/work") == 405, 60)

@@ -1,4 +1,4 @@
-"""Trainers that are killed or lack room, rights or memory: no file is broken."""
+"""Trainers that are killed or lack disk space, permissions or memory."""
 
 import os
 import re
@@ -42,7 +42,7 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 
 
 def train(project: Path, limit: str = "none", amount: int = 0, *kind: str) -> Completed:
-    """Train within a limit, see programs/train_limited.py."""
+    """Train within a limit (see programs/train_limited.py)."""
     return run_program("train_limited", limit, amount, *kind, cwd=project, **VARIABLES)
 
 
@@ -50,7 +50,7 @@ def train(project: Path, limit: str = "none", amount: int = 0, *kind: str) -> Co
 def base() -> Iterator[Path]:
     """A train container's directory, with a table of 3,000 rows and a valid model m.
 
-    It is not in pytest's own folder, which no other user may enter.
+    It is not in pytest's folder, because other users may not enter that folder.
     """
     with TemporaryDirectory() as name:
         directory = Path(name)
@@ -68,7 +68,7 @@ def base() -> Iterator[Path]:
 
 @pytest.fixture
 def project(base: Path) -> Iterator[Path]:
-    """That directory for one test, which gets its model back at the end."""
+    """The same directory for one test; its model is restored at the end."""
     before = model_of(base)
     yield base
     shutil.rmtree(base / "models")
@@ -88,7 +88,7 @@ def check_only_file(project: Path, content: bytes) -> None:
 
 
 def kill_trainers(project: Path, tries: int, moment: str, trainer: str) -> dict[str, Any]:
-    """Kill trainers, see programs/kill_trainers.py; a last one must leave one file."""
+    """Kill trainers (see programs/kill_trainers.py); the last one must leave one file."""
     arguments = (tries, moment, trainer)
     done = run_program("kill_trainers", *arguments, cwd=project, seconds=2 * HOURS, **VARIABLES)
     counts: dict[str, Any] = result_of(done)
@@ -147,7 +147,7 @@ def test_two_trainers_of_one_name_leave_one_complete_file(project: Path, figure:
 
 @pytest.fixture
 def small(project: Path) -> Iterator[Path]:
-    """The project with models/ on a file system of 16 KB, where one can be mounted."""
+    """The project with models/ on a file system of 16 KB, if one can be mounted."""
     models = project / "models"
     before = model_of(project)
     mounted = run("mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", models)

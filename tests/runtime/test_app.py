@@ -197,7 +197,7 @@ def test_server_survives_clients_that_disconnect_early(server: Server) -> None:
     for data in unfinished_requests:
         server.connect(data).close()
 
-    # The function still runs for a client that has left.
+    # The function still runs although its client has disconnected.
     time.sleep(0.3)
     assert server.post("/echo", VALID_BODY).status_code == 200
     assert server.output == output_before
@@ -250,7 +250,7 @@ def test_connection_stays_usable_after_a_rejected_request(server: Server) -> Non
 
 
 def health_times_during(server: Server, path: str, body: bytes, requests: int) -> list[float]:
-    """Return the seconds that /health takes while requests are under way.
+    """Return the times of /health in seconds while other requests run.
 
     The requests must succeed.
     """
@@ -308,7 +308,7 @@ class ReplacedModel:
 
 
 class NaiveApp(App):
-    """An application that loads replaced models only after it has started."""
+    """An application that loads replaced models only after its start-up."""
 
     async def _refresh_models(self) -> None:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""API keys: key files, requests with and without a key, bodies of rejected ones."""
+"""API keys: key files, requests with and without a key, bodies of such requests."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_every_other_page_needs_a_key(server: Server, open_server: Server, path:
 def response_without_body(server: Server, seconds: float) -> bytes:
     """Return the response to a request without a key whose body is never sent.
 
-    Empty if there is none within `seconds`.
+    It is empty if no response arrives within `seconds`.
     """
     with server.connect(request_head(PATH, "Content-Length: 100")) as connection:
         connection.settimeout(seconds)

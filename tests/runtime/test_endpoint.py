@@ -1,6 +1,6 @@
-"""One endpoint without a server: a request's bytes in, status and bytes out.
+"""One endpoint without a server: bytes of a request in, status and bytes out.
 
-It covers every status of a predict route. The answers of real models are in
+These tests cover every status of a predict route. The answers of real models are in
 test_endpoint_models.py.
 """
 
@@ -51,7 +51,7 @@ def endpoint_with_hook() -> Endpoint:
 
 
 def status_and_error(response: Response) -> tuple[int, Error]:
-    """Return the status of a response that must hold an error, and that error."""
+    """Return the status and the error of a response; check that it has an error."""
     document = json.loads(response.body)
     assert list(document) == ["error"]
     error: Error = document["error"]
@@ -136,7 +136,7 @@ JSON_TYPES = [
     "application/problem+json; charset=utf-8",
 ]
 OTHER_TYPES = [
-    # curl sends this one unless an option names another.
+    # curl sends this content type by default.
     "application/x-www-form-urlencoded",
     "text/plain",
     "text/json",

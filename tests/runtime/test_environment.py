@@ -1,4 +1,4 @@
-"""`.s2i/environment`: how s2i reads it, and the errors that are found in it."""
+"""`.s2i/environment`: how s2i reads it, and how its errors are reported."""
 
 import ast
 import sys
@@ -34,7 +34,7 @@ def write_environment(directory: Path, content: bytes) -> Path:
 
 
 def malformed(line: str) -> str:
-    """Return the message about a first line that is not KEY=value."""
+    """Return the error message for a first line that is not KEY=value."""
     return f", line 1: expected KEY=value, found {line!r}. s2i would drop this line."
 
 
@@ -347,7 +347,7 @@ def test_reader_rejects_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def assert_rejected(
     *command: str | Path, cwd: Path, message: str, env: dict[str, str] | None = None
 ) -> None:
-    """Run a Python command that must fail with `message` as its only output."""
+    """Run a Python command; check that it fails and prints only `message`."""
     done = run(sys.executable, *command, cwd=cwd, env=env, seconds=20)
 
     assert done.returncode == CONFIGURATION_ERROR

@@ -10,7 +10,7 @@ MEMBERS = ("ready", "quick_bytes", "info", "refresh")
 
 
 class MinimalHook:
-    """A hook with nothing but the members of ModelHook."""
+    """A hook that has only the members of ModelHook."""
 
     ready = True
     quick_bytes = 0

@@ -1,4 +1,4 @@
-"""What a host runs: programs that work with its Python, which may be 3.9."""
+"""The programs that run on the host, whose Python can be as old as 3.9."""
 
 import ast
 import shutil
@@ -36,7 +36,7 @@ def test_file_for_the_host_parses_as_python_3_9(file: str) -> None:
 
 
 def is_python_3_9(program: str) -> bool:
-    """Return whether a program is a Python 3.9 that runs."""
+    """Return whether a program is a working Python 3.9."""
     done = run(program, "-c", "import sys; print(sys.version_info[:2])")
     return done.stdout == "(3, 9)\n"
 

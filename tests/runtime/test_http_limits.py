@@ -1,4 +1,4 @@
-"""The limits on a request's body over real connections: its size and its time."""
+"""The limits on the size and duration of a request body, over real connections."""
 
 import time
 from collections.abc import Iterator

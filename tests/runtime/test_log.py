@@ -241,7 +241,7 @@ def test_text_log_has_one_line_for_a_path_with_line_breaks(directory: Path) -> N
 
 
 def run_with_invalid_port(**streams: Any) -> subprocess.CompletedProcess[bytes]:
-    """Start a server that ends with an error, without LOG_FORMAT."""
+    """Start a server with an invalid port and without LOG_FORMAT; it must fail."""
     environment = clean_environment(PYTHONPATH=str(ROOT / "builders"), PORT="no")
     command = [sys.executable, "-m", "runtime.serve"]
     return subprocess.run(command, env=environment, timeout=20, **streams)

@@ -47,7 +47,7 @@ class CountsWithOverlap(Counts):
 
 
 def counts_by_status(counts: Counts) -> dict[int, int]:
-    """Return how often each status was counted, each sent as often as its number."""
+    """Count each status as often as its number; return the counts by status."""
     for status in STATUSES:
         for _ in range(status):
             counts.add(status, 0.0, 1)
@@ -150,7 +150,7 @@ def test_cumulative_bucket_includes_all_smaller_ones() -> None:
 
 
 def samples(*endpoints: Endpoint) -> dict[tuple[str, ...], float]:
-    """Return the page's samples by name and labels, read by Prometheus' parser."""
+    """Return the samples of the page by name and labels, from Prometheus' parser."""
     page = metrics_page(endpoints).decode()
     return {
         (sample.name, *sample.labels.values()): sample.value

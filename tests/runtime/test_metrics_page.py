@@ -19,7 +19,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def metrics_added(before: Metrics, after: Metrics) -> Metrics:
-    """Return by how much the metrics have grown, without those that haven't."""
+    """Return the increase of each metric that has increased."""
     differences = {name: value - before.get(name, 0) for name, value in after.items()}
     return {name: difference for name, difference in differences.items() if difference}
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true of the server that sends it."""
+"""The OpenAPI document: it is valid and complete, and it matches the server."""
 
 import json
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def document(server: Server) -> Document:
 
 
 def errors_in(document: Document) -> list[str]:
-    """Return what is not OpenAPI in a document."""
+    """Return the errors of a document that is not valid OpenAPI."""
     return [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()]
 
 

@@ -13,7 +13,7 @@ from werkzeug.test import Client, TestResponse
 
 
 class Rejected(Exception):
-    """An error with a status, a code and a path of its own."""
+    """An error that has the attributes status, code and path."""
 
     status = 422
     code = "rejected"

@@ -43,7 +43,7 @@ WRONG_ANSWERS = "self-check failed: predictions for the golden rows differ from 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A folder with an application that uses nothing of this repository."""
+    """A folder with an application that uses no code of this repository."""
     write_application(tmp_path, "app", "own_file")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "own.txt").write_text("its own")
@@ -52,7 +52,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def models_directory(directory: Path, trained: Path) -> Path:
-    """The same folder with copies of the trained models."""
+    """The folder of the application, with copies of the trained models."""
     shutil.copytree(trained / "models", directory / "models", dirs_exist_ok=True)
     return directory
 
@@ -240,7 +240,7 @@ def test_server_names_a_missing_model_until_its_file_arrives(models_directory: P
 def served_digests(server: Server, requests: int = 1) -> set[str]:
     """Return the digests of the model in the responses to some requests.
 
-    Each request has a connection of its own, which any worker may accept.
+    Each request has a separate connection, which any worker may accept.
     """
     digests = set()
     for _ in range(requests):
@@ -352,7 +352,7 @@ def test_metrics_of_every_worker_are_sums_over_all(pair: Server) -> None:
 
 @pytest.fixture
 def read_only_directory(models_directory: Path) -> Iterator[Path]:
-    """A folder with models in which nobody without capabilities may write."""
+    """A folder with models that is read-only for users without capabilities."""
     folders = (models_directory, models_directory / "models")
     for folder in folders:
         folder.chmod(0o555)

@@ -25,7 +25,7 @@ def train(msg):
 def predict(msg):
     return {"predictions": [msg.payload]}
 """
-# Root may write anywhere, so this application becomes another user once it is loaded.
+# Root may write everywhere. Therefore this application changes to another user after loading.
 WRITING_APPLICATION = """
 import os
 
@@ -59,7 +59,7 @@ def run_application(directory: Path, application: str, **variables: str) -> Comp
 
 
 def readings_in(directory: Path) -> list[object]:
-    """Return what APPLICATION's train function has read from its message."""
+    """Return the values that APPLICATION's train function has read from its message."""
     readings: list[object] = json.loads((directory / "readings.json").read_text())
     return readings
 

@@ -48,7 +48,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def models_directory(directory: Path, trained: Path) -> Path:
-    """The same folder with copies of the trained models."""
+    """The folder of the application, with copies of the trained models."""
     shutil.copytree(trained / "models", directory / "models")
     return directory
 
@@ -62,7 +62,7 @@ def pair(models_directory: Path) -> Iterator[Server]:
 
 
 def kill_worker(server: Server, pid: int, seconds: float) -> requests.Response:
-    """Kill a server's only worker; return the first 200 of /ready from its successor."""
+    """Kill a server's only worker; return the first 200 of /ready from the next one."""
 
     def ready_response() -> requests.Response | None:
         try:

@@ -3,8 +3,8 @@
     write_application(directory)            # directory/app.py, the functions of apps/app.py
     Server(directory, routes("echo", "sleep"))
 
-`routes` gives each function a route of its own name. PYTHONPATH is for servers that import these
-modules from their folder instead.
+`routes` gives each function a route with the name of the function. Servers can also import these
+modules from their folder; PYTHONPATH is the path for that.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Clones of the repository, which tests may change, and packages for them.
 
-make_clone, build_wheel, with_other_hash.
+This module defines make_clone, build_wheel, with_other_hash.
 """
 
 import re
@@ -15,7 +15,7 @@ WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-no
 
 
 def make_clone(parent: Path, name: str = 'a clone\'s "copy"') -> Path:
-    """Copy the files that git knows to a folder with spaces and quotes in its name.
+    """Copy all files under git to a folder with spaces and quotes in its name.
 
     Wheels and environments are shared with the checkout: they are named after their contents, and
     take minutes to make.

@@ -1,8 +1,8 @@
 """Commands: run programs and make, without the developer's own variables.
 
-ROOT, Completed, run, make, output_of, clean_environment, without_programs, wait_until;
-WITHOUT_CAPABILITIES and the mark needs_setpriv, for tests in which a folder's permissions must
-hold for root too.
+This module defines ROOT, Completed, run, make, output_of, clean_environment, without_programs,
+wait_until. It also defines WITHOUT_CAPABILITIES and the mark needs_setpriv, for tests in which a
+folder's permissions must hold for root too.
 """
 
 import os
@@ -46,7 +46,7 @@ needs_setpriv = pytest.mark.skipif(
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without public variables, and `variables`."""
+    """Return this process's environment without public variables, plus `variables`."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -92,9 +92,9 @@ def output_of(done: Completed) -> str:
 def without_programs(
     folder: Path, programs: Mapping[str, str], hidden: tuple[str, ...] = ("docker", "s2i")
 ) -> str:
-    """Make `folder` a PATH of this machine's programs, without the hidden ones.
+    """Fill `folder` with links to this machine's programs, without the hidden ones.
 
-    `programs` are put there instead, as shell scripts: text by name.
+    `programs` are shell scripts that are added to the folder: text by name.
     """
     folder.mkdir()
 

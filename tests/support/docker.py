@@ -1,7 +1,7 @@
-"""Docker: images by make and by s2i, what is in them, and their removal.
+"""Docker: build images with make and s2i, read their files, and remove them.
 
-docker_problem, image_of, make_docker, make_docker_clone, remove_images, s2i_build, WHEELS; inspect,
-tags, exported, files_of, tree_of.
+This module defines docker_problem, image_of, make_docker, make_docker_clone, remove_images,
+s2i_build, WHEELS, inspect, tags, exported, files_of, tree_of.
 """
 
 import json
@@ -16,7 +16,7 @@ from support.clones import make_clone
 from support.commands import ROOT, Completed, make, output_of, run
 
 SMALL_FILE_BYTES = 1 << 20
-# Arguments of s2i: the wheels that earlier builds have fetched.
+# Arguments of s2i that mount the wheels of earlier builds.
 WHEELS = ("--volume", "s2i-python-wheels:/var/cache/s2i")
 
 
@@ -59,7 +59,7 @@ def make_docker_clone(parent: Path, prefix: str) -> Path:
 def remove_images(prefix: str) -> None:
     """Remove containers and images whose names begin with `prefix`.
 
-    Removes the images too that had such a name before a later build took it over.
+    It also removes older images whose name a later build has taken.
     """
     containers = run("docker", "ps", "-aq", "--filter", f"name=^{prefix}-")
     run("docker", "rm", "--force", *containers.stdout.split())
@@ -74,7 +74,7 @@ def remove_images(prefix: str) -> None:
 
 
 def s2i_build(context: Path, builder: str, image: str, *arguments: object) -> Completed:
-    """Run `s2i build -c` of a context, as a user would do it by hand."""
+    """Run `s2i build -c` on a context, as a user does without make."""
     s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
     never = ("--pull-policy", "never")
     return run(s2i, "build", "-c", context, builder, image, *never, *arguments)
@@ -86,7 +86,7 @@ def inspect(image: str) -> dict:
 
 
 def tags() -> str:
-    """Return every image's name and tag, one a line."""
+    """Return every image's name and tag, one per line."""
     return run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout
 
 
@@ -123,7 +123,7 @@ def files_of(image: str, scratch: Path) -> dict[str, bytes]:
 def tree_of(image: str, scratch: Path) -> set[tuple[object, ...]]:
     """Return every path in an image with mode, owner, type, link and digest.
 
-    Times are left out: they differ between two builds of one source.
+    It omits times, because they differ between two builds of the same source.
     """
     tree = set()
     with exported(image, scratch) as tar:

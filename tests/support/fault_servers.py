@@ -1,6 +1,6 @@
 """The servers of the fault tests: versioned models, and naive controls.
 
-versions_server, models_folder; naive_server, write_naive_model.
+This module defines versions_server, models_folder, naive_server, write_naive_model.
 """
 
 import pickle
@@ -24,7 +24,7 @@ NAIVE_ROWS = 2_000
 def models_folder(trained: Path, directory: Path, *names: str) -> dict[str, list[bytes]]:
     """Make directory/models with a model of each name; return two versions of each.
 
-    The second version is the one in place.
+    The second version is in the folder.
     """
     (directory / "models").mkdir()
     return {name: two_versions(trained, directory, name) for name in names}
@@ -55,7 +55,7 @@ def naive_server(directory: Path, kind: str, entries: str = "", **variables: str
 
 
 def write_naive_model(directory: Path) -> bytes:
-    """Train a pipeline, write its pickle where naive servers open it, and return that."""
+    """Train a pipeline; write and return the pickle that naive servers open."""
     (directory / "models").mkdir(exist_ok=True)
 
     table = pd.read_csv(ROOT / "data/adult_income-prepped.csv", nrows=NAIVE_ROWS)

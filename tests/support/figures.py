@@ -1,7 +1,7 @@
-"""The figures of the fault tests, in a table at a run's end: FULL, times, Figure.
+"""The figures of the fault tests, in a table at the end of a run.
 
-`make test` tries each fault a few times; with FAULTS=full (`make test-faults`) it is tried as often
-as the figures of tests/faults/README.md say.
+The module defines FULL, times and Figure. `make test` tries each fault a few times. With
+FAULTS=full (`make test-faults`), each fault is tried as often as tests/faults/README.md lists.
 """
 
 import os
@@ -15,15 +15,15 @@ PROPERTY = "fault"
 
 
 def times(full: int, quick: int) -> int:
-    """Return how often to try: `full` under `make test-faults`, else `quick`."""
+    """Return the number of tries: `full` under `make test-faults`, else `quick`."""
     return full if FULL else quick
 
 
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Figure:
-    """Keep a row of the table: what was done, what was seen, and of the control.
+    """Return a function that adds a row to the table: fault, result and control.
 
-    The row is a part of the test's report, because the test may run in another process than the one
+    The row is part of the test's report, because the test may run in another process than the one
     that prints the table.
     """
 

@@ -1,8 +1,9 @@
 """Load: many clients at once, each on a real connection.
 
 Load runs clients in a thread of the test, which sees each outcome. closed_loop and open_loop run
-them in a process of their own, where the test can't slow them, and return the outcomes; p99 is of
-these. The clients use asyncio, not `requests`: 64 threads of one process would measure themselves.
+them in a separate process, where the test can't slow them down, and return the outcomes. p99
+evaluates these outcomes. The clients use asyncio, not `requests`, because 64 threads of one process
+would slow down each other.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ class Outcome(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Seconds from the request's first byte to the response's last one."""
+        """The seconds from the first byte of the request to the last byte of the response."""
         return self.ended - self.sent
 
     @property
@@ -50,7 +51,7 @@ class Outcome(NamedTuple):
 
     @property
     def retry_after(self) -> str:
-        """The header Retry-After; empty if there is none."""
+        """The header Retry-After, or an empty text."""
         found = re.search(r"^retry-after: (.*?)\r$", self.headers, re.MULTILINE)
         return found[1] if found else ""
 
@@ -83,7 +84,7 @@ async def exchange(streams: Streams, data: bytes, worker: int = 0) -> Outcome:
 
 
 class Load:
-    """Clients that post on kept connections without pause until the block ends.
+    """Clients that post on open connections without a pause until the block ends.
 
     `pause` seconds are between a client's requests. With `heed_ready` one more client reads /ready,
     and no client sends anything once that isn't 200. After `turns` requests a client opens another
@@ -147,7 +148,7 @@ class Load:
         self.is_running = False
 
     async def _client(self, number: int) -> None:
-        """Send one request after the other, each client beginning at another path."""
+        """Send one request after the other; each client starts with another path."""
         turn = number
         while self.is_running:
             try:
@@ -161,7 +162,7 @@ class Load:
             await close(streams)
 
     async def _use(self, streams: Streams, turn: int) -> int:
-        """Send requests on one connection as long as it is kept; return the last turn."""
+        """Send requests on one connection until it is closed; return the last turn."""
         worker = 0
         while self.is_running:
             turn += 1
@@ -176,7 +177,7 @@ class Load:
         return turn
 
     async def _ask(self, streams: Streams, data: bytes, worker: int) -> Outcome:
-        """Return one request's outcome, whatever becomes of it."""
+        """Send one request and return its outcome, also after an error."""
         sent = time.monotonic()
         try:
             return await asyncio.wait_for(exchange(streams, data, worker), RESPONSE_SECONDS)
@@ -185,12 +186,12 @@ class Load:
 
 
 def closed_loop(port: int, data: bytes, clients: int, seconds: float) -> list[Outcome]:
-    """Let each client send the next request once the last is answered."""
+    """Let each client send a request when the previous one has been answered."""
     return _in_process(_closed_loop, port, data, clients, seconds)
 
 
 def open_loop(port: int, data: bytes, rate: float, seconds: float) -> list[Outcome]:
-    """Send `rate` requests a second, however long the responses take."""
+    """Send `rate` requests per second, independent of the response times."""
     return _in_process(_open_loop, port, data, rate, seconds)
 
 
@@ -235,7 +236,7 @@ async def _open_loop(port: int, data: bytes, rate: float, seconds: float) -> lis
 
 
 def _in_process(loop: Callable[..., Awaitable[list[Outcome]]], *arguments: Any) -> list[Outcome]:
-    """Return the outcomes of a loop that runs in a process of its own."""
+    """Run a loop in a separate process and return its outcomes."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_run_loop, loop, *arguments).result()
 

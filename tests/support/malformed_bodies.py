@@ -98,7 +98,7 @@ def framed_values() -> list[bytes]:
 
 
 def odd_rows() -> list[Any]:
-    """Return good rows, each with one thing wrong."""
+    """Return valid rows with one fault in each."""
     rows: list[Any] = [
         LIST[:-1],
         [*LIST, 1],
@@ -126,7 +126,7 @@ def odd_rows() -> list[Any]:
 
 
 def odd_batches() -> list[Any]:
-    """Return instances that mix forms of rows, or are no list of rows."""
+    """Return instances that mix forms of rows, or are not a list of rows."""
     return [
         [OBJECT, LIST, 1],
         [LIST, OBJECT, None],
@@ -149,7 +149,7 @@ CORPUS = [
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """Draw a good body in which some bytes are cut, doubled or replaced."""
+    """Draw a valid body and remove, repeat or replace some of its bytes."""
     rows = draw(st.lists(st.sampled_from(ROWS), max_size=3))
     body = bytearray(json.dumps({"payload": {"instances": rows}}).encode())
 

@@ -1,4 +1,4 @@
-"""Requests that HTTP forbids, or that servers have read differently: CASES."""
+"""CASES: requests that HTTP forbids, or that different servers read differently."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,8 +20,8 @@ H2C = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA
 class Case(NamedTuple):
     """A malformed request.
 
-    `most` is how many responses may come: 1 for what may be read as one request only, so that no
-    request hides in another.
+    `most` is the maximum number of responses. It is 1 if the bytes may only be read as one request,
+    so that no request is hidden in another.
     """
 
     name: str
@@ -30,12 +30,12 @@ class Case(NamedTuple):
 
 
 def post(*headers: str, body: bytes = b"") -> bytes:
-    """Return a POST with headers of its own."""
+    """Return a POST with the given headers."""
     return request_head("/echo", *headers) + body
 
 
 def get(path: str, *headers: str) -> bytes:
-    """Return a GET with headers of its own."""
+    """Return a GET with the given headers."""
     return request_head(path, *headers, method="GET")
 
 

@@ -1,7 +1,8 @@
 """Models: settings and examples of their directories, and model files.
 
-MODEL_DIRS, FASTEST, setting, train; example, example_body, example_rows, list_row, object_row,
-instances_body; model_file, file_digest, seal, rewrite_model, two_versions, replace_model_file.
+This module defines MODEL_DIRS, FASTEST, setting, train, example, example_body, example_rows,
+list_row, object_row, instances_body, model_file, file_digest, seal, rewrite_model, two_versions,
+replace_model_file.
 """
 
 import hashlib
@@ -93,7 +94,7 @@ def file_digest(content: bytes) -> str:
 
 
 def seal(body: bytes) -> bytes:
-    """Return a model file whose trailer is valid, whatever its body is."""
+    """Return a model file with a valid trailer for any body."""
     return body + hashlib.sha256(body).digest() + MAGIC
 
 
@@ -123,7 +124,7 @@ def two_versions(trained: Path, directory: Path, name: str) -> list[bytes]:
 
 
 def replace_model_file(file: Path, content: bytes) -> None:
-    """Put a model file in place in one step, as training does."""
+    """Replace a model file atomically, as training does."""
     unfinished = file.with_suffix(".new")
     unfinished.write_bytes(content)
     unfinished.rename(file)

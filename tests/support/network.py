@@ -1,7 +1,7 @@
-"""Ports, and HTTP as bytes, for tests in which the bytes are the point.
+"""Ports, and HTTP as raw bytes, for tests of these bytes.
 
-free_port, is_listening, connect; raw_request, request_head, request_bytes, send, read_response,
-read_last_response; Response.
+This module defines free_port, is_listening, connect, raw_request, request_head, request_bytes,
+send, read_response, read_last_response, Response.
 """
 
 import http.client
@@ -16,7 +16,7 @@ TIMEOUT_SECONDS = 20
 class Response(NamedTuple):
     """A response on a raw connection, with the attributes that `requests` uses.
 
-    A header's name may be written in capitals or not.
+    The names of headers are not case-sensitive.
     """
 
     status_code: int
@@ -42,14 +42,14 @@ def is_listening(port: int) -> bool:
 
 
 def connect(port: int, data: bytes = b"", seconds: float = TIMEOUT_SECONDS) -> socket.socket:
-    """Open a connection on which `data` is sent as it is."""
+    """Open a connection and send `data` on it unchanged."""
     connection = socket.create_connection(("127.0.0.1", port), timeout=seconds)
     connection.sendall(data)
     return connection
 
 
 def raw_request(line: str, *headers: str) -> bytes:
-    """Return a request line, headers as they are given, and the empty line."""
+    """Return a request line, unchanged headers, and the empty line."""
     return "\r\n".join([line, "Host: here", *headers, "", ""]).encode("latin-1")
 
 
@@ -82,6 +82,6 @@ def read_last_response(connection: socket.socket) -> Response:
 
 
 def send(port: int, data: bytes) -> Response:
-    """Send bytes on a connection of their own and return the one response."""
+    """Send bytes on a separate connection and return the one response."""
     with connect(port, data) as connection:
         return read_response(connection)

@@ -1,9 +1,9 @@
-"""How the tests share the processors: in parallel, except those that measure time or load.
+"""A pytest plugin that runs tests in parallel, except tests that measure time or load.
 
-A plugin. tests/run.sh starts a worker of pytest-xdist for each processor. A worker takes one unit
-of tests after the other: first the container tests, which share images and compare what the engine
-has before and after; then each file, whose fixtures are made once; at the end the tests with the
-mark `serial`. While one of these runs, no other test does.
+tests/run.sh starts a pytest-xdist worker for each processor. A worker runs one unit of tests after
+another. The container tests are the first unit, because they share images. Then each file is a
+unit, because its tests share fixtures. The tests with the mark `serial` are the last unit. No other
+test runs at the same time as a serial test.
 """
 
 import fcntl
@@ -14,21 +14,21 @@ import pytest
 from support.shared import locked, shared_folder
 from xdist.scheduler import LoadFileScheduling
 
-# In their order; the empty name is for the units that are files.
+# The order of the units. The empty name stands for the files.
 UNITS = ("docker", "", "serial")
 UNITS_FILE = "units.json"
 
 
 class UnitScheduling(LoadFileScheduling):
-    """Gives each worker one unit of tests after the other."""
+    """A scheduler that assigns units of tests to workers."""
 
     def schedule(self) -> None:
-        """Assign the first units, once every worker has written the units of its tests."""
+        """Read the units, which the workers have written, and assign the first ones."""
         self.units = json.loads((shared_folder(self.config) / UNITS_FILE).read_text())
         super().schedule()
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return the unit of a test: its own, or its file."""
+        """Return the unit of a test: its mark, or its file."""
         return self.units.get(nodeid) or super()._split_scope(nodeid)
 
 
@@ -38,7 +38,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> UnitSched
 
 
 def unit_of(item: pytest.Item) -> str:
-    """Return the unit of a test; empty if that is its file."""
+    """Return the unit that a test's mark selects; empty if its file is the unit."""
     return next((unit for unit in UNITS if unit and item.get_closest_marker(unit)), "")
 
 
@@ -49,9 +49,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write the units for the scheduler, which runs in another process and knows no marks.
+    """Write the units for the scheduler.
 
-    It reads them as soon as xdist's own hook has reported the collection of every worker.
+    The scheduler runs in another process, which does not collect the tests and their marks.
     """
     units = {item.nodeid: unit_of(item) for item in session.items}
     folder = shared_folder(session.config)
@@ -61,7 +61,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Run a serial test alone, and any other one next to others."""
+    """Run a serial test alone, and other tests in parallel."""
     kind = fcntl.LOCK_EX if item.get_closest_marker("serial") else fcntl.LOCK_SH
     with locked(shared_folder(item.config) / "serial.lock", kind):
         return (yield)

@@ -1,7 +1,7 @@
 """Hostile pickles, each kind a dictionary of contents by name; none is loaded.
 
-KEYS (the contents of a minimal model file), calls (of a command, by every opcode), bombs,
-foreign_files, harmless_files.
+This module defines KEYS (the contents of a minimal model file), calls (of a command, by every
+opcode), bombs, foreign_files, harmless_files.
 """
 
 import bz2
@@ -29,7 +29,7 @@ def text(value: str) -> bytes:
 
 
 def frame(length: int) -> bytes:
-    """Return the opcode that begins a frame of so many bytes."""
+    """Return the opcode that begins a frame of this length."""
     return b"\x95" + struct.pack("<Q", length)
 
 
@@ -44,7 +44,7 @@ def call_by_reduce(command: str, protocol: int) -> bytes:
 
 
 def calls(command: str) -> dict[str, bytes]:
-    """Return pickles that import a name or call it, by every opcode that can."""
+    """Return pickles that import or call a name, one for each opcode that can."""
     argument = text(command)
     call = argument + CALL_WITH_ONE_ARGUMENT
     system = text("os") + text("system") + b"\x93"
@@ -131,7 +131,7 @@ def bombs_by_form() -> dict[str, bytes]:
 
 
 def foreign_files() -> dict[str, bytes]:
-    """Return files that are no model files: other types, compressed files, text."""
+    """Return files that are not model files: other types, compressed files, text."""
     packed = io.BytesIO()
     joblib.dump(KEYS, packed, compress=3)
     plain = pickle.dumps(KEYS, 5)
@@ -155,7 +155,7 @@ def foreign_files() -> dict[str, bytes]:
 
 
 def harmless_files() -> dict[str, bytes]:
-    """Return odd files of plain data, which are read, and of which nothing runs."""
+    """Return unusual files of plain data, which are read without running code."""
     plain = pickle.dumps(KEYS, 5)
     without_frame = plain[11:]
     key_twice = plain[:-1] + text("modelName") + text("other") + b"s" + STOP

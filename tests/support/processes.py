@@ -1,6 +1,6 @@
 """What Linux reports of a process: its memory, its threads, its open files.
 
-status_fields, memory_mb, reset_peak_memory, open_files.
+This module defines status_fields, memory_mb, reset_peak_memory, open_files.
 """
 
 import os
@@ -23,7 +23,7 @@ def memory_mb(pid: int, field: str = "VmRSS") -> float:
 
 
 def reset_peak_memory(pid: int) -> None:
-    """Let VmHWM begin again at the present value."""
+    """Reset VmHWM to the present value."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 

@@ -1,6 +1,6 @@
-"""The programs in tests/faults/programs: processes of their own, which may die.
+"""The programs in tests/faults/programs: separate processes, which may crash.
 
-command, run_program, result_of.
+This module defines command, run_program, result_of.
 """
 
 import json
@@ -29,7 +29,7 @@ def run_program(
 
 
 def result_of(done: Completed) -> Any:
-    """Return the JSON on the last line of a program's output; it must not have died.
+    """Return the JSON in the last line of a program's output; it must not crash.
 
     Libraries may print before it: ONNX Runtime's Python prints errors too.
     """

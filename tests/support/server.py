@@ -1,4 +1,4 @@
-"""The predict server as a process of its own, and its `requests` client.
+"""The predict server as a separate process, and its `requests` client.
 
     with Server(directory, routes("echo"), WORKERS="2") as server:
         server.wait_until_ready()
@@ -112,7 +112,7 @@ class Server:
 
     @property
     def output(self) -> str:
-        """All that the server has written so far, log and errors."""
+        """The complete output of the server so far, log and errors."""
         return os.pread(self._log.fileno(), LOG_BYTES, 0).decode()
 
     def request(
@@ -123,7 +123,7 @@ class Server:
         headers: Mapping[str, str] = JSON,
         seconds: float = REQUEST_SECONDS,
     ) -> requests.Response:
-        """Send one request on a connection of its own and return the response.
+        """Send one request on a separate connection and return the response.
 
         `requests` normalizes paths: "//a" is sent as "/a". support.network.send sends bytes as
         they are.
@@ -157,7 +157,7 @@ class Server:
         return session
 
     def connect(self, data: bytes = b"") -> socket.socket:
-        """Open a connection on which `data` is sent as it is."""
+        """Open a connection and send `data` on it unchanged."""
         return connect(self.port, data)
 
     def status(self, path: str = "/ready") -> int:
@@ -168,7 +168,7 @@ class Server:
             return 0
 
     def wait_until_ready(self, seconds: float = 30, workers: int = 1) -> Self:
-        """Return this server once it is ready and has all its workers."""
+        """Return this server when it is ready and all its workers run."""
         wait_until(lambda: self.process.poll() is not None or self.status() == 200, seconds)
         assert self.process.poll() is None, self.output
         wait_until(lambda: len(self.worker_pids()) == workers or workers == 1, seconds)

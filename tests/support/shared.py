@@ -1,4 +1,7 @@
-"""What the workers of a run share: locked, shared_folder."""
+"""Files that all workers of a test run use.
+
+This module defines locked, shared_folder.
+"""
 
 import fcntl
 import os
@@ -11,7 +14,7 @@ import pytest
 
 @contextmanager
 def locked(file: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold a lock on a file, which is made if it is missing."""
+    """Hold a lock on a file; create the file if it is missing."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, kind)

@@ -1,7 +1,7 @@
 """The workers of a server: which of them answer, and what they serve.
 
-answering_pids, wait_until_workers_answer and two_workers need the route `work` of apps/app.py;
-served_models.
+answering_pids, wait_until_workers_answer and two_workers need the route `work` of apps/app.py. The
+module also defines served_models.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,8 @@ def two_workers(directory: Path, routes: str) -> Iterator[Server]:
 def answering_pids(server: Server) -> set[int]:
     """Return the process ids of the workers that answer some requests.
 
-    Each request has a connection of its own, which any worker may accept. Empty if one fails.
+    Each request has a separate connection, which any worker may accept. The result is
+    empty if a request fails.
     """
     try:
         responses = [server.post("/work", b'{"payload": 0}') for _ in range(REQUESTS)]
@@ -37,7 +38,7 @@ def answering_pids(server: Server) -> set[int]:
 
 
 def wait_until_workers_answer(server: Server, workers: int, seconds: float = 10) -> set[int]:
-    """Wait until so many workers answer, and return their process ids."""
+    """Wait until this number of workers answers, and return their process ids."""
     pids: set[int] = set()
 
     def all_answer() -> bool:

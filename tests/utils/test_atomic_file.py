@@ -30,7 +30,7 @@ import sys
 from pathlib import Path
 Path(sys.argv[1]).write_bytes(bytes(10_000))
 """
-# Prints the file name of the error that ends the writer.
+# This program prints the file name of the error that ends the writer.
 REPORTING_WRITER = """
 import sys
 from pathlib import Path
@@ -40,8 +40,9 @@ try:
 except OSError as error:
     print(error.filename, end="")
 """
-# Limits the size of the files that a process writes. The kernel then sends SIGXFSZ: by default it
-# ends the process at once, as kill -9 would; ignored, write() fails as on a full disk.
+# This limits the size of the files that a process writes. At the limit, the kernel sends SIGXFSZ.
+# By default, the signal ends the process at once, as kill -9 does. If the process ignores it,
+# write() fails as on a full disk.
 LIMIT = """
 import resource, signal
 def limit_size(size, action):
@@ -115,7 +116,7 @@ def test_writer_killed_after_some_bytes_leaves_the_old_file(tmp_path: Path, size
 
 
 def test_writer_in_place_killed_after_some_bytes_leaves_an_incomplete_file(tmp_path: Path) -> None:
-    """The control of the test above: what a plain write would leave."""
+    """The control of the test above: a plain write leaves an incomplete file."""
     file = tmp_path / "file"
     replace_file(file, OLD)
     assert start(killed_at(5_000) + WRITER_IN_PLACE, file).wait() == -signal.SIGXFSZ

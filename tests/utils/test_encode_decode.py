@@ -38,7 +38,7 @@ NOT_OURS = (
     "Train it with `make train`, or load a pickle of your own in your own predict.py."
 )
 DAMAGED = f"its sha256 does not match its contents: the file is corrupt. {AGAIN}"
-# A child's program. It is killed, as by kill -9, when a file of its reaches 5,000 bytes.
+# The program of a child process. It is killed, as by kill -9, when its file has 5,000 bytes.
 KILLED_WRITER = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
@@ -57,14 +57,14 @@ pickle.dump(bytes(10_000), open(sys.argv[1] + "/m.pkl", "wb"))
 
 
 def refusal(directory: Path, name: str = "m") -> str:
-    """Return why the model file is refused, without the path in front."""
+    """Return the reason why the model file is rejected, without the path."""
     with pytest.raises(ModelFileError) as caught:
         init_model(name, directory)
     return str(caught.value).removeprefix(f"{directory}/{name}.pkl: ")
 
 
 def refusal_of(directory: Path, content: bytes) -> str:
-    """Return why a file with this content is refused."""
+    """Return the reason why a file with this content is rejected."""
     (directory / "m.pkl").write_bytes(content)
     return refusal(directory)
 
@@ -176,7 +176,7 @@ def test_anything_but_a_regular_file_of_bounded_size_is_refused(
     tmp_path: Path, make: Any, message: str
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
-    # A valid file, but outside of models/.
+    # This file is valid, but it is outside models/.
     pickle_model(CONTENTS, tmp_path / "elsewhere")
     make(tmp_path / "m.pkl")
     assert refusal(tmp_path) == message
@@ -204,7 +204,7 @@ def test_a_flipped_bit_is_found_in_every_byte(tmp_path: Path) -> None:
 
 
 def unpickles(content: bytes) -> bool:
-    """Return whether pickle alone reads `content`."""
+    """Return whether the module pickle can read `content`."""
     try:
         pickle.loads(content)
     except Exception:
@@ -314,7 +314,7 @@ def test_a_body_of_plain_data_in_our_format_is_read(tmp_path: Path) -> None:
 
 
 def test_a_memo_bomb_costs_memory_in_an_unpickler_without_the_opcode_check(tmp_path: Path) -> None:
-    """The reason for the opcode check: to forbid globals is not enough."""
+    """The reason for the opcode check: forbidding globals is not enough."""
     code = """
 import io, pickle, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))

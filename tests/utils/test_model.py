@@ -31,7 +31,7 @@ def contents(trained: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def model(contents: dict[str, Any]) -> Model:
-    """A model of the test's own."""
+    """A separate model for the test."""
     return Model(contents)
 
 

@@ -1,4 +1,4 @@
-"""Test that a served model is reloaded, but never replaced by a bad file."""
+"""Test that a served model is reloaded, but never replaced by an invalid file."""
 
 import shutil
 from pathlib import Path
@@ -22,7 +22,7 @@ DIFFERS = (
 
 @pytest.fixture
 def models(trained: Path, tmp_path: Path) -> Path:
-    """A models folder of the test's own, with one valid model."""
+    """A separate models folder for the test, with one valid model."""
     shutil.copy(trained / "models" / f"{NAME}.pkl", tmp_path)
     return tmp_path
 
@@ -35,7 +35,7 @@ def contents(models: Path) -> dict[str, Any]:
 
 
 def problem(model: ServedModel) -> str:
-    """Return why refresh() can't bring the model up to date."""
+    """Return the reason why refresh() can't load the file."""
     with pytest.raises(ModelFileError) as caught:
         model.refresh()
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""Test which keys are read, what they sign, and what is rejected with them.
+"""Test which keys are read, and which files they sign and reject.
 
 tests/faults/test_signatures.py tests signed files in training, serving and under make.
 """
@@ -21,7 +21,7 @@ def use_key_file(monkeypatch: pytest.MonkeyPatch, path: str | Path) -> None:
 
 
 def problem(content: bytes, keys: list[bytes]) -> str:
-    """Return why verify() rejects `content`, without the path and the advice."""
+    """Return the reason why verify() rejects `content`, without path and advice."""
     with pytest.raises(ModelFileError) as caught:
         verify(content, keys, PATH)
     message = str(caught.value)

@@ -1,4 +1,4 @@
-"""Test that rows are encoded as by scikit-learn, and bad rows rejected by name."""
+"""Test that rows are encoded as by scikit-learn, and that errors name bad rows."""
 
 import json
 import warnings
@@ -50,7 +50,7 @@ def fit_bins(column: pd.DataFrame) -> KBinsDiscretizer:
 
 @pytest.fixture(scope="module", params=["raw", "binned"])
 def fitted(request: pytest.FixtureRequest, table: pd.DataFrame) -> Fitted:
-    """A description of the table's encoding, and scikit-learn's matrix of all rows.
+    """The `scaler` of the table, and the matrix of all rows from scikit-learn.
 
     Fitted on 5,000 of the rows.
     """

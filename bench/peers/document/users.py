@@ -1,4 +1,4 @@
-"""The document's way: a pickle of parts, every encoder fitted again on each request, Flask."""
+"""The document's method: Flask, a pickle with parts, encoders fitted per request."""
 
 import os
 import pickle

@@ -1,7 +1,7 @@
 """Flip a bit of a model file, many times; print the counts of outcomes.
 
-Usage: flip_bits.py FILE TIMES FOLDER, where FOLDER gets the changed files. Counts the opcodes too
-that were read.
+Usage: flip_bits.py FILE TIMES FOLDER, where FOLDER gets the changed files. It also counts the
+opcodes that were read.
 """
 
 import json

@@ -1,6 +1,7 @@
 """Flip a bit of a model file, many times, and load it without its digest.
 
-Usage: flip_without_digest.py FILE TIMES. Each try is a process of its own, as some die.
+Usage: flip_without_digest.py FILE TIMES. Each try is a separate process, because some
+of them crash.
 Prints how many files were accepted, refused, or killed their process.
 """
 
@@ -21,7 +22,7 @@ from utils.serving import Model
 
 
 def load(content: bytes) -> NoReturn:
-    """Load a file by pickle and ONNX Runtime alone; exit with 0 if that works."""
+    """Load a file with only pickle and ONNX Runtime; exit with 0 on success."""
     limit_memory(4 << 30)
     signal.alarm(20)
     try:
@@ -34,7 +35,7 @@ def load(content: bytes) -> NoReturn:
 
 
 def outcome(content: bytes) -> str:
-    """Load a file in a child; return what came of it."""
+    """Load a file in a child process and return the outcome."""
     child = os.fork()
     if not child:
         load(content)

@@ -1,9 +1,9 @@
-"""Kill a trainer, many times; print how many left the old file or a new one.
+"""Kill many trainers; print how many left the old file or a new file.
 
 Usage: kill_trainers.py TIMES anytime|writing trainer|in-place, in a train container's directory.
-Prints too how many left a broken file. `writing` kills once the write has begun. The `in-place`
-trainer is the naive one: it opens the model file and writes. Imports once, and forks for each
-trainer.
+It also prints how many left a broken file. `writing` kills a trainer when its write has begun. The
+`in-place` trainer is naive: it opens the model file and writes to it. The program imports the
+libraries once, and forks a process for each trainer.
 """
 
 import json
@@ -31,13 +31,13 @@ Train = Callable[[int], None]
 
 
 def train_forest(seed: int) -> None:
-    """Train a model that differs from seed to seed."""
+    """Train a model that depends on the seed."""
     forest = RandomForestClassifier(n_estimators=20, n_jobs=1, random_state=seed)
     train_model(Message(payload=PAYLOAD), forest, "A test")
 
 
 def in_place_trainer() -> Train:
-    """Return what writes a large model file in place."""
+    """Return a function that writes a large model file in place."""
     contents = init_model("m")
     contents["model"] *= LARGE_BYTES // len(contents["model"])
 
@@ -75,27 +75,27 @@ def start(train: Train, seed: int) -> int:
 
 
 def has_ended(child: int) -> bool:
-    """Return whether a child has ended; leaves it to be waited for."""
+    """Return whether a child process has ended, without reaping it."""
     options = os.WEXITED | os.WNOHANG | os.WNOWAIT
     return os.waitid(os.P_PID, child, options) is not None
 
 
 def wait_for_write(child: int, names: set[str], size: int) -> None:
-    """Return once models/ has another file, or the model file another size."""
+    """Wait until models/ has another file or the model file has another size."""
     while not has_ended(child):
         if set(os.listdir("models")) - names or FILE.stat().st_size != size:
             return
 
 
 def seconds_to_train(train: Train) -> float:
-    """Return how long a trainer takes that is not killed."""
+    """Return the time of a trainer that is not killed."""
     started = time.monotonic()
     os.waitpid(start(train, 0), 0)
     return time.monotonic() - started
 
 
 def kill_one(train: Train, seed: int, seconds: float | None) -> bool:
-    """Kill a trainer after some seconds, or once it writes.
+    """Kill a trainer after some seconds, or when it writes.
 
     Returns whether it has left the old model file.
     """

@@ -1,4 +1,4 @@
-"""Limits that the programs set on themselves, and what they took."""
+"""Limits that the programs set for themselves, and their peak memory."""
 
 import os
 import resource
@@ -14,25 +14,25 @@ def limit_memory(bytes_: int) -> None:
 
 
 def limit_more_memory(bytes_: int) -> None:
-    """Limit this process's address space to what it has now, and so many bytes more."""
+    """Limit this process's address space to its present size plus some bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit_memory(pages * resource.getpagesize() + bytes_)
 
 
 def limit_file_size(bytes_: int) -> None:
-    """Let no file grow beyond so many bytes."""
+    """Limit the size of each file that this process writes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_, bytes_))
 
 
 def become_stranger(_: int = 0) -> None:
-    """Become a user without groups who owns nothing."""
+    """Change to a user who has no groups and owns no files."""
     os.setgroups([])
     os.setgid(STRANGER)
     os.setuid(STRANGER)
 
 
 def peak_memory_kb() -> int:
-    """Return the most memory that this process has had, in KB."""
+    """Return the peak memory of this process in KB."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1])

@@ -15,7 +15,7 @@ from utils.serving import ServedModel
 
 
 def load(name: str, folder: str) -> str:
-    """Return what comes of one model."""
+    """Return the outcome of one model."""
     try:
         ServedModel(name, folder).refresh()
     except ModelFileError as error:

@@ -1,4 +1,4 @@
-"""Run an ONNX file by ONNX Runtime alone, without golden rows, within 4 GB.
+"""Run an ONNX file with ONNX Runtime only, without golden rows, within 4 GB.
 
 Usage: onnx_alone.py FILE
 """

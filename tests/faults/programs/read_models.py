@@ -15,7 +15,7 @@ from utils.encode_decode import ModelFileError, init_model
 
 
 def read(path: Path) -> str:
-    """Return what comes of one model file."""
+    """Return the outcome of one model file."""
     try:
         init_model(path.stem, path.parent)
     except ModelFileError as error:

@@ -1,4 +1,4 @@
-"""Train as a container does, within a limit that the trainer sets on itself.
+"""Train as a container does, within a limit that the trainer sets for itself.
 
 Usage: train_limited.py LIMIT AMOUNT [in-place]. LIMIT is none, file-size or memory (AMOUNT is in
 bytes, that of memory in addition to what it has), or stranger (another user). `in-place` is the

@@ -1,7 +1,7 @@
-"""Cut a model file short at many lengths; print the counts of outcomes.
+"""Truncate a model file to many lengths; print the counts of outcomes.
 
 Usage: truncate_model.py FILE STEP [uncut]. Tries every STEPth length, and each of the last 500.
-`uncut` cuts nothing. Counts the opcodes too that were read.
+`uncut` cuts nothing. It also counts the opcodes that were read.
 """
 
 import json

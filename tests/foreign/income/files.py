@@ -1,4 +1,4 @@
-"""List models/ by Debian's program tree, and the classes of a pickle there."""
+"""List models/ with the Debian program `tree`, and the classes of its pickle."""
 
 import json
 import pickle

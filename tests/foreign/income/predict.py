@@ -1,4 +1,4 @@
-"""Answers with the classifier, whose pickle it opens when it is imported."""
+"""Answer with the classifier. Its pickle is loaded when this module is imported."""
 
 import os
 import pickle

@@ -1,6 +1,6 @@
-"""Predict functions of every kind. They know nothing of this repository.
+"""Predict functions of every kind. They do not use this repository.
 
-Their errors' texts say "private detail", which no client may get to see.
+The texts of their errors contain "private detail", which must not reach a client.
 """
 
 import logging
@@ -17,13 +17,13 @@ def echo(msg):
 
 
 def sleep(msg):
-    """Take as many seconds as the payload says."""
+    """Sleep for the number of seconds in the payload."""
     time.sleep(msg.payload)
     return {"slept": msg.payload}
 
 
 def work(msg):
-    """Take as many seconds as the payload says, and name the worker."""
+    """Sleep for the number of seconds in the payload, and name the worker."""
     time.sleep(msg.payload)
     return {"pid": os.getpid()}
 
@@ -51,7 +51,7 @@ def log(msg):
 
 
 def fail(msg):
-    """Raise an error of the function's own."""
+    """Raise an error without a status."""
     raise KeyError("a private detail")
 
 
@@ -61,7 +61,7 @@ def end(msg):
 
 
 class Away(Exception):
-    """An error with a status and a code of its own."""
+    """An error that has the attributes status and code."""
 
     status = 503
     code = "away"
@@ -96,12 +96,12 @@ wrong.hook = WrongSchemas()
 
 
 def leak_memory(msg):
-    """Keep 16 KB more with each request."""
+    """Leak 16 KB of memory with each request."""
     KEPT.append(bytearray(16_384))
     return {"kept": len(KEPT), "pid": os.getpid()}
 
 
 def leak_descriptor(msg):
-    """Keep a file descriptor more with each request."""
+    """Leak one file descriptor with each request."""
     KEPT.append(os.dup(1))
     return {"kept": len(KEPT), "pid": os.getpid()}

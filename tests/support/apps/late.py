@@ -1,7 +1,7 @@
-"""The predict server with workers that hear no signal in their first second.
+"""The predict server with workers that handle no signal in their first second.
 
-`python -m late stock` runs it under gunicorn's own arbiter. A second is what a busy machine may
-take; an idle one takes a thousandth of it.
+`python -m late stock` runs it under gunicorn's own arbiter. A busy machine may need a
+second to install the handlers. An idle machine needs a thousandth of that.
 """
 
 import sys
@@ -15,13 +15,13 @@ DEAF_SECONDS = 1.0
 
 
 class LateServer(serve.PredictServer):
-    """The predict server whose workers have signal handlers a second late.
+    """The predict server whose workers install their signal handlers a second late.
 
     The handlers that a worker inherits from its parent do nothing in it.
     """
 
     def start_worker(self, worker: Any) -> None:
-        """Begin a worker's life late."""
+        """Delay the start-up of a worker."""
         super().start_worker(worker)
         time.sleep(DEAF_SECONDS)
 

@@ -1,7 +1,7 @@
-"""Naive servers, which tests must see fail: `python -m naive KIND`.
+"""Naive servers, which must fail in the tests: `python -m naive KIND`.
 
 document  trusts the body and opens a pickle for each request, as the document's own handler does
-pool      hands requests to a pool of processes, which doesn't outlive one of them
+pool      sends requests to a pool of processes, which breaks if one of them is killed
 stock     the predict server's application under gunicorn with uvicorn's worker: no drain
 sync      the function of ROUTES in Flask, under gunicorn with one sync worker
 """
@@ -41,7 +41,7 @@ def document() -> Flask:
 
 
 def work(seconds: float) -> dict[str, Any]:
-    """Take some seconds and name the process."""
+    """Sleep for some seconds and name the process."""
     time.sleep(seconds)
     return {"pid": os.getpid()}
 
@@ -81,7 +81,7 @@ def front() -> Any:
 
 
 def become_gunicorn(application: str, *options: str) -> NoReturn:
-    """Replace this process by gunicorn, which imports `application` from this module."""
+    """Replace this process by gunicorn, which imports `application` from here."""
     bind = f"127.0.0.1:{os.environ['PORT']}"
     command = ["-m", "gunicorn", "--bind", bind, "--no-control-socket", *options, application]
     os.execv(sys.executable, [sys.executable, *command])

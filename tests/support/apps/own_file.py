@@ -1,4 +1,4 @@
-"""An application that reads a file of its own, models/own.txt, at import."""
+"""An application that reads its own file, models/own.txt, at import."""
 
 import os
 
