@@ -3,8 +3,8 @@
 # Usage:   tests/run.sh [PYTEST_ARGUMENT...]       (make test)
 #
 # The tests run in parallel, with one worker for each processor (tests/support/parallel.py). -n 0
-# runs all tests in one process, which -s and --pdb need. The output ends with the slowest tests, the
-# reasons for skipped tests (such as a missing Docker engine), and pytest's summary.
+# runs all tests in one process, which -s and --pdb need. The output ends with the slowest tests,
+# the reasons for skipped tests (such as a missing Docker engine), and pytest's summary.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . tools/environment.sh tests tests/requirements.txt builders/runtime/requirements.txt \

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from support.fault_servers import versions_server
 from support.figures import Figure, times
 from support.load import Outcome, closed_loop, open_loop, p99

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import pytest
 import requests
 from support.applications import routes, write_application
 from support.commands import wait_until
