@@ -112,6 +112,7 @@ def test_start_shows_the_traceback_of_an_application_that_fails_on_import(
     assert done.stderr.splitlines()[-1].startswith(message)
 
 
+@pytest.mark.serial
 def test_start_fails_at_once_on_a_port_that_is_in_use(directory: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
