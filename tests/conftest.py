@@ -20,8 +20,9 @@ from support.docker import (
     remove_images,
 )
 from support.models import MODEL_DIRS, train
+from support.shared import locked, shared_folder
 
-pytest_plugins = ["support.figures"]
+pytest_plugins = ["support.figures", "support.parallel", "support.skips"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,13 +46,20 @@ def clone(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with data/ and models/; each model is trained by its own function."""
-    directory = tmp_path_factory.mktemp("trained")
-    (directory / "models").mkdir()
-    (directory / "data").symlink_to(ROOT / "data")
-    for model in MODEL_DIRS:
-        output_of(train(directory, model))
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with data/ and models/; each model is trained by its own function.
+
+    All workers of a test run use the same directory.
+    """
+    directory = shared_folder(request.config) / "trained"
+    with locked(directory.with_suffix(".lock")):
+        if not directory.exists():
+            unfinished = tmp_path_factory.mktemp("training")
+            (unfinished / "models").mkdir()
+            (unfinished / "data").symlink_to(ROOT / "data")
+            for model in MODEL_DIRS:
+                output_of(train(unfinished, model))
+            unfinished.rename(directory)
     return directory
 
 

@@ -62,6 +62,7 @@ def measure(server: Server, route: str, body: bytes = BODY) -> Load:
     return load(f"{server.url}/{route}", JSON, [body, body], 4, 1)
 
 
+@pytest.mark.serial
 @needs_wrk
 def test_load_shows_a_slowed_function(server: Server) -> None:
     fast = measure(server, "fast")

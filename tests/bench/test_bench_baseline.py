@@ -67,6 +67,7 @@ def measure_endpoints(slow: Path, folder: Path) -> dict[str, list[float]]:
         return alternate(candidates, 2)
 
 
+@pytest.mark.serial
 def test_endpoint_of_slowed_checkout_is_reported_as_slower(
     slow_checkout: Path, trained: Path
 ) -> None:

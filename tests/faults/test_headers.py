@@ -100,6 +100,7 @@ def flood(port: int, beginning: bytes) -> Flood:
     return Flood(status, sent, other.longest)
 
 
+@pytest.mark.serial
 def test_a_header_without_end_is_cut_and_no_request_waits_for_it(
     server: Server, figure: Figure
 ) -> None:

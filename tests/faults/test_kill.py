@@ -48,6 +48,7 @@ def replace_worker(server: Server, victim: int) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.serial
 def test_a_killed_worker_takes_only_its_own_requests_with_it(
     directory: Path, figure: Figure
 ) -> None:

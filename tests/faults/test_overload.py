@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 from support.fault_servers import versions_server
 from support.figures import Figure, times
 from support.load import Outcome, closed_loop, open_loop, p99
@@ -48,6 +49,7 @@ def overload(server: Server) -> Overload:
     return Overload(p99(full), p99(over), replies)
 
 
+@pytest.mark.serial
 def test_a_bounded_queue_answers_in_time_and_an_unbounded_one_does_not(
     tmp_path: Path, figure: Figure
 ) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+import pytest
 import requests
 from support.applications import routes, write_application
 from support.commands import wait_until
@@ -102,6 +103,7 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
+@pytest.mark.serial
 def test_slow_clients_are_cut_in_time_and_others_are_not_slowed(
     trained: Path, figure: Figure
 ) -> None:

@@ -64,6 +64,7 @@ def stop_stock(directory: Path, heed_ready: bool) -> Counter[str]:
     return stop_under_load(naive_server(directory, "stock", entry, WORKERS="2"), heed_ready)
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("heed_ready", [True, False], ids=["heed", "ignore"])
 def test_clients_lose_nothing_when_the_server_stops(
     directory: Path, figure: Figure, heed_ready: bool

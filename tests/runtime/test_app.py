@@ -223,6 +223,7 @@ def test_server_answers_malformed_http_without_html_and_traceback(
     assert server.post("/echo", VALID_BODY).status_code == 200
 
 
+@pytest.mark.serial
 def test_server_answers_on_a_kept_connection_without_delay(server: Server) -> None:
     seconds = []
     with server.connect() as connection:
@@ -266,6 +267,7 @@ def health_times_during(server: Server, path: str, body: bytes, requests: int) -
     return seconds
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("model", MODEL_DIRS)
 def test_large_batches_do_not_block_the_event_loop(server: Server, model: str) -> None:
     rows = (example_rows(model) * MAX_ROWS)[:MAX_ROWS]
@@ -279,6 +281,7 @@ def test_large_batches_do_not_block_the_event_loop(server: Server, model: str) -
     assert statistics.median(health_seconds) < seconds / 10
 
 
+@pytest.mark.serial
 def test_sleeping_function_does_not_block_the_event_loop(server: Server) -> None:
     health_seconds = health_times_during(server, "/sleep", b'{"payload": 2}', requests=1)
 

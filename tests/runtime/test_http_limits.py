@@ -72,6 +72,7 @@ def test_server_reads_a_body_of_the_largest_size(server: Server) -> None:
     assert response.status_code == 200
 
 
+@pytest.mark.serial
 @pytest.mark.parametrize("sent", [b"", VALID_BODY[:-1]])
 def test_server_rejects_a_slow_body_and_closes_the_connection(server: Server, sent: bytes) -> None:
     started = time.monotonic()

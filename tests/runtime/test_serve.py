@@ -125,6 +125,7 @@ def test_server_warns_of_a_misspelled_setting_and_starts(directory: Path) -> Non
         assert "is not known" not in server.output
 
 
+@pytest.mark.serial
 def test_start_fails_at_once_on_a_port_that_is_in_use(directory: Path) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

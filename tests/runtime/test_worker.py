@@ -102,6 +102,7 @@ def test_counts_include_those_of_a_killed_worker(models_directory: Path, pair: S
     assert served_models(pair) == [(PATH, NAME, digest)]
 
 
+@pytest.mark.serial
 def test_killed_worker_is_replaced_within_two_seconds(models_directory: Path) -> None:
     with Server(models_directory, f"{ALL_ROUTES},{FUNCTIONS}") as server:
         server.wait_until_ready()
@@ -138,6 +139,7 @@ def test_two_workers_leave_nothing_in_shared_memory(models_directory: Path, pair
     assert [path for path in files if path.stat().st_mtime > started] == []
 
 
+@pytest.mark.serial
 def test_server_answers_until_the_drain_is_over(directory: Path) -> None:
     message = "the server is stopping"
     stopping = {"error": {"code": "stopping", "message": message, "path": None}}
