@@ -1,4 +1,4 @@
-"""tests/run.sh: tests run in parallel, serial ones alone; the output ends with a summary."""
+"""tests/run.sh: parallel and serial tests, and the end of the output."""
 
 import re
 from itertools import combinations

@@ -1,9 +1,9 @@
-"""A pytest plugin that runs tests in parallel, except tests that measure time or load.
+"""A pytest plugin that runs most tests in parallel.
 
 tests/run.sh starts a pytest-xdist worker for each processor. A worker runs one unit of tests after
 another. The container tests are the first unit, because they share images. Then each file is a
-unit, because its tests share fixtures. The tests with the mark `serial` are the last unit. No other
-test runs at the same time as a serial test.
+unit, because its tests share fixtures. The tests with the mark `serial`, which measure time or
+load, are the last unit. No other test runs at the same time as a serial test.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""A plugin that prints why tests were skipped, with the number of tests for each reason."""
+"""A pytest plugin that prints the reasons for skipped tests."""
 
 from collections import Counter
 
