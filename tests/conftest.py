@@ -6,6 +6,7 @@ Helpers are in tests/support.
 import os
 import re
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,15 @@ from support.models import MODEL_DIRS, train
 from support.shared import locked, shared_folder
 
 pytest_plugins = ["support.figures", "support.parallel", "support.skips"]
+
+
+def pytest_configure() -> None:
+    """Let the programs of the tests receive SIGINT.
+
+    A shell starts a job in the background with this signal ignored, and its child processes inherit
+    that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -291,7 +291,7 @@ def test_a_route_without_a_model_is_reported_and_not_announced(project: Path) ->
     finally:
         hidden.rename(model)
         made(project, MODEL, "stop")
-    reason = f"models/{NAME}.pkl: no such file; train the model first"
+    reason = f"models/{NAME}.pkl: no such file. Train the model first (make train)."
     assert f"     POST {ROUTE}  not ready: {reason}\n" in output
     assert "Answering POST" not in log
 
