@@ -21,7 +21,9 @@ from utils.errors import ModelFileError  # noqa: E402
 REASON_CHARACTERS = 160
 # The programs that name the cause of a failure. s2i and make print more lines after it.
 CAUSE = re.compile(r"(assemble|check|environment|train|[\w-]+\.sh): ")
-CONSEQUENCE = re.compile(r"docker-build\.sh: |\S*make(\[\d+\])?: |.*: recipe for target ")
+CONSEQUENCE = re.compile(
+    r"docker-build\.sh: |\S*make(\[\d+\])?: |.*: recipe for target |Build failed|ERROR: An error "
+)
 
 
 def model_name(directory: str) -> str:

@@ -23,6 +23,10 @@ S2I = "docker-build.sh: s2i failed (exit code 1, output above). Image x was not 
         (f"Traceback:\n  line 1\nValueError: bad\n{MAKE}", "ValueError: bad"),
         (f"check: warning: x\nassemble: setup.sh failed\nBuild failed\n{S2I}{MAKE}", "assemble: "),
         (f"fetch_uv.sh: no venv\nerror: exit code 69\n{S2I}{MAKE}", "fetch_uv.sh: no venv"),
+        (
+            f"x: line 58: y: No such file\nBuild failed\nERROR: An error z\n{S2I}{MAKE}",
+            "x: line 58",
+        ),
         (f"{S2I}{MAKE}", "make[2]: *** [../model.mk:14: train] Error 78"),
         ("gmake: *** [train] Killed\n", "gmake: *** [train] Killed"),
         ("../model.mk:14: recipe for target 'train' failed\nmake: x\n", "make: x"),
