@@ -28,6 +28,14 @@ remove_leftovers() { # remove_leftovers: removes a failed build's image and s2i'
   docker rmi "$unfinished" >/dev/null 2>&1 || true
 }
 
+add_labels() { # add_labels: replaces the unfinished image by the same image with labels
+  local label options=()
+  while IFS= read -r label; do
+    options+=(--label "$label")
+  done <<<"$labels"
+  docker build --quiet "${options[@]}" --tag "$unfinished" - <<<"FROM $unfinished" >/dev/null
+}
+
 move_tag() { # move_tag: tags the new image as IMAGE and removes the old one
   local old tags
   old=$(docker image inspect --format '{{.Id}}' "$image" 2>/dev/null || true)
@@ -40,6 +48,7 @@ move_tag() { # move_tag: tags the new image as IMAGE and removes the old one
   [ "$tags" != 0 ] || docker rmi "$old" >/dev/null 2>&1 || true
 }
 
+labels=$(python3 engines/image_labels.py "$image")
 engines/builders.sh "$builder"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -57,4 +66,5 @@ if [ "$exit_code" != 0 ] || ! docker image inspect "$unfinished" >/dev/null 2>&1
   remove_leftovers
   die 1 "s2i failed (exit code $exit_code, output above). Image $image was not changed."
 fi
+add_labels
 move_tag

@@ -8,16 +8,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ $# = 2 ] || usage
 image=$2
 
-container_user() { # container_user: prints your uid, or 1001 for root, with group 0
-  if [ "$(id -u)" != 0 ]; then
-    echo "$(id -u):0"
-    return
-  fi
-  chgrp 0 models
-  chmod g+w models
-  echo 1001:0
-}
-
 run() { # run DOCKER_ARGUMENTS...
   local user arguments
   docker image inspect "$image" >/dev/null 2>&1 ||
@@ -29,6 +19,7 @@ run() { # run DOCKER_ARGUMENTS...
 
   user=$(container_user)
   arguments=(--init --name "$image" --user "$user" "$@")
+  arguments+=(--cap-drop ALL --security-opt no-new-privileges)
   if [ -t 0 ] && [ -t 1 ]; then
     arguments+=(--interactive --tty)
   fi
@@ -46,12 +37,14 @@ train() {
 }
 
 predict() {
-  local address=${ADDRESS:-127.0.0.1} keep=--rm url
+  local address=${ADDRESS:-127.0.0.1} keep=--rm url read_only=()
   python3 engines/port.py "${PORT:=5111}"
   url=http://${address/#0.0.0.0/127.0.0.1}:$PORT
   [ -z "${DETACH:-}" ] || keep=--detach
-  run "$keep" --env MODElNAME="${MODEL_NAME:-}" --env PUBLIC_URL="$url" \
-    --publish "$address:$PORT:5000" --mount "$(mounted "$PWD/models" /action/models)"
+  # An application that writes outside of models/ needs READ_ONLY=0.
+  [ "${READ_ONLY:-1}" = 0 ] || read_only=(--read-only --tmpfs "/tmp:size=64m")
+  run "$keep" ${read_only[@]+"${read_only[@]}"} --env MODElNAME="${MODEL_NAME:-}" \
+    --env PUBLIC_URL="$url" --publish "$address:$PORT:5000" --mount "$(mounted "$PWD/models" /action/models)"
   exec python3 engines/server_start.py "$image" "$url"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Summary: passes the server's settings (builders/runtime/settings.py) to a container.
+# Summary: arguments of docker run: the user, mounts, and the server's settings.
 # Usage:   . engines/settings.sh      (from a script that has sourced engines/common.sh)
 set -euo pipefail
 
@@ -33,4 +33,14 @@ add_settings() { # add_settings: appends the settings that have a value to `argu
     [ -z "${!name:-}" ] ||
       arguments+=(--env "$name=/run/$name" --mount "$(mounted "${!name}" "/run/$name"),readonly")
   done
+}
+
+container_user() { # container_user: prints your uid, or 1001 for root, with group 0
+  if [ "$(id -u)" != 0 ]; then
+    echo "$(id -u):0"
+    return
+  fi
+  chgrp 0 models
+  chmod g+w models
+  echo 1001:0
 }
