@@ -43,8 +43,9 @@ predict() {
   [ -z "${DETACH:-}" ] || keep=--detach
   # An application that writes outside of models/ needs READ_ONLY=0.
   [ "${READ_ONLY:-1}" = 0 ] || read_only=(--read-only --tmpfs "/tmp:size=64m")
-  run "$keep" ${read_only[@]+"${read_only[@]}"} --env MODElNAME="${MODEL_NAME:-}" \
-    --env PUBLIC_URL="$url" --publish "$address:$PORT:5000" --mount "$(mounted "$PWD/models" /action/models)"
+  run "$keep" ${read_only[@]+"${read_only[@]}"} \
+    --env MODElNAME="${MODEL_NAME:-}" --env PUBLIC_URL="$url" \
+    --publish "$address:$PORT:5000" --mount "$(mounted "$PWD/models" /action/models)"
   exec python3 engines/server_start.py "$image" "$url"
 }
 

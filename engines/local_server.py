@@ -77,6 +77,15 @@ def find(file: Path) -> Server | None:
     return None
 
 
+def lock(descriptor: int) -> bool:
+    """Take the lock on an open file; return whether that succeeded."""
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def become(file: Path, url: str, command: list[str]) -> NoReturn:
     """Replace this process by the server.
 
@@ -86,10 +95,11 @@ def become(file: Path, url: str, command: list[str]) -> NoReturn:
     path = pid_file(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise AlreadyRunning(file.name) from None
+    while not lock(descriptor):
+        if find(file):
+            raise AlreadyRunning(file.name)
+        # Another process has the lock for a moment, to see whether a server runs.
+        time.sleep(POLL_SECONDS)
 
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()} {url}\n".encode())

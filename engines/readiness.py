@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from client import WrongAnswer, error_of, fetch, is_refused, reason_of
+from port import local_server_on
 
-IMAGES = Path(__file__).resolve().parent.parent / ".local" / "images"
 NOTHING_LISTENS = "nothing listens"
 # The reason in /ready of a model that the server has not tried to load yet (runtime/probes.py).
 NOT_LOADED = "not loaded yet"
@@ -33,7 +33,7 @@ def wait_until_ready(server: str, seconds: float, image: str | None = None) -> N
     server is starting. Progress is printed on a terminal.
     Raises WrongAnswer if the server is not ready in time, or if no server is starting.
     """
-    port = urllib.parse.urlsplit(server).port
+    port = urllib.parse.urlsplit(server).port or 80
     started = time.monotonic()
     last_sign = started
     next_progress = started + PROGRESS_SECONDS
@@ -79,8 +79,10 @@ def is_final(answer: Any) -> bool:
     return isinstance(routes, dict) and NOT_LOADED not in routes.values()
 
 
-def is_starting(image: str, port: int | None) -> bool:
-    """Return whether a process serves in this folder, or builds or starts `image`."""
+def is_starting(image: str, port: int) -> bool:
+    """Return whether a server of this folder starts on `port`, or `image` is built."""
+    if local_server_on(port):
+        return True
     for line in command_lines():
         words = line.split()
         # `build.sh IMAGE all predict`, or `run.sh predict IMAGE`
@@ -88,8 +90,7 @@ def is_starting(image: str, port: int | None) -> bool:
         # `docker run --name IMAGE --publish 5111:5000`, perhaps with an address before the port
         publishes = any(f":{word}".endswith(f":{port}:5000") for word in words)
         is_container = image in words and publishes
-        is_server = f"{IMAGES}/" in line and "runtime.serve" in line
-        if is_script or is_container or is_server:
+        if is_script or is_container:
             return True
     return False
 

@@ -398,6 +398,82 @@ def test_any_user_of_group_0_serves_without_any_right(
     assert "Read-only file system" in shell.stderr
 
 
+# Prints the files and folders of an application that its user can write.
+WRITABLE = """
+cd "$APP_ROOT"
+find . "$BUILDERS" -writable ! -type l | grep -v "^./models\\|^./data" | head -n 5
+for path in models data; do
+  [ ! -d "$path" ] || touch "$path/written" || echo "$path is read-only"
+done
+"""
+
+
+def writable_in(image: str, user: str) -> list[str]:
+    """Return what a user can write in an image, other than models/ and data/."""
+    environment = ("--env", "BUILDERS=/opt/builders")
+    command = ("docker", "run", "--rm", "--user", user, *environment, "--entrypoint", "sh")
+    return output_of(run(*command, image, "-c", WRITABLE)).splitlines()
+
+
+@pytest.mark.parametrize("role", ["train", "predict"])
+@pytest.mark.parametrize("user", ["1001:0", "12345:0", "1001:1001"])
+def test_a_container_cannot_change_its_code_or_packages(
+    docker_clone: Path, role: str, user: str
+) -> None:
+    found = writable_in(image_of(docker_clone, MODEL, role), user)
+    # A user outside group 0 cannot write models/ either.
+    expected = [] if user.endswith(":0") or user.startswith("1001") else ["models is read-only"]
+    assert found == expected
+
+
+def test_control_an_image_that_group_0_can_write_is_found(
+    docker_clone: Path, tmp_path: Path
+) -> None:
+    image = image_of(docker_clone, MODEL, "predict")
+    changed = f"{docker_clone.parent.name}-writable-predict"
+    lines = f"FROM {image}\nUSER 0\nRUN chmod -R g+w /action\nUSER 1001\n"
+    (tmp_path / "Dockerfile").write_text(lines)
+    output_of(run("docker", "build", "--quiet", "--tag", changed, tmp_path))
+    assert len(writable_in(changed, "12345:0")) == 5
+
+
+def test_make_predict_starts_a_container_without_rights(docker_clone: Path) -> None:
+    image = image_of(docker_clone, MODEL, "predict")
+    for read_only, expected in (("", True), ("0", False)):
+        port = str(free_port())
+        output_of(
+            make_docker(docker_clone, MODEL, "predict", DETACH="1", PORT=port, READ_ONLY=read_only)
+        )
+        try:
+            container = run("docker", "container", "inspect", image).stdout
+        finally:
+            output_of(make_docker(docker_clone, MODEL, "stop"))
+        host = json.loads(container)[0]["HostConfig"]
+        assert host["ReadonlyRootfs"] is expected
+        assert host["CapDrop"] == ["ALL"]
+        assert host["SecurityOpt"] == ["no-new-privileges"]
+        assert host["PortBindings"] == {"5000/tcp": [{"HostIp": "127.0.0.1", "HostPort": port}]}
+
+
+# Labels
+
+
+def test_an_image_has_the_labels_of_the_oci_specification(
+    docker_clone: Path, tmp_path: Path
+) -> None:
+    image = f"{docker_clone.parent.name}-labels-predict"
+    build = (docker_clone / "build.sh", image, MODEL, "predict")
+    variables = {"ENGINE": "docker", "SOURCE_DATE_EPOCH": "1700000000", "TMPDIR": str(tmp_path)}
+    output_of(run(*build, env=variables))
+    labels = inspect(image)["Config"]["Labels"]
+    assert labels["org.opencontainers.image.title"] == image
+    assert labels["org.opencontainers.image.created"] == "2023-11-14T22:13:20Z"
+    # This clone is not a git repository.
+    assert labels["org.opencontainers.image.revision"] == ""
+    assert [name for name, value in labels.items() if str(tmp_path) in value] == []
+    assert [name for name, value in labels.items() if "unfinished" in value] == []
+
+
 # What a build leaves in an image
 
 

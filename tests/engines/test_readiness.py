@@ -12,7 +12,8 @@ import pytest
 import readiness
 from runtime.endpoint import Endpoint
 from runtime.probes import ready
-from support.commands import wait_until
+from support.commands import ROOT, wait_until
+from support.network import free_port
 
 IMAGE = "a-test-of-readiness-predict"
 PORT = 5111
@@ -40,7 +41,6 @@ def process(*arguments: object) -> Iterator[None]:
         ("./build.sh", IMAGE, "house", "predict"),
         ("docker", "run", "--name", IMAGE, "--publish", f"{PORT}:5000"),
         ("docker", "run", "--name", IMAGE, "--publish", f"127.0.0.1:{PORT}:5000"),
-        (f"{readiness.IMAGES}/other-predict/.venv/bin/python", "-m", "runtime.serve"),
     ],
 )
 def test_process_of_a_server_is_recognised(arguments: tuple[str, ...]) -> None:
@@ -57,13 +57,30 @@ def test_process_of_a_server_is_recognised(arguments: tuple[str, ...]) -> None:
         ("engines/run.sh", "logs", IMAGE),
         ("docker", "run", "--name", IMAGE, "--publish", f"{PORT + 1}:5000"),
         ("docker", "run", "--name", IMAGE, "--publish", f"1{PORT}:5000"),
-        (f"/other/clone/.local/images/{IMAGE}/.venv/bin/python", "-m", "runtime.serve"),
-        (f"{readiness.IMAGES}/{IMAGE}/.venv/bin/python", "-m", "runtime.train"),
     ],
 )
 def test_other_process_is_not_a_server(arguments: tuple[str, ...]) -> None:
     with process(*arguments):
         assert not readiness.is_starting(IMAGE, PORT)
+
+
+def test_local_server_is_starting_on_its_own_port_only() -> None:
+    port = free_port()
+    file = ROOT / ".local/run" / IMAGE
+    program = [sys.executable, ROOT / "engines/local_server.py", "run", file]
+    running = subprocess.Popen([*program, f"http://127.0.0.1:{port}", "sleep", "60"])
+    try:
+        wait_until(lambda: readiness.is_starting(IMAGE, port), 10)
+        assert not readiness.is_starting(IMAGE, port + 1)
+        running.kill()
+        running.wait()
+        # The file of a server that has ended proves nothing.
+        assert file.with_name(f"{IMAGE}.pid").exists()
+        assert not readiness.is_starting(IMAGE, port)
+    finally:
+        running.kill()
+        running.wait()
+        file.with_name(f"{IMAGE}.pid").unlink()
 
 
 def endpoint(problem: str | None) -> Endpoint:
