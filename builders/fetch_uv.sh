@@ -4,6 +4,10 @@
 set -euo pipefail
 builders=$(cd "$(dirname "$0")" && pwd)
 : "${PYTHON:=python3}"
+SYSTEM_CERTIFICATES='
+import ssl
+paths = ssl.get_default_verify_paths()
+print(paths.cafile or paths.capath or "")'
 unfinished=$1.$$
 trap 'rm -rf "$unfinished"' EXIT
 
@@ -13,7 +17,13 @@ echo "---> Fetching uv, which installs packages"
     "On Debian and Ubuntu: apt-get install python3-venv" >&2
   exit 69
 }
-"$unfinished/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+pip=("$unfinished/bin/python" -m pip)
+# Before version 24.2, pip trusts the system's certificates only if its option `cert` names them.
+if ! "${pip[@]}" config list | grep '\.cert=' >/dev/null; then
+  PIP_CERT=$("$PYTHON" -c "$SYSTEM_CERTIFICATES")
+  export PIP_CERT
+fi
+"${pip[@]}" install --quiet --disable-pip-version-check --require-hashes \
   --requirement "$builders/runtime/requirements_install.txt"
 # If two processes install uv at the same time, the environment of the first one stays.
 "$PYTHON" "$builders/commands.py" rename "$unfinished" "$1" || [ -x "$1/bin/uv" ]

@@ -34,9 +34,18 @@ notice() { # notice FILE...: reports the packages that are not in CONSTRAINTS
   done
 }
 
+trust_certificates() { # trust_certificates: makes uv trust the certificates that pip trusts
+  # Without this variable, uv trusts only a list of its own, which lacks a company's CA.
+  export UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-1}
+  # This variable replaces the system's certificates. uv does not read pip's variables.
+  : "${SSL_CERT_FILE:=${REQUESTS_CA_BUNDLE:-${PIP_CERT:-}}}"
+  [ -z "$SSL_CERT_FILE" ] || export SSL_CERT_FILE
+}
+
 install() { # install FILE...: makes the environment and renames it to $target once it is complete
   local uv file options=()
   uv=$CACHE/uv-$(digest "$uv_pin")
+  trust_certificates
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"
   export UV_CACHE_DIR=$CACHE/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=${UV_LINK_MODE:-copy}
   "$uv/bin/uv" venv --quiet --relocatable --python "$(command -v "$PYTHON")" "$unfinished"

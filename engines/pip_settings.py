@@ -31,6 +31,11 @@ def pip_configuration() -> dict[str, str]:
     The settings are those of the sections [global] and [install]. A later file overrides an earlier
     one. Raises UnusableFile for a file that pip cannot read.
     """
+    own = os.environ.get("PIP_CONFIG_FILE")
+    # With the null device as PIP_CONFIG_FILE, pip reads no configuration file at all.
+    if own == os.devnull:
+        return {}
+
     home = Path.home()
     files = [
         "/etc/pip.conf",
@@ -38,9 +43,7 @@ def pip_configuration() -> dict[str, str]:
         str(home / ".config/pip/pip.conf"),
         str(home / "Library/Application Support/pip/pip.conf"),
     ]
-    own = os.environ.get("PIP_CONFIG_FILE")
-    # With the null device as its configuration file, pip reads no configuration.
-    if own and own != os.devnull:
+    if own:
         files.append(own)
 
     parser = configparser.RawConfigParser()

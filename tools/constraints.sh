@@ -10,7 +10,7 @@ pin() { # pin OUTPUT BANNER ARGUMENT...: writes a banner and uv's pins for the a
   local output=$1
   local banner=$2
   shift 2
-  "$BIN/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  "$BIN/uv" pip compile --quiet --system-certs --universal --python-version 3.11 --generate-hashes \
     --no-header --no-annotate "$@" >"$output.new"
   {
     printf '%s\n' "$banner"

@@ -58,6 +58,12 @@ def test_the_file_of_pip_config_file_wins_over_the_users(tmp_path: Path) -> None
     assert read_by_a_shell(text, "PIP_INDEX_URL") == "https://own.example"
 
 
+def test_the_null_device_as_configuration_hides_every_file(tmp_path: Path) -> None:
+    configure(tmp_path, "[global]\nindex-url = https://home.example\ncert = /ca.pem\n")
+    assert "home.example" in settings(tmp_path).stdout
+    assert settings(tmp_path, PIP_CONFIG_FILE=os.devnull).stdout == ""
+
+
 @pytest.mark.parametrize(
     "value", ["a b", "it's", '"q"', "$(touch x)", "`touch x`", "a\nb", "\\", ";exit 3", "*", "ü"]
 )

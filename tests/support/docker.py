@@ -1,7 +1,7 @@
 """Docker: build images with make and s2i, read their files, and remove them.
 
-This module defines docker_problem, image_of, make_docker, make_docker_clone, remove_images,
-s2i_build, WHEELS, inspect, tags, exported, files_of, tree_of.
+This module defines docker_problem, image_of, make_docker, make_named_clone, make_docker_clone,
+build_builder, remove_images, s2i_build, WHEELS, inspect, tags, exported, files_of, tree_of.
 """
 
 import json
@@ -38,8 +38,8 @@ def image_of(clone: Path, directory: str, role: str) -> str:
     return f"{name}-{role}"
 
 
-def make_docker_clone(parent: Path, prefix: str) -> Path:
-    """Make a clone whose images' names begin with `prefix`, and builder images.
+def make_named_clone(parent: Path, prefix: str) -> Path:
+    """Make a clone whose images' names begin with `prefix`.
 
     No other process has images with these names.
     """
@@ -52,8 +52,20 @@ def make_docker_clone(parent: Path, prefix: str) -> Path:
         renamed = text.replace("CONTAINER_NAME := ", f"CONTAINER_NAME := {prefix}-")
         makefile.write_text(renamed)
 
+    return clone
+
+
+def make_docker_clone(parent: Path, prefix: str) -> Path:
+    """Make a clone as make_named_clone does, and the builder images."""
+    clone = make_named_clone(parent, prefix)
     output_of(make_docker(clone, ".", "builders"))
     return clone
+
+
+def build_builder(target: str, base: str, image: str) -> None:
+    """Build one of the two builder images, model or daemon, on a base image."""
+    options = ("--quiet", "--target", target, "--build-arg", f"BASE_IMAGE={base}")
+    output_of(run("docker", "build", *options, "--tag", image, ROOT / "builders"))
 
 
 def remove_images(prefix: str) -> None:
