@@ -4,7 +4,7 @@
 #          builders.sh IMAGE        makes it only if it is missing or older than builders/;
 #                                   pulls any other builder image
 #
-# BASE_IMAGE     an image with Python 3.11-3.13 and its venv module
+# BASE_IMAGE     an image with Python 3.11 to 3.14 and its venv module
 #                (default: the one of the last run, or python:3.13-slim)
 # ASSEMBLE_USER  the uid of builds: 0, or 1001 for clusters that do not allow root builds
 #                (default: the one of the last run, or 0)

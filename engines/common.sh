@@ -30,27 +30,31 @@ makefile_value() { # makefile_value DIRECTORY NAME: prints the value of NAME in 
   sed -n "s/^$2 *:= *//p" "$1/Makefile"
 }
 
-is_supported() { # is_supported PYTHON: whether the pinned packages have wheels for it
+# The pinned packages have wheels for these versions of Python.
+PYTHON_VERSIONS=(3.14 3.13 3.12 3.11)
+
+is_supported() { # is_supported PYTHON: whether its version is one of PYTHON_VERSIONS
   # This expression runs on any Python, even if it is too old for builders/commands.py.
-  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null
+  "$1" -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] not in sys.argv)' \
+    "${PYTHON_VERSIONS[@]}" 2>/dev/null
 }
 
-choose_python() { # choose_python: sets PYTHON to a Python that the pinned packages have wheels for
+choose_python() { # choose_python: sets PYTHON to a Python that is_supported
   local candidate found
   [[ $PWD != *:* ]] ||
     die 78 "$PWD: Python cannot import from a path with a colon. Rename the folder."
-  for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
+  for candidate in ${PYTHON:+"$PYTHON"} python3 "${PYTHON_VERSIONS[@]/#/python}"; do
     if is_supported "$candidate"; then
       PYTHON=$(command -v "$candidate")
       export PYTHON
       return
     elif [ "$candidate" = "${PYTHON:-}" ]; then
       found=$("$PYTHON" -V 2>&1 || echo none)
-      die 69 "PYTHON=$PYTHON: expected a Python 3.11, 3.12 or 3.13, found $found"
+      die 69 "PYTHON=$PYTHON: expected Python 3.11 to 3.14, found $found"
     fi
   done
   found=$(python3 -V 2>&1 || echo missing)
-  die 69 "no Python 3.11, 3.12 or 3.13 on the PATH (python3 is $found). Set PYTHON to one of them."
+  die 69 "no Python 3.11 to 3.14 on the PATH (python3 is $found). Set PYTHON to the path of one."
 }
 
 PATH=$PATH:$PWD/tools/bin

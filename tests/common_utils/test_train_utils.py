@@ -139,7 +139,7 @@ NO_PATHS = {"nul": "data/a\0.csv", "long": "data/" + "a" * 5000, "loop": "data/l
 @pytest.mark.parametrize("reference", NO_PATHS.values(), ids=NO_PATHS)
 def test_a_reference_that_is_no_path_is_refused(project: Path, reference: str) -> None:
     (project / "data" / "loop.csv").symlink_to("loop.csv")
-    assert repr(reference)[1:20] in refusal(**{"$ref": reference})
+    assert repr(reference)[1:-1][:19] in refusal(**{"$ref": reference})
 
 
 def test_a_reference_inside_data_is_taken(project: Path) -> None:
