@@ -51,7 +51,7 @@ predict() {
 
 check_container() {
   docker container inspect "$image" >/dev/null 2>&1 ||
-    die 69 "$image is not running. make predict starts it."
+    die 69 "$image is not running. Start it with make predict or make predict-all."
 }
 
 stop() {

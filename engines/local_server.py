@@ -141,7 +141,8 @@ def stop(file: Path) -> int:
     """Stop the server, wait until it has ended and return the exit code."""
     server = find(file)
     if server is None:
-        print(f"stop: {file.name} is not running. make predict starts it.", file=sys.stderr)
+        advice = "Start it with make predict or make predict-all."
+        print(f"stop: {file.name} is not running. {advice}", file=sys.stderr)
         return UNAVAILABLE
 
     os.kill(server.process, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""engines/image_labels.py: labels for a Docker image from git and SOURCE_DATE_EPOCH."""
+"""engines/image_labels.py: labels from git and SOURCE_DATE_EPOCH."""
 
 import re
 import sys

@@ -261,7 +261,8 @@ def test_ctrl_c_at_make_leaves_no_server(project: Path) -> None:
 def test_stop_without_a_server_is_an_error(project: Path) -> None:
     done = make_local(project, MODEL, "stop")
     assert (done.returncode, done.stdout) == (2, "")
-    assert f"stop: {IMAGE}-predict is not running. make predict starts it.\n" in done.stderr
+    advice = "Start it with make predict or make predict-all."
+    assert f"stop: {IMAGE}-predict is not running. {advice}\n" in done.stderr
 
 
 # A server in the background

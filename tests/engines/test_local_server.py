@@ -130,7 +130,8 @@ def test_stop_sends_no_signal_to_a_program_with_the_number_of_a_server_that_ende
         (tmp_path / "house.pid").write_text(f"{process} http://127.0.0.1:1\n")
         done = local_server("stop", file)
         assert (done.returncode, done.stdout) == (69, "")
-        assert done.stderr == "stop: house is not running. make predict starts it.\n"
+        advice = "Start it with make predict or make predict-all."
+        assert done.stderr == f"stop: house is not running. {advice}\n"
         assert is_alive(process)
 
 
