@@ -43,10 +43,7 @@ trust_certificates() { # trust_certificates: makes uv trust the certificates tha
 }
 
 install() { # install FILE...: makes the environment and renames it to $target once it is complete
-  local uv options=()
-  # An image would become larger. assemble writes only the bytecode of the modules that the
-  # application imports.
-  [ "${IN_IMAGE:-0}" = 1 ] || options+=(--compile-bytecode)
+  local uv
   uv=$CACHE/uv-$(digest "$uv_pin")
   trust_certificates
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"

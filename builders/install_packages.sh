@@ -11,6 +11,9 @@ shift 2
 [ $# != 0 ] || exit 0
 
 options=()
+# An image would become larger. assemble writes only the bytecode of the modules that the
+# application imports.
+[ "${IN_IMAGE:-0}" = 1 ] || options+=(--compile-bytecode)
 for file; do
   options+=(--requirement "$file")
 done
