@@ -29,7 +29,7 @@ check() { # check: exits if the image cannot be built from this directory for th
   [ ! -e "$model/.s2i/bin" ] ||
     die 78 "$model/.s2i/bin: would replace the builder's own scripts. Remove it."
   PYTHONPATH=builders python3 -m runtime.environment check "$file" "$role"
-  python3 engines/names.py check "$model" "$image"
+  python3 engines/model_names.py check "$model" "$image"
 }
 
 check

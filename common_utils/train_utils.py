@@ -162,8 +162,8 @@ def data_file(reference: str, directory: str = "data") -> Path:
         raise TrainingError(f"$ref {reference[:60]!r} is not a valid path: {error}") from error
     if not inside:
         raise TrainingError(
-            f"$ref {reference!r} is not inside {directory}/: "
-            "put the file there and name it from there"
+            f"$ref {reference!r} is not inside {directory}/. "
+            "Put the file there and use its path from there."
         )
     if not found:
         there = ", ".join(sorted(file.name for file in root.glob("*.csv"))) or "no CSV"

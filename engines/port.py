@@ -17,7 +17,7 @@ ENGINES = Path(__file__).resolve().parent
 ROOT = ENGINES.parent
 sys.path.insert(0, str(ENGINES))
 from local_server import find  # noqa: E402
-from names import makefile_value  # noqa: E402
+from model_names import makefile_value  # noqa: E402
 
 DOCKER_SECONDS = 10
 

@@ -103,8 +103,10 @@ def victim(docker_clone: Path) -> Iterator[tuple[Path, str]]:
     shutil.copytree(docker_clone / MODEL_DIRS[0], directory)
 
     makefile = directory / "Makefile"
-    named = f"CONTAINER_NAME := {prefix}-x"
-    makefile.write_text(re.sub("CONTAINER_NAME := .*", named, makefile.read_text()))
+    text = re.sub("CONTAINER_NAME := .*", f"CONTAINER_NAME := {prefix}-x", makefile.read_text())
+    makefile.write_text(re.sub("MODEL_NAME := .*", "MODEL_NAME := victim", text))
+    environment = directory / ".s2i/environment"
+    environment.write_text(re.sub("ROUTES=[^/]*", "ROUTES=victim", environment.read_text()))
 
     older = image_of(docker_clone, MODEL_DIRS[0], "train")
     run("docker", "tag", older, f"{prefix}-x-predict")

@@ -121,7 +121,8 @@ def test_slim_leaves_an_environment_without_the_library_as_it_is(packages: Path)
 
 def run_in_image(image: str, command: str, program: str = "") -> Completed:
     """Run a shell command in an image; $0 is the text of a Python program."""
-    return run("docker", "run", "--rm", image, "bash", "-c", command, program)
+    # Only root can change the files of an image.
+    return run("docker", "run", "--rm", "--user", "0", image, "bash", "-c", command, program)
 
 
 @pytest.mark.docker

@@ -508,7 +508,7 @@ WRONG_FILES = {
     "invalid requirement": (
         "requirements_predict.txt",
         "==1\n",
-        ": broken/requirements_predict.txt:1:1",
+        "broken/requirements_predict.txt:1:1",
     ),
     "setup.sh": ("setup.sh", "no-such-command\n", "broken/setup.sh: line 1: no-such-command"),
 }

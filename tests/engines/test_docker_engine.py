@@ -124,7 +124,7 @@ def test_a_model_serves_in_the_background_until_stopped(docker_clone: Path, dire
 
     route = f"/{setting(directory, 'MODEL_NAME')}/predict"
     assert f"POST {route}" in output_of(tested)
-    assert f'"Answering POST http://0.0.0.0:5000{route}"' in output_of(logs)
+    assert f'"Answering POST http://127.0.0.1:{port}{route}"' in output_of(logs)
 
     assert containers(image_of(docker_clone, directory, "predict")) == ""
     tested = make_docker(docker_clone, directory, "test-endpoint", PORT=port, WAIT=1)
@@ -164,12 +164,14 @@ def test_all_serves_every_model_from_one_container(docker_clone: Path) -> None:
 
 
 def test_a_port_in_use_is_named_before_anything_starts(docker_clone: Path) -> None:
-    with serving(image_of(docker_clone, "all", "predict")) as server:
+    image = image_of(docker_clone, "all", "predict")
+    with serving(image) as server:
         port = server.rpartition(":")[2]
         refused = make_docker(docker_clone, MODEL, "predict", PORT=port)
-    problem = f"PORT={port}: Address already in use"
+        user = container_name(image, server)
+    problem = f"PORT={port}: {user} uses it"
     assert refused.returncode == 2
-    assert f"{problem}. Stop the other program, or set another PORT.\n" in refused.stderr
+    assert f"{problem}. Stop it with docker stop {user}, or set another PORT.\n" in refused.stderr
     assert containers(image_of(docker_clone, MODEL, "predict")) == ""
 
 
@@ -566,7 +568,8 @@ def test_two_builds_have_the_same_file_tree(docker_clone: Path, tmp_path: Path, 
     source.write_text(text)
     output_of(changed)
     differing = {Path(str(entry[0])) for entry in tree ^ tree_of(again, tmp_path)}
-    assert {path.name.partition(".")[0] for path in differing} == {role}
+    # The file environment has the digest of the source.
+    assert {path.name.partition(".")[0] for path in differing} == {role, "environment"}
 
 
 # Builds

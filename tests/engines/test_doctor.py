@@ -63,7 +63,7 @@ def test_it_prints_the_versions_of_the_programs_that_the_local_engine_needs(
 def test_without_a_suitable_python_it_says_so(clone: Path) -> None:
     old = '[ "$1" = -V ] && echo Python 3.9.1'
     found = rows(output_of(doctor(clone, {"old-python": old}, PYTHON="old-python")))
-    assert found["python"].startswith("doctor.sh: PYTHON=old-python: expected a Python 3.11")
+    assert found["python"].startswith("doctor.sh: PYTHON=old-python: expected Python 3.11")
     assert found["python"].endswith("found Python 3.9.1")
 
 

@@ -18,7 +18,7 @@ from support.figures import Figure, times
 
 pytestmark = pytest.mark.docker
 KILLS = times(10, 2)
-ROUTE = "ROUTES=adult_income_lr/predict:finance_income_prediction.{}\n"
+ROUTE = "ROUTES=victim/predict:finance_income_prediction.{}\n"
 ENVIRONMENT = ".s2i/environment"
 REQUIREMENTS = "requirements_predict.txt"
 NO_BUILDER = (

@@ -1,6 +1,6 @@
 """The names of a model directory: its image, its model file and its routes.
 
-Usage: names.py check MODEL_DIR IMAGE     exit code 78 if another model uses one of the names
+Usage: model_names.py check MODEL_DIR IMAGE     exit code 78 if another model uses one of the names
 
 A copied model directory has the names of the original until its author changes them. Building it
 would replace the original's image. This module uses only the standard library, and runs on Python

@@ -1,4 +1,4 @@
-"""engines/names.py: a copied directory cannot replace the image of the original."""
+"""engines/model_names.py: a copied directory cannot replace the image of the original."""
 
 import shutil
 from pathlib import Path
@@ -40,8 +40,8 @@ def copy_model(clone: Path, shared: str = "") -> None:
 
 
 def check(clone: Path, directory: str = COPY, image: str = "copied-model-train") -> Completed:
-    """Run names.py check."""
-    return run("python3", "engines/names.py", "check", directory, image, cwd=clone)
+    """Run model_names.py check."""
+    return run("python3", "engines/model_names.py", "check", directory, image, cwd=clone)
 
 
 @pytest.mark.parametrize("target", ["build-train", "build-predict"])
@@ -84,6 +84,6 @@ def test_the_originals_can_always_be_built(clone: Path, directory: str) -> None:
 
 
 def test_without_a_verb_it_prints_its_usage() -> None:
-    done = run("python3", "engines/names.py", MODEL)
+    done = run("python3", "engines/model_names.py", MODEL)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Usage: names.py check MODEL_DIR IMAGE" in done.stderr
+    assert "Usage: model_names.py check MODEL_DIR IMAGE" in done.stderr
