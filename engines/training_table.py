@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from model_table import HEADING, columns, line  # noqa: E402
 from model_names import makefile_value  # noqa: E402
+from model_table import HEADING, columns, line  # noqa: E402
 
 from utils.errors import ModelFileError  # noqa: E402
 
