@@ -1,4 +1,4 @@
-"""engines/model_names.py: a copied directory cannot replace the image of the original."""
+"""engines/model_names.py: copied directories and the images of originals."""
 
 import shutil
 from pathlib import Path
