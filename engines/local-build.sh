@@ -27,8 +27,13 @@ remove_abandoned() { # remove_abandoned PATH...: removes what a killed process h
   for path; do
     process=${path##*[./]}
     [[ $process =~ ^[0-9]+$ ]] || continue
-    kill -0 "$process" 2>/dev/null || rm -rf "$path"
+    is_running "$process" || rm -rf "$path"
   done
+}
+
+is_running() { # is_running PROCESS: whether it has not ended; a zombie has ended
+  kill -0 "$1" 2>/dev/null || return 1
+  [[ $(ps -o stat= -p "$1" 2>/dev/null) != Z* ]]
 }
 
 remove_abandoned .local/building/* .local/environments/*.* .local/cache/uv-*.*

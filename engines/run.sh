@@ -40,11 +40,9 @@ prepare_image() { # prepare_image: builds the image if BUILD=1, or warns if it i
   fi
 }
 
-choose_engine >&2
 case $verb in
-  train | predict)
-    check_settings
-    [ -z "$model" ] || prepare_image "$1"
-    ;;
+  train | predict) check_settings ;;
 esac
+choose_engine >&2
+[ -z "$model" ] || prepare_image "$1"
 exec "engines/$ENGINE.sh" "$verb" "$image"

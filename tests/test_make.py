@@ -480,7 +480,7 @@ def test_all_passes_engine_and_port_on(site: Path) -> None:
     done = make(site, "all", "train-all", "MODEL_DIRS=probe", "PORT=5432", "ENGINE=local")
     assert (done.returncode, "PORT is 5432\n" in done.stderr) == (0, True)
     done = make(site, "all", "train-all", "MODEL_DIRS=probe", "ENGINE=podman")
-    assert (done.returncode, "build.sh: ENGINE=podman: expected" in done.stderr) == (2, True)
+    assert (done.returncode, "train-all.sh: ENGINE=podman: expected" in done.stderr) == (2, True)
 
 
 def contents(directory: Path) -> dict[Path, bytes]:

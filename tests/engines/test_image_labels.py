@@ -53,9 +53,9 @@ def test_the_version_is_the_tag_and_the_revision_the_commit(clone: Path) -> None
         ("https://user:secret@example.org/a/b.git", "https://example.org/a/b.git"),
         ("ssh://git@example.org/a/b.git", "ssh://example.org/a/b.git"),
         ("git@example.org:a/b.git", "ssh://example.org/a/b.git"),
-        ("/home/me/a", ""),
+        ("/srv/me/a", ""),
         ("../a", ""),
-        ("file:///home/me/a", ""),
+        ("file:///srv/me/a", ""),
         ("C:\\Users\\me\\a", ""),
     ],
 )

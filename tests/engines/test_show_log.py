@@ -42,7 +42,7 @@ def show(text: str | bytes, **variables: str) -> Completed:
     done = subprocess.run(
         [sys.executable, PROGRAM],
         input=data,
-        env=clean_environment(TZ="XXX-2", **variables),
+        env=clean_environment(TZ="ABC-2", **variables),
         capture_output=True,
         timeout=30,
     )
@@ -55,7 +55,7 @@ def test_events_are_text_on_a_terminal(tmp_path: Path) -> None:
     log.write_text(f"{json.dumps(EVENT)}\n{json.dumps(FAILURE)}\n")
     with (
         log.open() as stdin,
-        on_terminal(sys.executable, PROGRAM, env={"TZ": "XXX-2"}, stdin=stdin.fileno()) as program,
+        on_terminal(sys.executable, PROGRAM, env={"TZ": "ABC-2"}, stdin=stdin.fileno()) as program,
     ):
         assert program.finish() == (
             0,

@@ -72,7 +72,7 @@ def test_combined_image_names_the_models_own_files() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "/home/me/requirements.txt",
+        "/srv/me/requirements.txt",
         "data/setup.sh",
         "my_setup.sh",
         "---> Running setup.sh",

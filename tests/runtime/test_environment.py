@@ -420,7 +420,9 @@ def test_start_fails_with_variables_that_make_no_image(
         "PORT": str(free_port()),
         "LOG_FORMAT": "text",
     }
-    message = f"{role}: {problem}"
+    # Without TRAIN=1, a train image answers once.
+    program = {"train": "predict-once", "predict": "predict"}[role]
+    message = f"{program}: {problem}"
 
     assert_rejected("-m", module, cwd=tmp_path, message=message, env=environment)
 
