@@ -44,7 +44,7 @@ mkdir -p "$(dirname "$unfinished")"
 # Errors show the paths of the user's files, not those of the copies. Only stderr is filtered.
 {
   "engines/$ENGINE-build.sh" "$image" "$context" "$role" 2>&1 >&3 |
-    python3 engines/user_paths.py "$context" "$image" "$PACKAGE" "$model" >&2
+    python3 engines/user_paths.py "$context" "$PACKAGE" "$model" >&2
 } 3>&1
 rm -f "$unfinished"
 say "Built $image"

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import math
 import os
 import sys
 from pathlib import Path
@@ -30,7 +29,7 @@ ENGINES = Path(__file__).resolve().parent
 # With these paths, the imports work even if this file is imported from another directory.
 sys.path.insert(0, str(ENGINES.parent / "builders"))
 sys.path.insert(0, str(ENGINES))
-from client import WrongAnswer, fetch, reason_of  # noqa: E402
+from client import WrongAnswer, fetch, reason_of, wait_seconds  # noqa: E402
 from port import is_port  # noqa: E402
 from readiness import wait_until_ready  # noqa: E402
 from runtime.environment import check_file  # noqa: E402
@@ -38,7 +37,6 @@ from runtime.settings import ConfigurationError  # noqa: E402
 from runtime.text import truncate  # noqa: E402
 
 INTERRUPTED = 130
-WAIT_SECONDS = "60"
 # A server, its answers and a model directory can cause these errors. They need no traceback.
 FAILURES = (WrongAnswer, ConfigurationError, OSError, http.client.HTTPException, ValueError)
 
@@ -150,19 +148,6 @@ def report_failures(program: str, results: list[Result]) -> None:
     print(f"{program}: {count} of {len(results)} models failed", file=sys.stderr)
 
 
-def wait_seconds() -> float | None:
-    """Return the value of WAIT; print an error and return None if it is not valid."""
-    text = os.environ.get("WAIT") or WAIT_SECONDS
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if 0 <= seconds < math.inf:
-        return seconds
-    print(f"WAIT={truncate(text)}: expected a number of seconds, 0 or more", file=sys.stderr)
-    return None
-
-
 def run(program: str, server: str, seconds: float, directories: list[str]) -> int:
     """Wait for the server, check each model and return the exit code."""
     image = f"{os.environ.get('CONTAINER_NAME', '')}-predict"
@@ -185,8 +170,12 @@ def main(directories: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     port = os.environ.get("PORT") or "5111"
-    seconds = wait_seconds()
-    if not is_port(port) or seconds is None:
+    if not is_port(port):
+        return 2
+    try:
+        seconds = wait_seconds()
+    except ValueError as error:
+        print(truncate(str(error)), file=sys.stderr)
         return 2
 
     program = "test-endpoint" if len(directories) == 1 else "test-all"

@@ -6,6 +6,7 @@ This module uses only the standard library and runs on Python 3.9.
 from __future__ import annotations
 
 import json
+import math
 import os
 import urllib.error
 import urllib.request
@@ -15,6 +16,7 @@ from typing import Any
 # Requests to this machine must not go through a proxy.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 SECONDS = 30
+WAIT_SECONDS = "60"
 
 
 class WrongAnswer(Exception):
@@ -54,6 +56,21 @@ def authorization() -> dict[str, str]:
     if not keys:
         return {}
     return {"Authorization": f"Bearer {keys[0]}"}
+
+
+def wait_seconds() -> float:
+    """Return the value of WAIT, the time to wait for a server.
+
+    Raises ValueError if it is not a number of seconds.
+    """
+    text = os.environ.get("WAIT") or WAIT_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if 0 <= seconds < math.inf:
+        return seconds
+    raise ValueError(f"WAIT={text}: expected a number of seconds, 0 or more")
 
 
 def is_refused(error: Exception) -> bool:

@@ -23,6 +23,7 @@ from typing import NamedTuple, NoReturn
 
 ENGINES = Path(__file__).resolve().parent
 sys.path.insert(0, str(ENGINES))
+from client import wait_seconds  # noqa: E402
 from server_start import (  # noqa: E402
     LOG_LINES,
     POLL_SECONDS,
@@ -110,8 +111,10 @@ def become(file: Path, url: str, command: list[str]) -> NoReturn:
 def start(file: Path, url: str, command: list[str]) -> int:
     """Start the server in the background and return the exit code.
 
-    The function returns once the server answers or has ended. Raises AlreadyRunning.
+    The function returns once the server answers or has ended. Raises AlreadyRunning, and ValueError
+    if WAIT is not valid.
     """
+    seconds = wait_seconds()
     if find(file):
         raise AlreadyRunning(file.name)
     log = file.with_name(f"{file.name}.log")
@@ -127,7 +130,7 @@ def start(file: Path, url: str, command: list[str]) -> int:
             start_new_session=True,
         )
     try:
-        wait_until_alive(file.name, url, lambda: server.poll() is None)
+        wait_until_alive(file.name, url, seconds, lambda: server.poll() is None)
     except NotStarted as error:
         lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         print("\n".join([*lines, f"predict: {error}"]), file=sys.stderr)
@@ -174,6 +177,9 @@ def main(arguments: list[str]) -> int:
     except AlreadyRunning as error:
         print(f"predict: {error} is already running. make stop stops it.", file=sys.stderr)
         return UNAVAILABLE
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     except PermissionError as error:
         path = error.filename or pid_file(file)
         print(f"{verb}: no permission for {path}. Run this command as its owner.", file=sys.stderr)

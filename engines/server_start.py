@@ -10,7 +10,6 @@ servers of the local engine. It uses only the standard library, and runs on Pyth
 from __future__ import annotations
 
 import http.client
-import os
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from client import WrongAnswer, error_of, fetch  # noqa: E402
+from client import WrongAnswer, error_of, fetch, wait_seconds  # noqa: E402
 
 POLL_SECONDS = 0.05
 LOG_LINES = 20
@@ -40,12 +39,11 @@ def get(url: str) -> Any:
         return None
 
 
-def wait_until_alive(name: str, url: str, is_running: Callable[[], bool]) -> None:
+def wait_until_alive(name: str, url: str, seconds: float, is_running: Callable[[], bool]) -> None:
     """Wait until the server answers /health.
 
-    Raises NotStarted if the server ends, or after WAIT seconds.
+    Raises NotStarted if the server ends, or after `seconds`.
     """
-    seconds = float(os.environ.get("WAIT") or 60)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not is_running():
@@ -88,7 +86,10 @@ def main(arguments: list[str]) -> int:
         return done.returncode == 0
 
     try:
-        wait_until_alive(name, url, is_running)
+        wait_until_alive(name, url, wait_seconds(), is_running)
+    except ValueError as error:
+        print(f"{error}. {name} is running.", file=sys.stderr)
+        return 2
     except NotStarted as error:
         subprocess.run(["docker", "logs", "--tail", str(LOG_LINES), name], stdout=sys.stderr)
         print(f"predict: {error}", file=sys.stderr)

@@ -1,6 +1,6 @@
 """Print the messages of a build with the names of the user's files.
 
-Usage: user_paths.py CONTEXT IMAGE PACKAGE MODEL_DIR <MESSAGES
+Usage: user_paths.py CONTEXT PACKAGE MODEL_DIR <MESSAGES
 
 A build works on copies: in CONTEXT, in the folder of the local image, and in a container. This
 program replaces their paths by the paths of the originals: MODEL_DIR/train.py and the like, and
@@ -29,12 +29,12 @@ START = r"(?<![\w./-])"
 Rule = tuple[re.Pattern[str], str]
 
 
-def rules(context: str, image: str, package: str, model: str) -> Iterator[Rule]:
+def rules(context: str, package: str, model: str) -> Iterator[Rule]:
     """Yield patterns of paths and their replacements, in the order of use."""
-    # On macOS, /tmp is a link to /private/tmp. The name of a folder that is being built has the
-    # id of a process.
+    # On macOS, /tmp is a link to /private/tmp. The folder of a local build is named after its
+    # process.
     copied = rf"(?:/private)?{literal(context)}"
-    unfinished = rf"{literal(str(ROOT))}/\.local/\w+/(?:{re.escape(image)}\.)?\d+"
+    unfinished = rf"{literal(str(ROOT))}/\.local/building/\d+"
     folders = "|".join([copied, unfinished, *IN_CONTAINER])
 
     if model == "all":
@@ -54,7 +54,7 @@ def literal(path: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Print standard input with the user's paths and return the exit code."""
-    if len(arguments) != 4:
+    if len(arguments) != 3:
         print(__doc__, file=sys.stderr)
         return 2
     # After Ctrl-C, the build may still print why it ends.

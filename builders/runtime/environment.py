@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runtime.settings import SETTINGS, ConfigurationError
+from runtime.text import truncate
 
 CONFIGURATION = 78  # EX_CONFIG in sysexits.h
 ROLES = ("train", "predict")
 MAX_LINE_BYTES = 64 * 1024
-MAX_MESSAGE = 2_000
 TRAIN = ("TRAIN_MODULE", "TRAIN_FUNCTION")
 PREDICT = ("PREDICT_MODULE", "PREDICT_FUNCTION")
 KEYS = ("ROUTES", *TRAIN, *PREDICT, "MODEL_NAME", "MODElNAME", "TRAIN", "PAYLOAD")
@@ -271,8 +271,7 @@ def main(arguments: list[str]) -> int:
         if len(arguments) > 2 and arguments[0] == "run":
             run(Path(arguments[1]), arguments[2:])
     except ConfigurationError as error:
-        # A variable can be very long. This file cannot import runtime.text, see OWN_PACKAGE.
-        print(f"environment: {str(error)[:MAX_MESSAGE]}", file=sys.stderr)
+        print(f"environment: {truncate(str(error))}", file=sys.stderr)
         return CONFIGURATION
     print(__doc__, file=sys.stderr)
     return 2

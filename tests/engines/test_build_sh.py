@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.clones import build_wheel, with_other_hash
+from support.clones import add_model, build_wheel, with_other_hash
 from support.commands import ROOT, Completed, clean_environment, run, wait_until, without_programs
 from support.models import MODEL_DIRS, setting
 
@@ -39,21 +39,6 @@ def contents(directory: Path) -> dict[str, bytes | str]:
         for path in sorted(directory.rglob("*"))
         if path.is_symlink() or path.is_file()
     }
-
-
-def add_model(clone: Path, name: str = "house", **files: str) -> Path:
-    """Add a small model directory without its own requirements."""
-    directory = clone / name
-    (directory / ".s2i").mkdir(parents=True)
-    texts = {
-        ".s2i/environment": "ROUTES=house:finance_income_prediction.predict:predict\n",
-        "predict.py": "def predict(msg):\n    return {'predictions': [1]}\n",
-        "__init__.py": "",
-        **files,
-    }
-    for file, text in texts.items():
-        (directory / file).write_text(text)
-    return directory
 
 
 # Arguments

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.clones import make_clone
+from support.clones import add_model, make_clone
 from support.commands import Completed, make, output_of, run
 
 IMAGE = "house-predict"
@@ -24,16 +24,7 @@ PREDICT = "def predict(msg):\n    return {'predictions': [1]}\n"
 def clone(tmp_path: Path) -> Path:
     """A clone with a small model that is built for the local engine."""
     clone = make_clone(tmp_path)
-    files = {
-        ".s2i/environment": "ROUTES=house:finance_income_prediction.predict:predict\n",
-        "predict.py": PREDICT,
-        "__init__.py": "",
-        "Makefile": MAKEFILE,
-    }
-    for name, text in files.items():
-        path = clone / MODEL / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    add_model(clone, MODEL, **{"predict.py": PREDICT, "Makefile": MAKEFILE})
     output_of(make_local(clone, "build-predict"))
     return clone
 

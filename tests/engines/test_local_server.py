@@ -122,6 +122,17 @@ def test_a_server_that_never_answers_is_a_failure_after_wait_seconds(tmp_path: P
     output_of(local_server("stop", file))
 
 
+@pytest.mark.parametrize("wait", ["soon", "nan", "-1"])
+def test_a_wait_that_is_not_valid_is_reported_before_the_server_starts(
+    tmp_path: Path, wait: str
+) -> None:
+    file = tmp_path / "house"
+    done = start(file, ANSWERS, free_port(), WAIT=wait)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"WAIT={wait}: expected a number of seconds, 0 or more\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_stop_sends_no_signal_to_a_program_with_the_number_of_a_server_that_ended(
     tmp_path: Path,
 ) -> None:

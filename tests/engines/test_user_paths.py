@@ -7,17 +7,15 @@ import pytest
 from support.commands import ROOT, clean_environment
 
 CONTEXT = "/tmp/my 'own' (context)"
-IMAGE = "team/house-train"
 PACKAGE = "finance_income_prediction"
-LOCAL = f"{ROOT}/.local/images/{IMAGE}.123"
 BUILDING = f"{ROOT}/.local/building/123"
-FOLDERS = [CONTEXT, f"/private{CONTEXT}", LOCAL, BUILDING, "/tmp/src", "/model", "/action"]
+FOLDERS = [CONTEXT, f"/private{CONTEXT}", BUILDING, "/tmp/src", "/model", "/action"]
 
 
 def renamed(text: str, model: str = "house") -> str:
     """Return a build's message as user_paths.py prints it."""
     done = subprocess.run(
-        [sys.executable, ROOT / "engines/user_paths.py", CONTEXT, IMAGE, PACKAGE, model],
+        [sys.executable, ROOT / "engines/user_paths.py", CONTEXT, PACKAGE, model],
         input=text,
         env=clean_environment(),
         capture_output=True,
@@ -64,7 +62,7 @@ def test_relative_paths_are_named_as_their_originals() -> None:
 
 
 def test_combined_image_names_the_models_own_files() -> None:
-    message = f"{LOCAL}/{PACKAGE}/randomForest/predict.py and {LOCAL}/{PACKAGE}/predict.py\n"
+    message = f"{BUILDING}/{PACKAGE}/randomForest/predict.py and {BUILDING}/{PACKAGE}/predict.py\n"
     assert renamed(message, "all") == "randomForest/predict.py and all/predict.py\n"
     assert renamed(f"bash: {PACKAGE}/xgBoost/setup.sh: x\n", "all") == "bash: xgBoost/setup.sh: x\n"
 

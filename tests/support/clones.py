@@ -1,6 +1,6 @@
 """Clones of the repository, which tests may change, and packages for them.
 
-This module defines make_clone, build_wheel, with_other_hash.
+This module defines make_clone, add_model, build_wheel, with_other_hash.
 """
 
 import re
@@ -36,6 +36,21 @@ def make_clone(parent: Path, name: str = 'a clone\'s "copy"') -> Path:
         (clone / ".local" / shared).symlink_to(source)
 
     return clone
+
+
+def add_model(clone: Path, name: str = "house", **files: str) -> Path:
+    """Add a small model directory without its own requirements."""
+    directory = clone / name
+    (directory / ".s2i").mkdir(parents=True)
+    texts = {
+        ".s2i/environment": "ROUTES=house:finance_income_prediction.predict:predict\n",
+        "predict.py": "def predict(msg):\n    return {'predictions': [1]}\n",
+        "__init__.py": "",
+        **files,
+    }
+    for file, text in texts.items():
+        (directory / file).write_text(text)
+    return directory
 
 
 def build_wheel(directory: Path, name: str, version: str = "1.0", needs: str = "") -> str:
