@@ -20,17 +20,22 @@ Completed = subprocess.CompletedProcess[str]
 # A developer's shell may set these, and no test may depend on them.
 PUBLIC = (
     "ACCESS_LOG",
+    "ADDRESS",
     "API_KEY_FILE",
+    "BUILD",
     "DETACH",
     "ENGINE",
+    "ENGINE_REPORTED",
     "LOG_FORMAT",
     "MODEL_NAME",
     "MODElNAME",
     "PAYLOAD",
     "PORT",
+    "READ_ONLY",
     "ROUTES",
     "SETUP",
     "UNKNOWN",
+    "WAIT",
     "WORKERS",
 )
 # A prefix for commands. Root without capabilities is bound by a folder's permissions, like any
