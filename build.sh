@@ -47,4 +47,4 @@ mkdir -p "$(dirname "$unfinished")"
     python3 engines/user_paths.py "$context" "$PACKAGE" "$model" >&2
 } 3>&1
 rm -f "$unfinished"
-say "Built $image"
+say "Image $image is ready"

@@ -39,6 +39,7 @@ train() {
 predict() {
   local address=${ADDRESS:-127.0.0.1} keep=--rm url read_only=()
   python3 engines/port.py "${PORT:=5111}"
+  python3 engines/server_start.py check
   url=http://${address/#0.0.0.0/127.0.0.1}:$PORT
   [ -z "${DETACH:-}" ] || keep=--detach
   # An application that writes outside of models/ needs READ_ONLY=0.

@@ -31,6 +31,7 @@ from server_start import (  # noqa: E402
     report,
     wait_until_alive,
 )
+from show_log import print_end  # noqa: E402
 
 UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
 NO_PERMISSION = 77  # EX_NOPERM in sysexits.h
@@ -132,8 +133,8 @@ def start(file: Path, url: str, command: list[str]) -> int:
     try:
         wait_until_alive(file.name, url, seconds, lambda: server.poll() is None)
     except NotStarted as error:
-        lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-        print("\n".join([*lines, f"predict: {error}"]), file=sys.stderr)
+        print_end(log.read_text(errors="replace"), LOG_LINES)
+        print(f"predict: {error}", file=sys.stderr)
         # A process that a signal has ended has a negative code.
         return max(server.poll() or 0, 1)
     report(file.name, url)

@@ -1,6 +1,7 @@
 """Wait until a server in the background answers, and print its routes.
 
 Usage: server_start.py CONTAINER URL     CONTAINER runs in Docker and publishes URL
+       server_start.py check             only checks WAIT
 
 The exit code is 0 once the server answers /health, and 1 if it ends before, or if it does not
 answer within WAIT (60) seconds. engines/local_server.py calls the functions of this module for
@@ -19,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from client import WrongAnswer, error_of, fetch, wait_seconds  # noqa: E402
+from show_log import print_end  # noqa: E402
 
 POLL_SECONDS = 0.05
 LOG_LINES = 20
@@ -75,23 +77,33 @@ def report(name: str, url: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Wait for a container and return the exit code."""
-    if len(arguments) != 2:
+    """Check WAIT or wait for a container, and return the exit code."""
+    if len(arguments) != 2 and arguments != ["check"]:
         print(__doc__, file=sys.stderr)
         return 2
-    name, url = arguments
+    try:
+        seconds = wait_seconds()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if arguments == ["check"]:
+        return 0
+    return wait_for_container(arguments[0], arguments[1], seconds)
+
+
+def wait_for_container(name: str, url: str, seconds: float) -> int:
+    """Wait until the server of a container answers, and return the exit code."""
 
     def is_running() -> bool:
         done = subprocess.run(["docker", "top", name], capture_output=True)
         return done.returncode == 0
 
     try:
-        wait_until_alive(name, url, wait_seconds(), is_running)
-    except ValueError as error:
-        print(f"{error}. {name} is running.", file=sys.stderr)
-        return 2
+        wait_until_alive(name, url, seconds, is_running)
     except NotStarted as error:
-        subprocess.run(["docker", "logs", "--tail", str(LOG_LINES), name], stdout=sys.stderr)
+        command = ["docker", "logs", "--tail", str(LOG_LINES), name]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        print_end(done.stdout.decode(errors="replace"), LOG_LINES)
         print(f"predict: {error}", file=sys.stderr)
         return 1
     report(name, url)

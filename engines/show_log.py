@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
 # Escape sequences in a log could control the terminal.
 CONTROL = set(range(32)) - set(b"\t\n") | set(range(127, 160))
@@ -53,10 +53,17 @@ def local_time(event: dict[str, Any]) -> str:
         return str(event["time"])
 
 
-def is_text() -> bool:
-    """Return whether the log is printed as text."""
+def is_text(output: TextIO) -> bool:
+    """Return whether the log is printed as text to `output`."""
     log_format = os.environ.get("LOG_FORMAT")
-    return log_format == "text" if log_format else sys.stdout.isatty()
+    return log_format == "text" if log_format else output.isatty()
+
+
+def print_end(log: str, lines: int) -> None:
+    """Print the last `lines` lines of a log to stderr."""
+    convert = text_of if is_text(sys.stderr) else str
+    for line in log.splitlines()[-lines:]:
+        print(convert(line), file=sys.stderr)
 
 
 def main() -> int:
@@ -67,7 +74,7 @@ def main() -> int:
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
 
-    convert = text_of if is_text() else str
+    convert = text_of if is_text(sys.stdout) else str
     for line in sys.stdin:
         print(convert(line.rstrip("\n")), flush=True)
     return 0

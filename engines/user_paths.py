@@ -4,7 +4,7 @@ Usage: user_paths.py CONTEXT PACKAGE MODEL_DIR <MESSAGES
 
 A build works on copies: in CONTEXT, in the folder of the local image, and in a container. This
 program replaces their paths by the paths of the originals: MODEL_DIR/train.py and the like, and
-utils/model.py and the like for shared code.
+utils/model.py and the like for shared code. It also drops the messages of s2i that do not matter.
 
 This module uses only the standard library, and runs on Python 3.9.
 """
@@ -26,6 +26,10 @@ MOVED = r"\.s2i/environment|setup\.sh|requirements(?:_train|_predict)?\.txt"
 PROGRESS = "---> "
 # A path does not begin within another path or a word.
 START = r"(?<![\w./-])"
+# s2i looks for the builder image in a registry, although the build uses the local one.
+NOISE = re.compile(
+    r"WARNING: could not inspect the builder image|Checking if image \".*\" is avail"
+)
 Rule = tuple[re.Pattern[str], str]
 
 
@@ -64,6 +68,8 @@ def main(arguments: list[str]) -> int:
 
     replacements = list(rules(*arguments))
     for line in sys.stdin:
+        if NOISE.match(line):
+            continue
         # s2i writes the progress of a build to stderr too.
         if not line.startswith(PROGRESS):
             for pattern, replacement in replacements:

@@ -97,7 +97,7 @@ def test_make_predict_prints_the_warning_and_build_1_builds_first(clone: Path) -
     assert OLDER + NEXT in make_local(clone, "predict", PORT="x").stderr
 
     done = make_local(clone, "predict", PORT="x", BUILD="1")
-    assert f"---> Built {IMAGE}\n" in done.stdout
+    assert f"---> Image {IMAGE} is ready\n" in done.stdout
     assert "warning" not in done.stderr
     assert warning(clone) == ""
 

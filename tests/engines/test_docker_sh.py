@@ -101,6 +101,13 @@ def test_the_payload_and_the_time_of_the_source_reach_the_container(docker: Dock
     assert passed == {"PAYLOAD", "SOURCE_DATE_EPOCH", *ALWAYS}
 
 
+def test_a_wait_that_is_not_valid_is_reported_before_the_container_starts(docker: Docker) -> None:
+    variables = {"PORT": PORT, "WAIT": "soon", "DETACH": "1"}
+    done = docker.run(ROOT / "engines/docker.sh", "predict", IMAGE, **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "WAIT=soon: expected a number of seconds, 0 or more\n"
+
+
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "0.0.0.0", "127.0.0.2"])
 def test_the_port_is_published_on_the_address_that_is_set(docker: Docker, address: str) -> None:
     arguments = predict(docker, ADDRESS=address)

@@ -4,6 +4,7 @@ The servers of these tests are small programs. tests/engines/test_local_engine.p
 one.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -104,6 +105,17 @@ def test_a_server_that_ends_is_a_failure_with_the_end_of_its_log(tmp_path: Path)
     assert (done.returncode, done.stdout) == (78, "")
     problem = "predict: house ended before it answered. The end of its log is above."
     assert done.stderr.splitlines() == [*map(str, range(10, 30)), problem]
+
+
+def test_end_of_a_log_is_text_if_the_log_is_text(tmp_path: Path) -> None:
+    event = {"time": "2026-11-24T10:11:12+00:00", "level": "error", "message": "PORT is taken"}
+    program = f"print({json.dumps(event)!r}); raise SystemExit(69)"
+    text, unchanged = (
+        start(tmp_path / "house", program, free_port(), LOG_FORMAT=form, TZ="UTC").stderr
+        for form in ("text", "json")
+    )
+    assert text.splitlines()[0] == "10:11:12 error: PORT is taken"
+    assert unchanged.splitlines()[0] == json.dumps(event)
 
 
 def test_a_server_that_a_signal_ends_is_a_failure(tmp_path: Path) -> None:

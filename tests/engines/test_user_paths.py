@@ -93,6 +93,16 @@ def test_builders_own_files_are_named_from_the_repository() -> None:
     assert renamed(f"/opt/{path}\n") == f"{path}\n"
 
 
+def test_messages_of_s2i_about_a_registry_are_dropped() -> None:
+    dropped = (
+        "WARNING: could not inspect the builder image for labels: pinging container registry x: "
+        "no such host\n"
+        'Checking if image "docker.io/library/s2i-daemon-python:latest" is available locally ...\n'
+    )
+    kept = "WARNING: something else\nBuild failed: could not inspect the builder image\n"
+    assert renamed(dropped + kept) == kept
+
+
 def test_wrong_use_prints_the_usage() -> None:
     command = [sys.executable, ROOT / "engines/user_paths.py", "x"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
