@@ -26,7 +26,7 @@ logs: ## show its log
 generate: ##- regenerate the files of all/ after a change of routes or requirements
 	@$(MAKE) --no-print-directory -C all $@
 
-doctor: ## print the engine of this machine, and what is missing for the other one
+doctor: ## check this machine: engine, programs, disk, package index, permissions, port
 	@engines/doctor.sh
 
 builders: ## build the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)

@@ -45,6 +45,11 @@ mkdir -p "$(dirname "$unfinished")"
 {
   "engines/$ENGINE-build.sh" "$image" "$context" "$role" 2>&1 >&3 |
     python3 engines/user_paths.py "$context" "$PACKAGE" "$model" >&2
-} 3>&1
+} 3>&1 || {
+  exit_code=$?
+  # With 78, the cause is in the user's files.
+  [ "$exit_code" = 78 ] || say "make doctor checks what this machine needs for a build" >&2
+  exit "$exit_code"
+}
 rm -f "$unfinished"
 say "Image $image is ready"

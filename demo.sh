@@ -10,6 +10,7 @@ make_all() { # make_all ARGUMENT...: runs make in all/
   make --no-print-directory -C all "$@"
 }
 
+trap 'say "The demo has failed. make doctor checks this machine." >&2' ERR
 choose_engine
 # No client waits for an answer when the server stops.
 export PORT=${PORT:-5111} DETACH=1 DRAIN_SECONDS=0

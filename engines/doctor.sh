@@ -1,28 +1,23 @@
 #!/usr/bin/env bash
-# Summary: prints which engine this machine can use, and what is missing for the other one.
-# Usage:   doctor.sh       (make doctor)
+# Summary: checks this machine: engine, programs, disk, memory, package index, permissions, port.
+# Usage:   doctor.sh       (make doctor; FORMAT=json prints the findings as JSON)
+#
+# Each finding is OK, WARN or FAIL, with what to do. The exit code is 1 if a finding is FAIL.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/choose.sh
 [ $# = 0 ] || usage
 
-row() { # row NAME TEXT...
-  local name=$1
-  shift
-  printf '     %-8s %s\n' "$name" "$*"
-}
-
-choose_engine
-problem=$(docker_problem)
-row docker "${problem:-a Docker engine and s2i are available}"
-row bash "$BASH_VERSION"
-row make "$(make --version | head -n 1)"
+case ${ENGINE:=auto} in
+  auto | docker | local) ;;
+  *) die 2 "ENGINE=$ENGINE: expected docker, local or auto" ;;
+esac
+export ENGINE
+DOCKER_PROBLEM=$(docker_problem)
 # choose_python exits if no Python is suitable.
-if message=$(choose_python 2>&1); then
-  choose_python
-  row python "$PYTHON ($("$PYTHON" -V))"
-else
-  row python "$message"
-fi
-row index "$(python3 engines/pip_settings.py | grep -c . || true) settings of pip, proxies and CA"
-row disk "$(du -sh .local 2>/dev/null | cut -f 1 || true) in .local (make clean removes it)"
+PYTHON_PROBLEM=$(choose_python 2>&1 >/dev/null) || true
+[ -n "$PYTHON_PROBLEM" ] || choose_python
+export DOCKER_PROBLEM PYTHON_PROBLEM MAKE_VERSION BASH_VERSION
+# head would end make with SIGPIPE.
+MAKE_VERSION=$(make --version | sed -n 1p)
+exec python3 engines/doctor.py
