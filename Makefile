@@ -14,13 +14,13 @@ train-all: ## build and run the train image of every model
 predict-all: ## serve all models from one container on PORT (5111)
 	@$(MAKE) --no-print-directory -C all $@
 
-test-all: ## test that server with the instances of every model
+test-all: ## test the server of predict-all with the test instances of every model
 	@$(MAKE) --no-print-directory -C all $@
 
-stop: ## stop that server, if it serves in the background
+stop: ## stop the server of predict-all that runs in the background
 	@$(MAKE) --no-print-directory -C all $@
 
-logs: ## show its log
+logs: ## show the log of that server
 	@$(MAKE) --no-print-directory -C all $@
 
 generate: ##- regenerate the files of all/ after a change of routes or requirements
@@ -38,7 +38,7 @@ tools: ## build s2i into tools/bin (needs Go)
 test: ## install the test dependencies and run the tests
 	@tests/run.sh
 
-test-faults: ##- run the fault tests in full (tests/faults/README.md); an hour
+test-faults: ##- run all fault tests (tests/faults/README.md); takes an hour
 	@FAULTS=full tests/run.sh tests/faults tests/extras \
 		tests/engines/test_build_sh.py tests/engines/test_docker_engine.py
 
@@ -51,34 +51,34 @@ lint: ## check shell, Python and the Dockerfile
 quality: ## score the three models on UCI's own split
 	@tools/quality.sh
 
-size: ## list what the predict images contain; BUDGET_MB=130 sets a limit
+size: ## list the contents of the predict images; BUDGET_MB=130 sets a limit
 	@bench/size.sh
 
-inspect: ##- show what a model file contains (MODEL=NAME or a path)
+inspect: ##- show the contents of a model file (MODEL=NAME or a path)
 	@extras/inspect/inspect.sh
 
 sbom: ##- write an SBOM of each image to .local/sbom (CycloneDX JSON)
 	@extras/sbom/sbom.sh
 
-bench: ##- run all benchmarks (bench/README.md); up to an hour
+bench: ##- run all benchmarks (bench/README.md); takes up to an hour
 	@bench/run.sh
 
-bench-predict: ##- measure one prediction in process; BASELINE=../other compares
+bench-predict: ##- measure one prediction; BASELINE=../other compares two checkouts
 	@bench/run.sh predict
 
-bench-serve: ##- measure our servers under load; BASELINE=../other compares
+bench-serve: ##- measure our servers under load; BASELINE=../other compares two checkouts
 	@bench/run.sh serve
 
-bench-peers: ##- compare with other model servers
+bench-peers: ##- compare our server with other model servers
 	@bench/run.sh compare
 
-bench-build: ##- measure building an image, compared with s2i itself
+bench-build: ##- compare the time to build an image with the time of s2i itself
 	@bench/run.sh build
 
 bench-demo: ##- measure make demo and make train, also on a busy machine
 	@bench/run.sh demo
 
-bench-train: ##- measure training, compared with a bare fit; SCALE=100: more rows
+bench-train: ##- compare training with only fitting; SCALE=100: 100 times the rows
 	@bench/run.sh training
 
 bench-size: size ##- same as make size

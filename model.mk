@@ -10,13 +10,13 @@ export ENGINE_REPORTED ?= $(filter-out $(firstword $(MAKECMDGOALS)),$@)
 build-train: ## build the train image
 	@../build.sh "$$CONTAINER_NAME-train" "$${PWD##*/}" train
 
-train: ## run it: reads data/, writes models/MODEL_NAME.pkl; BUILD=1 builds it first
+train: ## train the model, write models/MODEL_NAME.pkl; BUILD=1 builds the image first
 	@$(RUN) train "$$CONTAINER_NAME-train" "$${PWD##*/}"
 
 build-predict: ## build the predict image
 	@../build.sh "$$CONTAINER_NAME-predict" "$${PWD##*/}" predict
 
-predict: ## serve on PORT (5111); DETACH=1: in the background
+predict: ## serve the model on PORT (5111); DETACH=1: in the background
 	@$(RUN) predict "$$CONTAINER_NAME-predict" "$${PWD##*/}"
 
 test-endpoint: ## post test/test_instances.json and check the answer
@@ -28,5 +28,5 @@ stop: ## stop the server in the background
 logs: ## show the log of that server
 	@$(RUN) logs "$$CONTAINER_NAME-predict"
 
-predict-once: ##- answer PAYLOAD='{"instances": [...]}' once, without a server
+predict-once: ##- make one prediction, PAYLOAD='{"instances": [...]}', without a server
 	@$(RUN) predict-once "$$CONTAINER_NAME-train" "$${PWD##*/}"

@@ -105,7 +105,7 @@ def line(
     row_count, connections = case
     return {
         "peer": name,
-        "predict": "its users'" if mode == "users" else "ours",
+        "predict": "recommended" if mode == "users" else "ours",
         "rows": row_count,
         "connections": connections,
         "ours, times its throughput": "void" if void else str(times),
@@ -119,7 +119,7 @@ def line(
 def measure(name: str, mode: str) -> tuple[dict[tuple[int, int], Any], dict[str, float]]:
     """Measure our server and one peer.
 
-    Returns the loads of both by case, and the seconds to the first answer of each.
+    Returns the load results of both by case, and the seconds to the first answer of each.
     """
     wanted = expected(name, mode, MODEL)
     servers = {"ours": local_image(f"bench-{MODEL}", f"/{MODEL}/predict"), name: peer(name, mode)}
@@ -151,7 +151,7 @@ def main() -> int:
             lines.append(line(name, mode, case, loads["ours"], loads[name]))
             measured[f"{name} {mode} {case}"] = loads
         measured[f"{name} {mode} start"] = seconds
-        title = "its users predict" if mode == "users" else "our predict"
+        title = "recommended predict" if mode == "users" else "our predict"
         one_row = loads_by_case[1, 16]
         ratios[f"{name}, {title}"] = throughput_ratio(one_row["ours"], one_row[name])
 

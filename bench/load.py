@@ -88,7 +88,7 @@ class Server:
             time.sleep(0.01)
 
         log = self.log.read_text()[-2000:]
-        raise RuntimeError(f"{self.url}{path}: no answer 200, last {last}; log: {log}")
+        raise RuntimeError(f"{self.url}{path}: no status 200; last response: {last}; log: {log}")
 
     def stop(self) -> None:
         """End the complete process group."""
@@ -125,7 +125,7 @@ def proportional_kb(process: Path) -> int:
     rollup = (process / "smaps_rollup").read_text()
     match = re.search(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)
     if match is None:
-        raise LookupError(f"{process}/smaps_rollup: no Pss")
+        raise LookupError(f"{process}/smaps_rollup: no line 'Pss:'")
     return int(match[1])
 
 

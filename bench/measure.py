@@ -44,11 +44,11 @@ def clean_environment() -> dict[str, str]:
     only some candidates. PYTHONPATH is removed, because the programs of another checkout must not
     import this checkout's modules.
     """
-    clean = {}
+    environment = {}
     for name, value in os.environ.items():
         if not name.startswith("OPENBLAS_") and name != "PYTHONPATH":
-            clean[name] = value
-    return clean
+            environment[name] = value
+    return environment
 
 
 class Ratio(NamedTuple):

@@ -1,4 +1,4 @@
-"""Measure one prediction in process, without a server (bench-predict).
+"""Measure one prediction without a server (bench-predict).
 
 A prediction turns the bytes of a request into the bytes of its response. It is compared with the
 least work (decode + encode by columns + the estimator's own predictor on a ready float32 matrix),
@@ -112,7 +112,7 @@ def line(name: str, rows: int, values: Mapping[str, Sequence[float]]) -> dict[st
         "ours, ms": f"{median_of(values['ours']):.3f}",
         "of decode + encode + own predictor": str(over_least),
         f"at most {GOAL}": reached,
-        "faster than a pipeline, times": str(over_usual),
+        "times faster than a pipeline": str(over_usual),
     }
 
 
@@ -131,9 +131,9 @@ def compare_with_least_and_usual(
             lines.append(line(name, size, values))
             measured[f"{name}, {size} rows"] = values
 
-    report("predict", "One prediction in process", lines, measured)
+    report("predict", "One prediction without a server", lines, measured)
     faster = {key: ratio(values["usual"], values["ours"]) for key, values in measured.items()}
-    title = "Times faster than the scikit-learn pipeline on a DataFrame, in process"
+    title = "Times faster than the scikit-learn pipeline on a DataFrame, without a server"
     plot("predict", title, faster)
 
 
@@ -153,9 +153,8 @@ def compare_with_baseline(baseline: Path, rows: Sequence[Any], sizes: Sequence[i
                 lines.append(predict_line(name, size, values["ours"], values["baseline"]))
                 measured[f"{name}, {size} rows"] = values
 
-    report(
-        "predict-baseline", "One prediction in process, relative to the baseline", lines, measured
-    )
+    title = "One prediction without a server, relative to the baseline"
+    report("predict-baseline", title, lines, measured)
 
 
 def main() -> None:

@@ -112,7 +112,7 @@ def lines(sizes: Mapping[str, int], heading: str) -> list[dict[str, Any]]:
 
 
 def measure(engine: str, image: str) -> float:
-    """Report the parts of an image and return its size over its base in MB."""
+    """Report the parts of an image and return the MB that it adds to its base."""
     sizes = packages(engine, image)
     if engine == "docker":
         base, layers = layers_over_base(image)

@@ -150,7 +150,7 @@ def grow(scratch: Path, scales: Sequence[int]) -> int:
             lines.append(growth_line(directory, scale, own, least, runs["1"]))
         measured[directory] = runs
 
-    report("train-growth", "Training on more rows, once each", lines, measured)
+    report("train-growth", "Training on more rows, measured once", lines, measured)
     return failures
 
 

@@ -18,7 +18,7 @@ HEADING = "     {:<18}{:>10}{:>10}{:>10}{:>10}".format("model", *METRICS, "KB")
 
 
 def line(name: str, text: str) -> str:
-    """Return a line of the table: a model's name and its columns, or another text."""
+    """Return a line of the table: a model's name, then `text`."""
     return f"     {name:<18}{text}"
 
 

@@ -116,7 +116,9 @@ def write(variables: dict[str, str], directory: Path) -> None:
             shutil.copyfile(variables["SSL_CERT_FILE"], directory / "ca.crt")
         except OSError as error:
             problem = f"{error.filename}: {error.strerror}"
-            raise UnusableFile(f"{problem}. SSL_CERT_FILE names it as the CA") from None
+            raise UnusableFile(
+                f"{problem}. Set SSL_CERT_FILE to a CA file that you can read"
+            ) from None
         mounted = f"{MOUNTED}/ca.crt"
         variables = {**variables, "SSL_CERT_FILE": mounted, "PIP_CERT": mounted}
 

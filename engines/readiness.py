@@ -80,7 +80,7 @@ def is_final(answer: Any) -> bool:
 
 
 def is_starting(image: str, port: int) -> bool:
-    """Return whether a server of this folder starts on `port`, or `image` is built."""
+    """Return whether a server is starting on `port`, or `image` is being built."""
     if local_server_on(port):
         return True
     for line in command_lines():

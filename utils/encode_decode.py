@@ -54,8 +54,8 @@ def model_path(name: str, directory: str | os.PathLike[str] = "models") -> Path:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ModelFileError(
-            f"model name {name!r} is not valid: expected 1 to 63 of a-z, 0-9, _ and -, "
-            "the first a letter or digit"
+            f"model name {name!r} is not valid: expected 1 to 63 characters from a-z 0-9 _ -, "
+            "beginning with a letter or a digit"
         )
     return Path(directory) / f"{name}.pkl"
 
@@ -207,7 +207,9 @@ def _decode(body: bytes, path: Path) -> dict[str, Any]:
         ) from error
 
     if not isinstance(contents, dict) or not all(key in contents for key in KEYS):
-        raise ModelFileError(f"{path}: lacks some of {', '.join(KEYS)}. Train the model again.")
+        raise ModelFileError(
+            f"{path}: lacks one of the keys {', '.join(KEYS)}. Train the model again."
+        )
     if contents["format"] != FORMAT:
         raise ModelFileError(
             f"{path}: has format {contents['format']!r}, this code reads {FORMAT}. "

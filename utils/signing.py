@@ -38,15 +38,15 @@ def hmac_keys() -> list[bytes]:
     sizes = [len(key) for key in keys]
     if not keys or min(sizes) < KEY_BYTES:
         raise ModelFileError(
-            f"MODEL_HMAC_KEY_FILE={name}: expected the absolute path of a file with a key of at "
-            f"least {KEY_BYTES} bytes a line (`openssl rand -hex 32` prints one), "
+            f"MODEL_HMAC_KEY_FILE={name}: expected the absolute path of a file with one key of "
+            f"at least {KEY_BYTES} bytes per line (`openssl rand -hex 32` prints one), "
             f"found keys of {sizes} bytes"
         )
     return keys
 
 
 def _read_keys(name: str) -> list[bytes]:
-    """Return the lines of a file, or none unless its path is absolute."""
+    """Return the lines of the file at an absolute path, or [] if there is none."""
     # Reading a pipe would block. A relative path would depend on the working directory.
     if not os.path.isabs(name) or not os.path.isfile(name):
         return []

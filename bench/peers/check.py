@@ -126,7 +126,7 @@ def stop(server):
             os.killpg(server.pid, number)
         if ended(server, 20):
             return name
-    raise RuntimeError("can't be stopped")
+    raise RuntimeError("SIGKILL did not stop the server")
 
 
 def ended(server, seconds):
@@ -146,7 +146,7 @@ def compare(name, port, wanted, wrong_body):
     """Raise ValueError unless one row and a hundred are answered as `wanted`."""
     module = importlib.import_module(f"bench.peers.{name}.request")
     for count in (1, 100):
-        status, content = post(port, module.body(posted(count, wrong_body)))
+        status, content = post(port, module.body(rows_to_post(count, wrong_body)))
         found = module.answers(status, content)
         if found != wanted[:count]:
             differences = count_differences(found, wanted)
@@ -161,7 +161,7 @@ def count_differences(found, wanted):
     return sum(answer != expected for answer, expected in zip(found, wanted))
 
 
-def posted(count, wrong_body):
+def rows_to_post(count, wrong_body):
     """Return the first `count` of the hundred rows.
 
     With `wrong_body`, the result is the last rows in reverse order.
@@ -188,13 +188,14 @@ def check(name, mode, model, wrong_body):
         server = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
         module = importlib.import_module(f"bench.peers.{name}.request")
-        seconds = wait(server, port, module.body(posted(1, wrong_body)))
+        seconds = wait(server, port, module.body(rows_to_post(1, wrong_body)))
         compare(name, port, wanted, wrong_body)
     finally:
         ending = stop(server)
     with socket.socket() as probe:
         if ending == "KILL" or probe.connect_ex(("127.0.0.1", port)) == 0:
-            raise RuntimeError(f"stopped by {ending}, and its port must be closed then")
+            expected_end = "expected SIGTERM to stop the server and to close its port"
+            raise RuntimeError(f"{expected_end}; stopped by {ending}")
     answers = f"first answer after {seconds:.1f} s, {sum(wanted)} of 100 over 50K"
     return f"ok, {answers}, ended by {ending}"
 

@@ -21,9 +21,9 @@ export WORKERS=${4:-2}
 peer=$(basename "$(dirname "$0")")
 export BIN=$PWD/.local/peer-$peer/bin
 export PEER_STORE=${PEER_STORE:-$PWD/.local/peers/$peer}
-[ -x "$BIN/python" ] || die 69 "$BIN/python: no such program; see bench/peers/README.md, 'Install'"
+[ -x "$BIN/python" ] || die 69 "$BIN/python: no such program. See bench/peers/README.md, 'Install'"
 [ -e "$PEER_STORE/$MODEL.expected.json" ] ||
-  die 78 "$PEER_STORE: no $MODEL; see bench/peers/README.md, 'Fit'"
+  die 78 "$PEER_STORE: has no model $MODEL. See bench/peers/README.md, 'Install, fit'"
 
 export PYTHONPATH=$PWD
 # Peers start their other programs by name.

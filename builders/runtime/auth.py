@@ -32,7 +32,7 @@ def read_keys(path: str) -> tuple[bytes, ...]:
         if not key:
             continue
         if not KEY.fullmatch(key):
-            found = f"line {number}: found {len(key)} other bytes"
+            found = f"line {number}: found {len(key)} bytes that are not a key"
             raise ConfigurationError(f"API_KEY_FILE={path}, {found}; {FORM}")
         keys.append(key)
 

@@ -158,7 +158,7 @@ def check_codings(version: str, codings: Sequence[bytes]) -> None:
     if version == "1.0":
         raise InvalidRequest("HTTP/1.0 has no Transfer-Encoding")
     if [coding.strip().lower() for coding in codings] != [b"chunked"]:
-        raise InvalidRequest("the only Transfer-Encoding is chunked")
+        raise InvalidRequest("Transfer-Encoding must be chunked")
 
 
 def invalid_http(error: HttpParserError) -> RequestError:

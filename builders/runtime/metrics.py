@@ -42,7 +42,7 @@ STATUS_400 = STATUSES.index(400)
 
 
 class Counts:
-    """The counters of one route, over all workers."""
+    """The counters of one route, summed over all workers."""
 
     def __init__(self) -> None:
         shared_memory = mmap.mmap(-1, MAX_WORKERS * CELLS * CELL_BYTES)
@@ -112,7 +112,7 @@ def metric_families(endpoints: Iterable[Any]) -> Iterator[Any]:
     )
     problem = GaugeMetricFamily(
         "predict_model_problem",
-        "1 while a route's model file is missing or refused.",
+        "1 while a route's model file is missing or rejected.",
         labels=["route"],
     )
 

@@ -156,10 +156,10 @@ def serve(settings: Settings) -> int:
     """
     problem = port_problem(settings.host, settings.port)
     if problem:
-        log_event("refused", problem, logging.ERROR)
+        log_event("start failed", problem, logging.ERROR)
         return UNAVAILABLE
     for warning in report_misspelled(os.environ):
-        log_event("variable", warning, logging.WARNING)
+        log_event("misspelled variable", warning, logging.WARNING)
 
     app = load_app(os.environ, settings)
     plural = "s" if settings.workers > 1 else ""
@@ -177,7 +177,7 @@ def main() -> int:
     except ConfigurationError as error:
         cause = error.__cause__
         trace = format_traceback(cause) if cause else ""
-        log_event("refused", truncate(str(error)), logging.ERROR, trace)
+        log_event("start failed", truncate(str(error)), logging.ERROR, trace)
         return CONFIGURATION
 
 

@@ -96,7 +96,7 @@ SETTINGS = (
     ),
     Setting(
         "DRAIN_SECONDS",
-        "Seconds the server keeps accepting requests after SIGTERM",
+        "Seconds that the server keeps accepting requests after SIGTERM",
         1,
         minimum=0,
         maximum=600,
@@ -111,7 +111,7 @@ SETTINGS = (
     ),
     Setting(
         "MAX_ROWS",
-        "Maximum rows in a request; a request with more gets 413 (`too_many_rows`)",
+        "Maximum rows in a request; a request with more rows gets 413 (`too_many_rows`)",
         100_000,
         minimum=1,
         maximum=UNLIMITED,

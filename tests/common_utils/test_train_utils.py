@@ -88,7 +88,7 @@ def test_a_payload_of_another_shape_is_refused(project: Path, payload: Any, mess
 
 
 def test_a_name_that_leaves_models_is_refused(project: Path) -> None:
-    expected = "expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
+    expected = "expected 1 to 63 characters from a-z 0-9 _ -, beginning with a letter or a digit"
     assert refusal(model_name="../m") == f"model name '../m' is not valid: {expected}"
 
 

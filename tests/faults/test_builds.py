@@ -55,7 +55,7 @@ def requires(text: str) -> dict[str, str]:
 
 
 def routes_to(function: str) -> dict[str, str]:
-    """Return an environment whose route leads to a function."""
+    """Return an `.s2i/environment` with a route to a function."""
     return {ENVIRONMENT: ROUTE.format(function)}
 
 

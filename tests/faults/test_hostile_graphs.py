@@ -1,6 +1,6 @@
 """Hostile ONNX graphs in files with a valid digest: rejected with a reason.
 
-Only the HMAC protects against a graph that never ends.
+Only the HMAC protects against a graph that runs forever.
 """
 
 import re

@@ -47,7 +47,7 @@ def use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Use:
     return set_keys
 
 
-def is_refused_for_its_hmac(directory: Path) -> bool:
+def is_rejected_for_its_hmac(directory: Path) -> bool:
     """Return whether the model file is rejected for its HMAC and no other reason."""
     try:
         init_model("m", directory)
@@ -93,7 +93,7 @@ def forgeries(content: bytes) -> dict[str, bytes]:
     }
 
 
-def test_a_forged_file_is_refused(tmp_path: Path, use: Use, figure: Figure) -> None:
+def test_a_forged_file_is_rejected(tmp_path: Path, use: Use, figure: Figure) -> None:
     use(OLD)
     path = pickle_model(CONTENTS, tmp_path)
     content = path.read_bytes()
@@ -102,18 +102,18 @@ def test_a_forged_file_is_refused(tmp_path: Path, use: Use, figure: Figure) -> N
     for forgery in forged.values():
         path.write_bytes(forgery)
         use(OLD)
-        assert is_refused(tmp_path)
+        assert is_rejected(tmp_path)
         use()
-        taken_by_digest += not is_refused(tmp_path)
+        taken_by_digest += not is_rejected(tmp_path)
 
     path.write_bytes(with_other_body(content))
     assert init_model("m", tmp_path)["model"] == b"evil" * 50
     figure(
-        f"forged signatures: {len(forged)}", "all refused", f"digest alone takes {taken_by_digest}"
+        f"forged signatures: {len(forged)}", "all rejected", f"digest alone takes {taken_by_digest}"
     )
 
 
-def is_refused(directory: Path) -> bool:
+def is_rejected(directory: Path) -> bool:
     """Return whether the model file is rejected, for any reason."""
     try:
         init_model("m", directory)
@@ -122,7 +122,7 @@ def is_refused(directory: Path) -> bool:
     return False
 
 
-def test_a_flipped_bit_of_a_signed_file_is_refused(
+def test_a_flipped_bit_of_a_signed_file_is_rejected(
     tmp_path: Path, use: Use, figure: Figure
 ) -> None:
     use(OLD)
@@ -133,23 +133,23 @@ def test_a_flipped_bit_of_a_signed_file_is_refused(
         flipped = bytearray(content)
         flipped[place // 8] ^= 1 << place % 8
         path.write_bytes(flipped)
-        assert is_refused(tmp_path)
+        assert is_rejected(tmp_path)
     path.write_bytes(content)
-    assert not is_refused_for_its_hmac(tmp_path)
-    figure("a signed file, a bit flipped", f"{len(places):,} of {len(places):,} refused")
+    assert not is_rejected_for_its_hmac(tmp_path)
+    figure("a signed file, a bit flipped", f"{len(places):,} of {len(places):,} rejected")
 
 
 def test_keys_are_rotated_without_a_gap(tmp_path: Path, use: Use) -> None:
     use(OLD)
     pickle_model(CONTENTS, tmp_path)
     use(NEW, OLD)
-    assert not is_refused_for_its_hmac(tmp_path)
+    assert not is_rejected_for_its_hmac(tmp_path)
     # Trained again: the first key signs.
     pickle_model(CONTENTS, tmp_path)
     use(NEW)
-    assert not is_refused_for_its_hmac(tmp_path)
+    assert not is_rejected_for_its_hmac(tmp_path)
     use(OLD)
-    assert is_refused_for_its_hmac(tmp_path)
+    assert is_rejected_for_its_hmac(tmp_path)
 
 
 def test_unsigned_files_stay_readable_and_signed_ones_without_a_key(
@@ -159,17 +159,17 @@ def test_unsigned_files_stay_readable_and_signed_ones_without_a_key(
     pickle_model(CONTENTS, tmp_path)
     digest = init_model("m", tmp_path)["digest"]
     use(OLD)
-    assert is_refused_for_its_hmac(tmp_path)
+    assert is_rejected_for_its_hmac(tmp_path)
     pickle_model(CONTENTS, tmp_path)
     assert init_model("m", tmp_path)["digest"] == digest
     use(OTHER)
-    assert is_refused_for_its_hmac(tmp_path)
+    assert is_rejected_for_its_hmac(tmp_path)
     use()
     assert init_model("m", tmp_path)["digest"] == digest
 
 
 EXPECTED = (
-    f"expected the absolute path of a file with a key of at least {KEY_BYTES} bytes a line "
+    f"expected the absolute path of a file with one key of at least {KEY_BYTES} bytes per line "
     "(`openssl rand -hex 32` prints one), found keys of "
 )
 
@@ -184,7 +184,7 @@ EXPECTED = (
         ("k" * 32 + "\nshort\n", [32, 5]),
     ],
 )
-def test_a_short_key_is_refused_and_not_shown(
+def test_a_short_key_is_rejected_and_not_shown(
     tmp_path: Path, use: Use, content: str, lengths: list[int]
 ) -> None:
     use(OLD)
@@ -199,7 +199,7 @@ def test_a_short_key_is_refused_and_not_shown(
 @pytest.mark.parametrize(
     "create", [lambda path: None, Path.mkdir, os.mkfifo], ids=["nothing", "a folder", "a pipe"]
 )
-def test_a_path_that_is_no_key_file_is_refused(
+def test_a_path_that_is_no_key_file_is_rejected(
     tmp_path: Path, create: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(tmp_path / "keys")
@@ -212,7 +212,7 @@ def test_a_path_that_is_no_key_file_is_refused(
         assert str(caught.value) == f"MODEL_HMAC_KEY_FILE={name}: {EXPECTED}[] bytes"
 
 
-def test_a_relative_path_is_refused(
+def test_a_relative_path_is_rejected(
     tmp_path: Path, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """make, the model directory and the image resolve a relative path differently."""
@@ -228,7 +228,7 @@ def test_a_link_to_a_key_is_followed_as_clusters_mount_secrets_so(tmp_path: Path
     pickle_model(CONTENTS, tmp_path)
     (tmp_path / "keys").rename(tmp_path / "..data")
     (tmp_path / "keys").symlink_to("..data")
-    assert not is_refused_for_its_hmac(tmp_path)
+    assert not is_rejected_for_its_hmac(tmp_path)
 
 
 def test_training_ends_with_78_before_its_work_if_the_key_is_bad(

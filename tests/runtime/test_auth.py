@@ -98,7 +98,7 @@ def test_every_other_page_needs_a_key(server: Server, open_server: Server, path:
 
 
 def response_without_body(server: Server, seconds: float) -> bytes:
-    """Return the response to a request without a key whose body is never sent.
+    """Send a request without a key and without its body; return the response.
 
     It is empty if no response arrives within `seconds`.
     """
@@ -152,11 +152,11 @@ def test_no_key_is_in_log_or_metrics(server: Server) -> None:
     [
         (b"", ": is empty"),
         (b" \n\n", ": is empty"),
-        (b"too-short-01234", ", line 1: found 15 other bytes"),
-        (b"a-good-key-0123456789\nshort\n", ", line 2: found 5 other bytes"),
-        (b"a good key 0123456789", ", line 1: found 21 other bytes"),
-        ("clé-0123456789abcdef".encode(), ", line 1: found 21 other bytes"),
-        (b"a-good-key\0-0123456789", ", line 1: found 22 other bytes"),
+        (b"too-short-01234", ", line 1: found 15 bytes that are not a key"),
+        (b"a-good-key-0123456789\nshort\n", ", line 2: found 5 bytes that are not a key"),
+        (b"a good key 0123456789", ", line 1: found 21 bytes that are not a key"),
+        ("clé-0123456789abcdef".encode(), ", line 1: found 21 bytes that are not a key"),
+        (b"a-good-key\0-0123456789", ", line 1: found 22 bytes that are not a key"),
     ],
 )
 def test_start_fails_with_an_invalid_key_file_without_printing_it(

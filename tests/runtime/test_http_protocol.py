@@ -120,7 +120,7 @@ def test_uvicorn_alone_accepts_invalid_http() -> None:
         ("no Host", "expected one Host header, found 0"),
         ("a Host with a space", "Host is not a host name or an address"),
         ("Transfer-Encoding in HTTP/1.0", "HTTP/1.0 has no Transfer-Encoding"),
-        ("gzip, chunked", "the only Transfer-Encoding is chunked"),
+        ("gzip, chunked", "Transfer-Encoding must be chunked"),
         ("HTTP/2.0", "expected HTTP/1.1, found HTTP/2.0"),
         ("a fragment", "the target is neither a path nor a URL"),
         ("CONNECT", "CONNECT is for proxies"),

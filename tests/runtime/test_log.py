@@ -252,7 +252,7 @@ INVALID_PORT = "PORT=no: expected a whole number from 1 to 65535"
 
 def test_log_is_json_if_it_is_not_a_terminal() -> None:
     line = json.loads(run_with_invalid_port(capture_output=True).stderr)
-    assert line["event"] == "refused"
+    assert line["event"] == "start failed"
     assert line["level"] == "error"
     assert line["message"] == INVALID_PORT
 

@@ -56,17 +56,17 @@ pickle.dump(bytes(10_000), open(sys.argv[1] + "/m.pkl", "wb"))
 """
 
 
-def refusal(directory: Path, name: str = "m") -> str:
+def rejection(directory: Path, name: str = "m") -> str:
     """Return the reason why the model file is rejected, without the path."""
     with pytest.raises(ModelFileError) as caught:
         init_model(name, directory)
     return str(caught.value).removeprefix(f"{directory}/{name}.pkl: ")
 
 
-def refusal_of(directory: Path, content: bytes) -> str:
+def rejection_of(directory: Path, content: bytes) -> str:
     """Return the reason why a file with this content is rejected."""
     (directory / "m.pkl").write_bytes(content)
-    return refusal(directory)
+    return rejection(directory)
 
 
 def test_a_written_model_is_read_back(tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_a_value_that_json_cannot_hold_is_not_written(
 @pytest.mark.parametrize(
     "name", ["", "A", "-a", "a" * 64, "a/b", "../m", "m.pkl", "m\n", "a b", "é", None, 1]
 )
-def test_a_bad_name_is_refused_for_reading_and_writing(tmp_path: Path, name: Any) -> None:
-    expected = "expected 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit"
-    assert refusal(tmp_path, name) == f"model name {name!r} is not valid: {expected}"
+def test_a_bad_name_is_rejected_for_reading_and_writing(tmp_path: Path, name: Any) -> None:
+    expected = "expected 1 to 63 characters from a-z 0-9 _ -, beginning with a letter or a digit"
+    assert rejection(tmp_path, name) == f"model name {name!r} is not valid: {expected}"
     with pytest.raises(ModelFileError, match="is not valid"):
         pickle_model({**CONTENTS, "modelName": name}, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -172,19 +172,19 @@ def make_too_large(path: Path) -> None:
     ],
     ids=["missing", "directory", "fifo", "symlink", "too large"],
 )
-def test_anything_but_a_regular_file_of_bounded_size_is_refused(
+def test_anything_but_a_regular_file_of_bounded_size_is_rejected(
     tmp_path: Path, make: Any, message: str
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     # This file is valid, but it is outside models/.
     pickle_model(CONTENTS, tmp_path / "elsewhere")
     make(tmp_path / "m.pkl")
-    assert refusal(tmp_path) == message
+    assert rejection(tmp_path) == message
 
 
-def test_a_truncated_file_is_refused_at_every_length(tmp_path: Path) -> None:
+def test_a_truncated_file_is_rejected_at_every_length(tmp_path: Path) -> None:
     content = pickle_model({**CONTENTS, "model": b"onnx"}, tmp_path).read_bytes()
-    found = {refusal_of(tmp_path, content[:length]) for length in range(len(content))}
+    found = {rejection_of(tmp_path, content[:length]) for length in range(len(content))}
     assert found == {NOT_OURS}
     (tmp_path / "m.pkl").write_bytes(content)
     assert init_model("m", tmp_path)["model"] == b"onnx"
@@ -198,7 +198,7 @@ def test_a_flipped_bit_is_found_in_every_byte(tmp_path: Path) -> None:
         flipped[place] ^= 1 << place % 8
         in_magic = place >= len(content) - len(MAGIC)
         expected = NOT_OURS if in_magic else DAMAGED
-        assert refusal_of(tmp_path, bytes(flipped)) == expected
+        assert rejection_of(tmp_path, bytes(flipped)) == expected
         unpickled += unpickles(bytes(flipped))
     assert unpickled, "the control: pickle.load alone reads many of them"
 
@@ -223,8 +223,8 @@ def unpickles(content: bytes) -> bool:
     ],
     ids=["a plain pickle", "empty", "zeros", "another magic", "no body"],
 )
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
-    assert refusal_of(tmp_path, content) == NOT_OURS
+def test_a_file_of_another_kind_is_rejected(tmp_path: Path, content: bytes) -> None:
+    assert rejection_of(tmp_path, content) == NOT_OURS
 
 
 def huge(opcode: bytes, form: str, number: int) -> bytes:
@@ -232,7 +232,7 @@ def huge(opcode: bytes, form: str, number: int) -> bytes:
     return b"\x80\x05}" + opcode + struct.pack(form, number) + b"."
 
 
-MISSING = f"lacks some of format, model, scaler, modelName, schema, golden. {AGAIN}"
+MISSING = f"lacks one of the keys format, model, scaler, modelName, schema, golden. {AGAIN}"
 
 
 def message_about_key() -> str:
@@ -309,12 +309,12 @@ BODIES = {
 
 
 @pytest.mark.parametrize("kind", BODIES)
-def test_a_body_that_is_not_plain_data_in_our_format_is_refused_at_once(
+def test_a_body_that_is_not_plain_data_in_our_format_is_rejected_at_once(
     tmp_path: Path, kind: str
 ) -> None:
     body, message = BODIES[kind]
     started = time.monotonic()
-    assert refusal_of(tmp_path, seal(body)) == message
+    assert rejection_of(tmp_path, seal(body)) == message
     assert time.monotonic() - started < 5
 
 
@@ -336,18 +336,18 @@ pickle.Unpickler(io.BytesIO(open(sys.argv[1], "rb").read())).load()
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_any_bytes_with_a_valid_trailer_raise_nothing_but_a_refusal(
+def test_any_bytes_with_a_valid_trailer_raise_nothing_but_a_rejection(
     tmp_path_factory: pytest.TempPathFactory, body: bytes
 ) -> None:
     directory = tmp_path_factory.getbasetemp()
-    assert refusal_of(directory, seal(body))
-    assert refusal_of(directory, seal(b"\x80\x05" + body + b"."))
+    assert rejection_of(directory, seal(body))
+    assert rejection_of(directory, seal(b"\x80\x05" + body + b"."))
 
 
 def test_nothing_in_a_file_runs(tmp_path: Path) -> None:
     executed = tmp_path / "executed"
     body = calls(f"touch '{executed}'")["in-golden"]
-    refusal_of(tmp_path, seal(body))
+    rejection_of(tmp_path, seal(body))
     assert not executed.exists()
 
     # The control: a loader that only calls pickle.load.
@@ -373,8 +373,8 @@ def test_a_killed_writer_leaves_the_old_model_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["m.pkl"]
 
 
-def test_a_killed_writer_in_place_leaves_a_model_file_that_is_refused(tmp_path: Path) -> None:
+def test_a_killed_writer_in_place_leaves_a_model_file_that_is_rejected(tmp_path: Path) -> None:
     """The control of the test above."""
     pickle_model(CONTENTS, tmp_path)
     assert exit_code_of_killed_writer(WRITE_IN_PLACE, tmp_path) == -signal.SIGXFSZ
-    assert refusal(tmp_path) == NOT_OURS
+    assert rejection(tmp_path) == NOT_OURS

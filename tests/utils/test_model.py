@@ -114,7 +114,7 @@ def test_a_row_leaves_nothing_behind_for_the_next(contents: dict[str, Any]) -> N
         assert model.predict(row)["scores"] == scores
 
 
-def test_threads_that_ask_for_one_row_do_not_mix_their_answers(model: Model) -> None:
+def test_threads_that_predict_one_row_do_not_mix_their_answers(model: Model) -> None:
     rows = model.golden["instances"]
     expected = [model.predict(row)["scores"] for row in rows]
     assert len({str(scores) for scores in expected}) > 1, "the control: mixed answers would differ"

@@ -60,8 +60,8 @@ def test_short_keys_are_rejected_with_their_sizes(
     with pytest.raises(ModelFileError) as caught:
         hmac_keys()
     assert str(caught.value) == (
-        f"MODEL_HMAC_KEY_FILE={file}: expected the absolute path of a file with a key of at least "
-        "32 bytes a line (`openssl rand -hex 32` prints one), "
+        f"MODEL_HMAC_KEY_FILE={file}: expected the absolute path of a file with one key of at "
+        "least 32 bytes per line (`openssl rand -hex 32` prints one), "
         f"found keys of {sizes} bytes"
     )
 

@@ -97,7 +97,7 @@ def seconds_to_train(train: Train) -> float:
 def kill_one(train: Train, seed: int, seconds: float | None) -> bool:
     """Kill a trainer after some seconds, or when it writes.
 
-    Returns whether it has left the old model file.
+    Returns whether the model file is still the old one.
     """
     names = set(os.listdir("models"))
     old = FILE.read_bytes()
