@@ -32,11 +32,8 @@ remove_leftovers() { # remove_leftovers: removes this build's containers, unfini
 }
 
 add_labels() { # add_labels: replaces the unfinished image by the same image with labels
-  local label options=()
-  while IFS= read -r label; do
-    options+=(--label "$label")
-  done <<<"$labels"
-  docker build --quiet "${options[@]}" --tag "$unfinished" - <<<"FROM $unfinished" >/dev/null
+  docker build --quiet --tag "$unfinished" - <<<"FROM $unfinished
+$labels" >/dev/null
 }
 
 move_tag() { # move_tag: tags the new image as IMAGE and removes the old one

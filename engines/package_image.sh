@@ -50,9 +50,8 @@ case $builder in
     exit
     ;;
 esac
-base=$(inspect "$builder" '{{.Id}}')
-app_root=$(inspect "$base" '{{.Config.WorkingDir}}')
-user=$(inspect "$base" '{{index .Config.Labels "io.openshift.s2i.assemble-user"}}')
+user_label='{{index .Config.Labels "io.openshift.s2i.assemble-user"}}'
+read -r base app_root user < <(inspect "$builder" "{{.Id}} {{.Config.WorkingDir}} $user_label")
 if [ -f "$context/setup.sh" ]; then
   copy_files setup
   setup=s2i-setup:$digest
