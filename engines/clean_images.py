@@ -87,6 +87,9 @@ def remove(name: str) -> bool:
 
 def main() -> int:
     """Remove the images, print them and return the exit code."""
+    if sys.argv[1:]:
+        print(__doc__, file=sys.stderr)
+        return 2
     try:
         unused = unused_images(list_images())
     except (OSError, subprocess.CalledProcessError) as error:

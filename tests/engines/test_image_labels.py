@@ -21,7 +21,10 @@ def image_labels(clone: Path, *arguments: str, **variables: str) -> Completed:
 
 def labels(clone: Path, **variables: str) -> dict[str, str]:
     """Return the labels for an image."""
-    instruction, *words = shlex.split(output_of(image_labels(clone, "house-predict", **variables)))
+    text = output_of(image_labels(clone, "house-predict", **variables))
+    # Docker expands $ in double quotes, but shlex does not.
+    assert re.search(r"(?<!\\)\$", text) is None
+    instruction, *words = shlex.split(text.replace("\\$", "$"))
     assert instruction == "LABEL"
     return dict(word.split("=", 1) for word in words)
 
