@@ -3,6 +3,7 @@
 include common.mk
 
 .PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor clean
+.PHONY: clean-images
 .PHONY: test test-faults soak lint constraints quality size inspect sbom tune
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
 demo: ## train the models, serve them, send test requests, stop
@@ -88,6 +89,9 @@ tune: ##- cross-validate the models' settings on UCI's training part
 
 constraints: ##- pin all packages of the requirements files, with hashes
 	@tools/constraints.sh
+
+clean-images: ##- remove package images that no image uses (Docker)
+	@python3 engines/clean_images.py
 
 clean: ##- remove .local and models/*.pkl
 	@rm -rf .local models/*.pkl

@@ -32,6 +32,12 @@ check() { # check: exits if the image cannot be built from this directory for th
   python3 engines/model_names.py check "$model" "$image"
 }
 
+# With a version manager, python3 is a script that takes longer to start than Python. A build starts
+# Python many times.
+real_python=$(python3 -c 'import sys; print(sys.executable)')
+python3() { "$real_python" "$@"; }
+export real_python
+export -f python3
 check
 choose_engine
 say "Building $image from $model"

@@ -5,6 +5,9 @@ cache but without an image or an environment. The floor is the least work of the
 same source. With docker, it is `s2i build` on the same builder with an assemble that does nothing.
 With the local engine, it is a copy of the source and an empty environment. A failed build makes its
 row void.
+
+With docker, a second table shows how many bytes an edit adds, and how much space the predict images
+of all models and the combined image take together.
 """
 
 import math
@@ -19,12 +22,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measure import ROOT, Ratio, alternate, median_of, report, spread, verdict
+from measure import ROOT, Ratio, alternate, median_of, models, report, spread, verdict
+from space import BUILDER, layers, output, space_lines
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
 MODEL = "logisticRegression"
+DIRECTORIES = (*models().values(), "all")
 IMAGE = f"bench-build-{os.getpid()}"
 FLOOR = f"bench-floor-{os.getpid()}"
+ENVIRONMENT = ".s2i/environment"
 # The goals are in seconds over the floor.
 GOALS = {"again": 2.0, "first": 5.0}
 TITLES = {"again": "after an edit", "first": "first build"}
@@ -89,12 +95,20 @@ def remove(*images: str) -> None:
     subprocess.run(["docker", "rmi", "--force", *images], capture_output=True)
 
 
+def remove_packages(image: str) -> None:
+    """Remove an image, and the package image that only this benchmark uses."""
+    label = '{{index .Config.Labels "io.openshift.s2i.build.image"}}'
+    built_on = output("docker", "image", "inspect", "--format", label, image)
+    remove(image)
+    if "s2i-packages:" in built_on:
+        remove(built_on)
+
+
 def docker_floor(context: Path) -> float:
     """Return the time of s2i itself for a source."""
     remove(FLOOR)
     s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
-    builder = "s2i-daemon-python"
-    return seconds(s2i, "build", "--copy", context, builder, FLOOR, "--pull-policy", "never")
+    return seconds(s2i, "build", "--copy", context, BUILDER, FLOOR, "--pull-policy", "never")
 
 
 def local_floor(context: Path) -> float:
@@ -114,16 +128,36 @@ def again(engine: str, clone: Path) -> float:
 
 
 def first(engine: str, clone: Path) -> float:
-    """Return the time of a build without an image or an environment.
+    """Return the time of a build without an image, a package image or an environment.
 
     The wheels are in the cache.
     """
     if engine == "docker":
-        remove(IMAGE)
+        remove_packages(IMAGE)
+        # No other application has this package image.
+        with open(clone / MODEL / ENVIRONMENT, "a") as file:
+            file.write(f"BENCH_{time.time_ns()}=1\n")
     for kind in ("images", "environments"):
         for folder in (clone / ".local").glob(f"{kind}/*"):
             shutil.rmtree(folder)
     return again(engine, clone)
+
+
+def space(clone: Path) -> list[dict[str, Any]]:
+    """Return the lines of the table of space; remove the images of this benchmark."""
+    remove_packages(IMAGE)
+    shutil.copy2(ROOT / MODEL / ENVIRONMENT, clone / MODEL / ENVIRONMENT)
+    again("docker", clone)
+    before = layers(IMAGE)
+    again("docker", clone)
+    after = layers(IMAGE)
+
+    names = {directory: f"{IMAGE}-{number}" for number, directory in enumerate(DIRECTORIES)}
+    for directory, name in names.items():
+        seconds("./build.sh", name, directory, "predict", cwd=clone, ENGINE="docker")
+    lines = space_lines(before, after, [layers(name) for name in names.values()])
+    remove(FLOOR, IMAGE, *names.values())
+    return lines
 
 
 def over(values: Sequence[float], floor: Sequence[float]) -> Ratio:
@@ -188,17 +222,20 @@ def main(engines: Sequence[str]) -> int:
     """Measure each engine; return 1 if a row is void."""
     lines = []
     measured = {}
+    spaces = []
     with tempfile.TemporaryDirectory() as scratch:
         clone = copy(Path(scratch))
         context = source(clone)
         for engine in engines:
             engine_lines, measured[engine] = measure(engine, clone, context)
             lines += engine_lines
+        if "docker" in engines:
+            spaces = space(clone)
 
-    if "docker" in engines:
-        remove(IMAGE, FLOOR)
     report("build", f"Building {MODEL}'s predict image", lines, measured)
-    return 1 if any("void" in entry.values() for entry in lines) else 0
+    if spaces:
+        report("space", "Space of the predict images, without the base image", spaces, spaces)
+    return 1 if any("void" in entry.values() for entry in [*lines, *spaces]) else 0
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ choose_python() { # choose_python: sets PYTHON to a Python that is_supported
     die 78 "$PWD: Python cannot import from a path with a colon. Rename the folder."
   for candidate in ${PYTHON:+"$PYTHON"} python3 "${PYTHON_VERSIONS[@]/#/python}"; do
     if is_supported "$candidate"; then
-      PYTHON=$(command -v "$candidate")
+      # It does not print a function, which build.sh exports.
+      PYTHON=$(type -P "$candidate")
       export PYTHON
       return
     elif [ "$candidate" = "${PYTHON:-}" ]; then

@@ -1,6 +1,8 @@
-"""Print the labels of a Docker image, one NAME=VALUE per line.
+"""Print the labels of a Docker image, as one instruction of a Dockerfile.
 
 Usage: image_labels.py IMAGE
+
+One instruction is one step of `docker build`. Each `--label` would be a step of its own.
 
 The names are those of the OCI image specification. The labels of s2i that contain the name of the
 build's temporary tag or folder get other values. SOURCE_DATE_EPOCH, in seconds since 1970, sets the
@@ -68,8 +70,14 @@ def labels(image: str, variables: dict[str, str]) -> dict[str, str]:
     }
 
 
+def instruction(values: dict[str, str]) -> str:
+    """Return the LABEL instruction that sets labels."""
+    escaped = {name: re.sub(r'(["\\$])', r"\\\1", value) for name, value in values.items()}
+    return " ".join(["LABEL", *(f'{name}="{value}"' for name, value in escaped.items())])
+
+
 def main(arguments: list[str]) -> int:
-    """Print the labels and return the exit code."""
+    """Print the instruction and return the exit code."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
@@ -80,8 +88,7 @@ def main(arguments: list[str]) -> int:
         problem = f"SOURCE_DATE_EPOCH={value}: expected seconds since 1970"
         print(f"image_labels: {problem}. Set a whole number, or unset it.", file=sys.stderr)
         return 78
-    for name, value in found.items():
-        print(f"{name}={value}")
+    print(instruction(found))
     return 0
 
 

@@ -18,6 +18,7 @@ from support.docker import (
     image_of,
     make_docker,
     make_docker_clone,
+    package_images,
     remove_images,
 )
 from support.models import MODEL_DIRS, train
@@ -82,6 +83,7 @@ def docker_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
     prefix = f"test{os.getpid()}"
     parent = tmp_path_factory.mktemp("docker") / prefix
+    shared = package_images()
     clone = make_docker_clone(parent, prefix)
     try:
         output_of(make_docker(clone, "all", "-j2", "train-all"))
@@ -90,6 +92,7 @@ def docker_clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield clone
     finally:
         remove_images(prefix)
+        run("docker", "rmi", *sorted(package_images() - shared))
 
 
 @pytest.fixture

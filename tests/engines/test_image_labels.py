@@ -1,6 +1,7 @@
 """engines/image_labels.py: labels from git and SOURCE_DATE_EPOCH."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -20,8 +21,12 @@ def image_labels(clone: Path, *arguments: str, **variables: str) -> Completed:
 
 def labels(clone: Path, **variables: str) -> dict[str, str]:
     """Return the labels for an image."""
-    lines = output_of(image_labels(clone, "house-predict", **variables)).splitlines()
-    return dict(line.split("=", 1) for line in lines)
+    text = output_of(image_labels(clone, "house-predict", **variables))
+    # Docker expands $ in double quotes, but shlex does not.
+    assert re.search(r"(?<!\\)\$", text) is None
+    instruction, *words = shlex.split(text.replace("\\$", "$"))
+    assert instruction == "LABEL"
+    return dict(word.split("=", 1) for word in words)
 
 
 def git(clone: Path, *arguments: str) -> None:
@@ -40,9 +45,10 @@ def test_without_git_the_labels_of_the_commit_are_empty(clone: Path) -> None:
 def test_the_version_is_the_tag_and_the_revision_the_commit(clone: Path) -> None:
     git(clone, "init", "-q")
     git(clone, *COMMIT)
-    git(clone, "tag", "v1.2.3")
+    # The characters have a meaning in a Dockerfile.
+    git(clone, "tag", 'v1.2.3-$HOME"x"')
     found = labels(clone)
-    assert found["org.opencontainers.image.version"] == "v1.2.3"
+    assert found["org.opencontainers.image.version"] == 'v1.2.3-$HOME"x"'
     assert re.fullmatch("[0-9a-f]{40}", found["org.opencontainers.image.revision"])
 
 

@@ -176,7 +176,7 @@ class Halfway(NamedTuple):
 
 
 def build_halfway(victim: Victim, scratch: Path) -> Halfway:
-    """Start a build, and return when its container runs setup.sh."""
+    """Start a build, and return when its container imports the application."""
     directory, image = victim
     building = subprocess.Popen(
         [directory.parent / "build.sh", image, directory.name, "predict"],
@@ -189,7 +189,7 @@ def build_halfway(victim: Victim, scratch: Path) -> Halfway:
     # s2i writes the container's output to stderr.
     assert building.stderr
     for line in building.stderr:
-        if "Running setup.sh" in line:
+        if "Checking the functions" in line:
             break
 
     time.sleep(0.2)
@@ -198,7 +198,7 @@ def build_halfway(victim: Victim, scratch: Path) -> Halfway:
 
 
 def test_s2i_killed_halfway_leaves_nothing(victim: Victim, tmp_path: Path, figure: Figure) -> None:
-    (victim[0] / "setup.sh").write_text("sleep 60\n")
+    (victim[0] / "predict.py").write_text("import time\n\ntime.sleep(60)\n")
     before = remains(victim[1], tmp_path)
     codes = set()
     leftovers = 0

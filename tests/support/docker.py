@@ -1,7 +1,8 @@
 """Docker: build images with make and s2i, read their files, and remove them.
 
 This module defines docker_problem, image_of, make_docker, make_named_clone, make_docker_clone,
-build_builder, remove_images, s2i_build, WHEELS, inspect, tags, exported, files_of, tree_of.
+build_builder, remove_images, package_images, s2i_build, WHEELS, inspect, tags, exported, files_of,
+tree_of.
 """
 
 import json
@@ -83,6 +84,11 @@ def remove_images(prefix: str) -> None:
         label = f"label=io.k8s.display-name={name}"
         dangling = run("docker", "images", "-q", "--filter", "dangling=true", "--filter", label)
         run("docker", "rmi", *dangling.stdout.split())
+
+
+def package_images() -> set[str]:
+    """Return the names of the package images, which all clones share."""
+    return {name for name in tags().split() if name.startswith(("s2i-packages:", "s2i-setup:"))}
 
 
 def s2i_build(context: Path, builder: str, image: str, *arguments: object) -> Completed:
