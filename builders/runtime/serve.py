@@ -21,6 +21,7 @@ from runtime.auth import read_keys
 from runtime.endpoint import load_endpoints
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
+from runtime.processes import release_children
 from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
 from runtime.text import format_traceback, truncate
 from runtime.worker import Arbiter, RootLogger, Worker
@@ -77,7 +78,8 @@ class PredictServer(BaseApplication):
         Arbiter(self).run()
 
     def start_worker(self, worker: Any) -> None:
-        """Assign a worker its counters; log a warning if it replaces a crashed worker."""
+        """Assign a worker its counters; log a warning if it replaces another worker."""
+        release_children(self.settings.port)
         self.served_app.use_slot(worker.slot)
         if worker.age > self.settings.workers:
             message = "a worker crashed. This worker replaces it."
