@@ -31,6 +31,8 @@ UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
 KEEP_ALIVE_SECONDS = 75
 # The requests in flight have this time to finish after the drain.
 FINISH_SECONDS = 30
+# A busy machine may run a worker's event loop this late.
+BLOCKED_SECONDS = 5
 
 
 class PredictServer(BaseApplication):
@@ -55,6 +57,7 @@ class PredictServer(BaseApplication):
             "loglevel": "warning",
             "logger_class": RootLogger,
             "keepalive": KEEP_ALIVE_SECONDS,
+            "timeout": blocked_seconds(self.settings.function_seconds),
             "graceful_timeout": self.drain_seconds + FINISH_SECONDS,
             "control_socket_disable": True,
             "worker_tmp_dir": writable_directory(),
@@ -82,7 +85,7 @@ class PredictServer(BaseApplication):
         release_children(self.settings.port)
         self.served_app.use_slot(worker.slot)
         if worker.age > self.settings.workers:
-            message = "a worker crashed. This worker replaces it."
+            message = "a worker ended. This worker replaces it."
             log_event("worker replaced", message, logging.WARNING)
 
     def log_routes(self) -> None:
@@ -94,6 +97,15 @@ class PredictServer(BaseApplication):
         for path, endpoint in self.served_app.endpoints.items():
             if endpoint.ready:
                 log_event("ready", f"Answering POST {address}{path}", route=path)
+
+
+def blocked_seconds(function_seconds: int) -> int:
+    """Return how long a worker's event loop may be blocked; 0 is no limit.
+
+    A function blocks it if it does not release Python's lock (GIL). The worker cannot answer then,
+    and gunicorn kills it.
+    """
+    return function_seconds + BLOCKED_SECONDS if function_seconds else 0
 
 
 def writable_directory() -> str:

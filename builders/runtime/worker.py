@@ -19,7 +19,7 @@ from uvicorn_worker import UvicornWorker
 from runtime.http_protocol import StrictProtocol
 from runtime.processes import adopt_orphans, child_processes, end_children
 
-PARENT_CHECK_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 # After the drain, the event loop reads the requests that have arrived on the last connections.
 LAST_READS = 10
 LAST_READ_SECONDS = 0.02
@@ -28,7 +28,8 @@ LAST_READ_SECONDS = 0.02
 class Worker(UvicornWorker):
     """A uvicorn worker that drains before it stops.
 
-    The timeline of a shutdown, which begins with SIGTERM or when the parent process has exited:
+    The timeline of a shutdown, which begins with SIGTERM, when the parent process has exited, or
+    when a predict function does not return:
 
     - At 0 s, /ready returns 503 and every response closes its connection. Requests are still
       answered.
@@ -55,11 +56,12 @@ class Worker(UvicornWorker):
         self._server.handle_exit = self._handle_signal
         self._drain_task: asyncio.Task[None] | None = None
         self.wsgi.connections = self._server.server_state.connections
+        self.wsgi.replace_worker = self._start_drain
 
         loop = asyncio.get_running_loop()
         self._loop = loop
         loop.add_signal_handler(signal.SIGQUIT, self._stop, signal.SIGQUIT, None)
-        watch_task = loop.create_task(self._drain_without_parent())
+        watch_task = loop.create_task(self._watch())
         await self._server.serve(sockets=self.sockets)
         watch_task.cancel()
 
@@ -69,13 +71,14 @@ class Worker(UvicornWorker):
         else:
             self._stop(number, frame)
 
-    async def _drain_without_parent(self) -> None:
-        """Start to drain if the parent has exited.
+    async def _watch(self) -> None:
+        """Report to the parent that the event loop runs; drain without a parent.
 
         Without a parent, nothing else would stop this worker.
         """
         while os.getppid() == self.ppid:
-            await asyncio.sleep(PARENT_CHECK_SECONDS)
+            self.notify()
+            await asyncio.sleep(WATCH_SECONDS)
         self._start_drain()
 
     def _start_drain(self) -> None:
