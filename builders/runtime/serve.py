@@ -22,6 +22,7 @@ from runtime.endpoint import load_endpoints
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
 from runtime.processes import release_children
+from runtime.randomness import seed_generators
 from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
 from runtime.text import format_traceback, truncate
 from runtime.worker import Arbiter, RootLogger, Worker
@@ -63,6 +64,7 @@ class PredictServer(BaseApplication):
             "worker_tmp_dir": writable_directory(),
             "pre_fork": assign_slot,
             "post_fork": lambda arbiter, worker: self.start_worker(worker),
+            "post_worker_init": lambda worker: seed_generators(),
             "when_ready": lambda arbiter: self.log_routes(),
             # In a forked child that has loaded ONNX Runtime, the normal exit of the interpreter
             # hangs.
