@@ -5,16 +5,17 @@ the first such request, because predictions do not need it and the import takes 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from runtime.auth import has_valid_key, unauthorized
+from runtime.calls import FunctionThread
 from runtime.endpoint import Endpoint
 from runtime.errors import RequestError, Response, error_response, method_not_allowed
 from runtime.http_limits import BodyReader, Disconnected, HeaderTimeout, Receive
-from runtime.log import choose_request_id, log_request
+from runtime.log import choose_request_id, log_event, log_request
 from runtime.probes import PROBES
 from runtime.settings import Settings
 
@@ -39,8 +40,9 @@ HEADERS_BY_STATUS = {
 class App:
     """The ASGI application of one worker.
 
-    The worker sets `draining` when it receives SIGTERM. It sets `connections` to uvicorn's open
-    connections. `keys` are the API keys. Without keys, every request is accepted.
+    The worker sets `draining` when it begins to stop. It sets `connections` to uvicorn's open
+    connections. `replace_worker` stops it. `keys` are the API keys. Without keys, every request is
+    accepted.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class App:
         self.keys = keys
         self.draining = False
         self.connections: Iterable[Any] = ()
+        self.replace_worker: Callable[[], None] = lambda: None
 
         self._body_reader = BodyReader(settings.max_body_bytes, settings.body_seconds)
         self._header_timeout = HeaderTimeout(settings.header_seconds)
@@ -125,7 +128,7 @@ class App:
     async def _answer_in_thread(
         self, endpoint: Endpoint, body: bytearray, content_type: str
     ) -> Response:
-        """Let the endpoint answer in the inference thread.
+        """Let the endpoint answer in the thread of its function.
 
         Returns 503 if too many batches are waiting. Bodies that are answered on the event loop
         need no such limit: a connection has one request in flight, and an answer takes at most
@@ -137,10 +140,7 @@ class App:
 
         self._batches += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._inference_thread, endpoint.answer, body, content_type
-            )
+            return await self._threads[endpoint.path].answer(endpoint, body, content_type)
         finally:
             self._batches -= 1
 
@@ -199,13 +199,12 @@ class App:
         await send({"type": "http.response.body", "body": response.body})
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Start the worker's thread and tasks, and end them at shutdown.
+        """Start the worker's threads and tasks, and end them at shutdown.
 
         They cannot start before the fork, because a thread does not survive it.
         """
         await receive()
-        # One thread is enough: two inferences at the same time would slow down each other.
-        self._inference_thread = ThreadPoolExecutor(1, "inference")
+        self._threads = self._function_threads()
         # A replacement worker inherits the models of the server's start-up, which may be outdated.
         await self._refresh_models()
         tasks = [
@@ -217,8 +216,19 @@ class App:
         await receive()
         for task in tasks:
             task.cancel()
-        self._inference_thread.shutdown(wait=False, cancel_futures=True)
+        for thread in self._threads.values():
+            thread.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _function_threads(self) -> dict[str, FunctionThread]:
+        """Return the thread for each path. Routes with the same function share one."""
+        endpoints: dict[int, list[Endpoint]] = {}
+        for endpoint in self.endpoints.values():
+            endpoints.setdefault(id(endpoint.function), []).append(endpoint)
+        threads = [
+            FunctionThread(group, self.settings.function_seconds) for group in endpoints.values()
+        ]
+        return {endpoint.path: thread for thread in threads for endpoint in thread.endpoints}
 
     async def _refresh_models_regularly(self) -> None:
         while True:
@@ -236,6 +246,15 @@ class App:
             await asyncio.sleep(LIMITS_CHECK_SECONDS)
             self._body_reader.cancel_overdue()
             self._header_timeout.close_overdue(self.connections)
+            self._check_calls()
+
+    def _check_calls(self) -> None:
+        """Replace this worker if a function does not return."""
+        stuck = [path for path, thread in self._threads.items() if thread.check_limit()]
+        if stuck and not self.draining:
+            message = f"{stuck[0]}: the predict function does not return. A new worker starts."
+            log_event("worker stuck", message, logging.ERROR, route=stuck[0])
+            self.replace_worker()
 
 
 def _load_pages(app: App) -> Callable[[Scope], Response]:

@@ -9,7 +9,7 @@ response, and its traceback is written to the log only.
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,14 @@ from runtime.text import truncate
 MAX_ROWS = 100_000
 
 
+class Outcome(NamedTuple):
+    """A response with the figures that /metrics counts."""
+
+    response: Response
+    seconds: float
+    rows: int
+
+
 class Endpoint:
     """A route with its predict function, the function's hook and the route's counters."""
 
@@ -37,12 +45,21 @@ class Endpoint:
         self.hook: ModelHook | None = getattr(function, "hook", None)
         self.problem: str | None = None
         self.digest: str | None = None
+        # Why the thread of the function cannot run another call. It is empty if it can.
+        self.overdue = ""
         self.counts = Counts()
 
     @property
     def ready(self) -> bool:
-        """Whether the function can answer."""
+        """Whether the model can answer."""
         return self.hook is None or bool(self.hook.ready)
+
+    @property
+    def obstacle(self) -> str:
+        """Why the route cannot answer, for /ready. It is empty if the route can."""
+        if self.overdue or self.ready:
+            return self.overdue
+        return self.problem or "not loaded yet"
 
     @property
     def quick_bytes(self) -> int:
@@ -91,6 +108,10 @@ class Endpoint:
         return {"route": self.path, "model": info.get("model"), "digest": info.get("digest")}
 
     def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
+        """Return the response to a request and count it."""
+        return self.count(self.compute(body, content_type))
+
+    def compute(self, body: bytes | bytearray, content_type: str | None = None) -> Outcome:
         """Decode `body`, call the function and encode its answer.
 
         Errors become responses; this method does not raise them.
@@ -106,8 +127,12 @@ class Endpoint:
         # A function that calls sys.exit() must not end the server.
         except (Exception, SystemExit) as error:
             response = error_response(error)
-        self.counts.add(response.status, time.perf_counter() - started, rows)
-        return response
+        return Outcome(response, time.perf_counter() - started, rows)
+
+    def count(self, outcome: Outcome) -> Response:
+        """Count an outcome and return its response."""
+        self.counts.add(outcome.response.status, outcome.seconds, outcome.rows)
+        return outcome.response
 
     def reject(self, response: Response) -> Response:
         """Count and return the response to a request whose body was not read."""

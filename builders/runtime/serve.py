@@ -21,6 +21,8 @@ from runtime.auth import read_keys
 from runtime.endpoint import load_endpoints
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
+from runtime.processes import release_children
+from runtime.randomness import seed_generators
 from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
 from runtime.text import format_traceback, truncate
 from runtime.worker import Arbiter, RootLogger, Worker
@@ -30,6 +32,8 @@ UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
 KEEP_ALIVE_SECONDS = 75
 # The requests in flight have this time to finish after the drain.
 FINISH_SECONDS = 30
+# A busy machine may run a worker's event loop this late.
+BLOCKED_SECONDS = 5
 
 
 class PredictServer(BaseApplication):
@@ -54,11 +58,13 @@ class PredictServer(BaseApplication):
             "loglevel": "warning",
             "logger_class": RootLogger,
             "keepalive": KEEP_ALIVE_SECONDS,
+            "timeout": blocked_seconds(self.settings.function_seconds),
             "graceful_timeout": self.drain_seconds + FINISH_SECONDS,
             "control_socket_disable": True,
             "worker_tmp_dir": writable_directory(),
             "pre_fork": assign_slot,
             "post_fork": lambda arbiter, worker: self.start_worker(worker),
+            "post_worker_init": lambda worker: seed_generators(),
             "when_ready": lambda arbiter: self.log_routes(),
             # In a forked child that has loaded ONNX Runtime, the normal exit of the interpreter
             # hangs.
@@ -77,10 +83,11 @@ class PredictServer(BaseApplication):
         Arbiter(self).run()
 
     def start_worker(self, worker: Any) -> None:
-        """Assign a worker its counters; log a warning if it replaces a crashed worker."""
+        """Assign a worker its counters; log a warning if it replaces another worker."""
+        release_children(self.settings.port)
         self.served_app.use_slot(worker.slot)
         if worker.age > self.settings.workers:
-            message = "a worker crashed. This worker replaces it."
+            message = "a worker ended. This worker replaces it."
             log_event("worker replaced", message, logging.WARNING)
 
     def log_routes(self) -> None:
@@ -92,6 +99,15 @@ class PredictServer(BaseApplication):
         for path, endpoint in self.served_app.endpoints.items():
             if endpoint.ready:
                 log_event("ready", f"Answering POST {address}{path}", route=path)
+
+
+def blocked_seconds(function_seconds: int) -> int:
+    """Return how long a worker's event loop may be blocked; 0 is no limit.
+
+    A function blocks it if it does not release Python's lock (GIL). The worker cannot answer then,
+    and gunicorn kills it.
+    """
+    return function_seconds + BLOCKED_SECONDS if function_seconds else 0
 
 
 def writable_directory() -> str:

@@ -138,6 +138,13 @@ SETTINGS = (
         maximum=3600,
     ),
     Setting(
+        "FUNCTION_SECONDS",
+        "Seconds that a predict function may run; then the request gets 504; 0 is no limit",
+        60,
+        minimum=0,
+        maximum=86_400,
+    ),
+    Setting(
         "API_KEY_FILE",
         "File of API keys, one per line (operations.md)",
         default_text="none",
@@ -178,6 +185,7 @@ class Settings(NamedTuple):
     max_waiting: int
     body_seconds: int
     header_seconds: int
+    function_seconds: int
     access_log: bool
     api_key_file: str
 
@@ -200,6 +208,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         max_waiting=int(values["MAX_WAITING"]),
         body_seconds=int(values["BODY_SECONDS"]),
         header_seconds=int(values["HEADER_SECONDS"]),
+        function_seconds=int(values["FUNCTION_SECONDS"]),
         access_log=bool(values["ACCESS_LOG"]),
         api_key_file=str(values["API_KEY_FILE"]),
     )

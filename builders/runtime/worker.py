@@ -12,12 +12,14 @@ from typing import Any
 
 import gunicorn.arbiter
 from gunicorn.glogging import Logger
+from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from runtime.http_protocol import StrictProtocol
+from runtime.processes import adopt_orphans, child_processes, end_children
 
-PARENT_CHECK_SECONDS = 0.5
+WATCH_SECONDS = 0.5
 # After the drain, the event loop reads the requests that have arrived on the last connections.
 LAST_READS = 10
 LAST_READ_SECONDS = 0.02
@@ -26,7 +28,8 @@ LAST_READ_SECONDS = 0.02
 class Worker(UvicornWorker):
     """A uvicorn worker that drains before it stops.
 
-    The timeline of a shutdown, which begins with SIGTERM or when the parent process has exited:
+    The timeline of a shutdown, which begins with SIGTERM, when the parent process has exited, or
+    when a predict function does not return:
 
     - At 0 s, /ready returns 503 and every response closes its connection. Requests are still
       answered.
@@ -48,16 +51,17 @@ class Worker(UvicornWorker):
     async def _serve(self) -> None:
         """Run uvicorn until it stops. The base class calls it."""
         self.config.app = self.wsgi
-        self._server = Server(self.config)
+        self._server = OrphanedServer(self.config, self.ppid)
         self._stop = self._server.handle_exit
         self._server.handle_exit = self._handle_signal
         self._drain_task: asyncio.Task[None] | None = None
         self.wsgi.connections = self._server.server_state.connections
+        self.wsgi.replace_worker = self._start_drain
 
         loop = asyncio.get_running_loop()
         self._loop = loop
         loop.add_signal_handler(signal.SIGQUIT, self._stop, signal.SIGQUIT, None)
-        watch_task = loop.create_task(self._drain_without_parent())
+        watch_task = loop.create_task(self._watch())
         await self._server.serve(sockets=self.sockets)
         watch_task.cancel()
 
@@ -67,13 +71,14 @@ class Worker(UvicornWorker):
         else:
             self._stop(number, frame)
 
-    async def _drain_without_parent(self) -> None:
-        """Start to drain if the parent has exited.
+    async def _watch(self) -> None:
+        """Report to the parent that the event loop runs; drain without a parent.
 
         Without a parent, nothing else would stop this worker.
         """
         while os.getppid() == self.ppid:
-            await asyncio.sleep(PARENT_CHECK_SECONDS)
+            self.notify()
+            await asyncio.sleep(WATCH_SECONDS)
         self._start_drain()
 
     def _start_drain(self) -> None:
@@ -116,6 +121,20 @@ class Worker(UvicornWorker):
             await asyncio.sleep(LAST_READ_SECONDS)
 
 
+class OrphanedServer(Server):
+    """uvicorn's server, which ends the child processes if the arbiter cannot do it."""
+
+    def __init__(self, config: Config, parent: int):
+        super().__init__(config)
+        self.parent = parent
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests in flight; uvicorn calls this method last."""
+        await super().shutdown(sockets)
+        if os.getppid() != self.parent:
+            end_children()
+
+
 def accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
     """Yield the connections in the backlog of a listening socket."""
     with suppress(BlockingIOError):
@@ -125,10 +144,30 @@ def accept_waiting(listener: socket.socket) -> Iterator[socket.socket]:
 
 
 class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
-    """gunicorn's arbiter, which repeats SIGTERM during a shutdown.
+    """gunicorn's arbiter, which ends the processes of functions and repeats SIGTERM.
 
-    gunicorn itself sends it once. A worker that was just forked has no handler yet and misses it.
+    gunicorn itself sends SIGTERM once. A worker that was just forked has no handler yet and misses
+    it.
     """
+
+    def start(self) -> None:
+        """Open the port; gunicorn calls this before it forks the workers."""
+        adopt_orphans()
+        # The application has started these while it was imported.
+        self.first_children = child_processes()
+        super().start()
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop the workers, and then all processes that they have left."""
+        super().stop(graceful)
+        end_children()
+
+    def manage_workers(self) -> None:
+        """Fork the missing workers; then end what the ended workers have left."""
+        has_lost_worker = len(self.WORKERS) < self.num_workers
+        super().manage_workers()
+        if has_lost_worker:
+            end_children({*self.WORKERS, *self.first_children})
 
     def reap_workers(self) -> None:
         """Send SIGTERM again; gunicorn calls this ten times per second at shutdown."""

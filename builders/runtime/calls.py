@@ -1,0 +1,125 @@
+"""The threads in which predict functions run, and the time limit of a call."""
+
+import asyncio
+import math
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import dropwhile
+
+from runtime.endpoint import Endpoint, Outcome
+from runtime.errors import RequestError, Response, error_response
+from runtime.text import TRACEBACK_CHARACTERS, truncate
+
+# A worker is not replaced if the call returns within this time after its limit.
+GRACE_SECONDS = 2.0
+
+
+class Call:
+    """One call of a function, and the response that its client gets."""
+
+    def __init__(self, endpoint: Endpoint, body: bytearray, content_type: str):
+        self.endpoint = endpoint
+        self.body = body
+        self.content_type = content_type
+        self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self.started = math.inf
+
+
+class FunctionThread:
+    """The thread of one function, which `endpoints` share.
+
+    A worker never runs a function twice at the same time: the function need not be thread-safe,
+    and two inferences at the same time would slow down each other. Other functions have other
+    threads, so a slow function delays only its own routes.
+
+    If a call takes longer than `seconds` (0 is no limit), its client gets a 504 response. Clients
+    of other calls get 503 until it returns.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], seconds: float):
+        self.endpoints = endpoints
+        self.seconds = seconds or math.inf
+        self._loop = asyncio.get_running_loop()
+        self._executor = ThreadPoolExecutor(1, endpoints[0].path)
+        self._ident = 0
+        # The first one runs, the others wait.
+        self._calls: list[Call] = []
+
+    async def answer(self, endpoint: Endpoint, body: bytearray, content_type: str) -> Response:
+        """Let the endpoint answer in this thread."""
+        if endpoint.overdue:
+            return endpoint.reject(not_ready(endpoint.overdue))
+        call = Call(endpoint, body, content_type)
+        self._calls.append(call)
+        self._executor.submit(self._run, call)
+        return await call.response
+
+    def _run(self, call: Call) -> None:
+        """Run a call. Only this method runs in the thread."""
+        self._ident = threading.get_ident()
+        outcome = None
+        # A call that waited for an overdue call has its response already.
+        if not call.response.done():
+            call.started = time.monotonic()
+            outcome = call.endpoint.compute(call.body, call.content_type)
+        self._loop.call_soon_threadsafe(self._finish, call, outcome)
+
+    def _finish(self, call: Call, outcome: Outcome | None) -> None:
+        self._calls.remove(call)
+        if outcome is None:
+            return
+        if call.response.done():
+            self._set_overdue("")
+        else:
+            call.response.set_result(call.endpoint.count(outcome))
+
+    def check_limit(self) -> bool:
+        """Answer the clients if the running call is overdue.
+
+        Returns whether the call has still not returned after GRACE_SECONDS. The application calls
+        this method a few times per second.
+        """
+        if not self._calls:
+            return False
+        call = self._calls[0]
+        overdue_seconds = time.monotonic() - call.started - self.seconds
+        if overdue_seconds > 0 and not call.response.done():
+            self._reject_calls()
+        return overdue_seconds > GRACE_SECONDS
+
+    def _reject_calls(self) -> None:
+        running, *waiting = self._calls
+        text = f"the predict function did not return within {self.seconds:g} s"
+        advice = "Send fewer rows, or set another FUNCTION_SECONDS."
+        error = error_response(RequestError(504, "timeout", f"{text}. {advice}"))
+        response = error._replace(traceback=self._stack())
+        running.response.set_result(running.endpoint.reject(response))
+
+        self._set_overdue(f"{text}, and still runs")
+        for call in waiting:
+            call.response.set_result(call.endpoint.reject(not_ready(call.endpoint.overdue)))
+
+    def _stack(self) -> str:
+        """Return where the function is."""
+        stack = traceback.extract_stack(sys._current_frames().get(self._ident))
+        # The first frames are those of Python's threads.
+        own = dropwhile(lambda frame: frame.filename != __file__, stack)
+        lines = ["The predict function is here:\n", *traceback.format_list(list(own))]
+        return truncate("".join(lines), TRACEBACK_CHARACTERS)
+
+    def _set_overdue(self, problem: str) -> None:
+        for endpoint in self.endpoints:
+            endpoint.overdue = problem
+
+    def shutdown(self) -> None:
+        """Cancel the waiting calls."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def not_ready(problem: str) -> Response:
+    """Return the response while a call is overdue."""
+    return error_response(RequestError(503, "not_ready", f"{problem}. Try again."))
