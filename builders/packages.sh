@@ -24,15 +24,15 @@ run_setup() {
 
 # The application's requirements are requirements_ROLE.txt or, without that file, requirements.txt.
 install_requirements() {
-  local name files=()
-  [ "$ROLE" = train ] || files+=("$BUILDERS/runtime/requirements.txt")
+  local name files=("$BUILDERS/runtime/requirements.txt")
+  [ "$ROLE" = predict ] || files=("$BUILDERS/runtime/requirements_train.txt")
   for name in "requirements_$ROLE.txt" requirements.txt; do
     if [ -f "$name" ]; then
       files+=("$name")
       break
     fi
   done
-  "$BUILDERS/install.sh" "$APP_ROOT/.venv" ${files[@]+"${files[@]}"}
+  "$BUILDERS/install.sh" "$APP_ROOT/.venv" "${files[@]}"
 }
 
 # The bytecode stays in the image, so that a container does not compile at start-up. It depends only

@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from runtime.answer import check_answer, encode_value
+from runtime.coroutines import call
 from runtime.environment import Route
 from runtime.errors import RequestError, Response, error_response
 from runtime.hook import ModelHook
 from runtime.loader import load_function
 from runtime.log import log_event
-from runtime.message import Message, to_plain
+from runtime.message import Message
 from runtime.metrics import Counts
 from runtime.text import truncate
 
@@ -123,9 +125,10 @@ class Endpoint:
             message = decode(body)
             rows = batch_size(message)
             self._check_rows(rows)
-            response = Response(200, encode(self.function(message)))
-        # A function that calls sys.exit() must not end the server.
-        except (Exception, SystemExit) as error:
+            response = Response(200, encode(call(self.function, message)))
+        # No exception of a function may end the server: SystemExit, KeyboardInterrupt,
+        # asyncio.CancelledError and GeneratorExit are no subclasses of Exception.
+        except BaseException as error:
             response = error_response(error)
         return Outcome(response, time.perf_counter() - started, rows)
 
@@ -198,13 +201,11 @@ def batch_size(message: Message) -> int:
 def encode(answer: Any) -> bytes:
     """Return a function's answer as a response body.
 
-    Raises TypeError for a value that JSON cannot represent.
+    Raises AnswerError for an answer that has no JSON form.
     """
-    if not isinstance(answer, dict):
-        found = type(answer).__name__
-        raise TypeError(f"a predict function must return a dict, found {found}")
-    document = answer if "payload" in answer else {"payload": answer}
-    return msgspec.json.encode(document, enc_hook=to_plain)
+    check_answer(answer)
+    encoded = encode_value(answer)
+    return encoded if "payload" in answer else b'{"payload":%b}' % encoded
 
 
 def load_endpoints(routes: Iterable[Route], max_rows: int = MAX_ROWS) -> list[Endpoint]:

@@ -1,6 +1,7 @@
 """Load the functions that `.s2i/environment` names."""
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -23,4 +24,7 @@ def load_function(where: str, module: str, name: str) -> Callable[[Any], Any]:
     function = getattr(imported, name, None)
     if not callable(function):
         raise ConfigurationError(f"{where}: {module} has no function {name}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        advice = "Return the complete answer instead."
+        raise ConfigurationError(f"{where}: {module}.{name} has a `yield`. {advice}")
     return function  # type: ignore[no-any-return, unused-ignore]

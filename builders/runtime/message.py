@@ -1,4 +1,4 @@
-"""The argument of train and predict functions, and conversion of their results."""
+"""The argument of train and predict functions."""
 
 from typing import Any
 
@@ -13,13 +13,3 @@ class Message(dict[str, Any]):
     def payload(self) -> Any:
         """The payload, decoded from the sender's JSON, or None."""
         return self.get("payload")
-
-
-def to_plain(value: Any) -> Any:
-    """Return a value of numpy or pandas as a plain Python value.
-
-    Raises TypeError for any other value.
-    """
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -10,12 +10,14 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NoReturn
 
+from runtime.coroutines import call
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.loader import load_function
-from runtime.message import Message, to_plain
+from runtime.message import Message
+from runtime.output import take_stdout
 from runtime.settings import ConfigurationError
 from runtime.text import format_traceback, truncate
 from runtime.threads import set_threads
@@ -73,13 +75,24 @@ def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
-def print_answer(answer: Any) -> None:
-    """Print an answer as JSON.
+def predict_once(function: Callable[[Any], Any], message: Message, stdout: BinaryIO) -> None:
+    """Call the function and write its answer as JSON to `stdout`.
 
-    NaN and the infinities become null, as in the server's responses.
+    The same answers are accepted as by the server, and they have the same form.
     """
-    text = json.dumps(answer, default=to_plain)
-    print(json.dumps(json.loads(text, parse_constant=lambda constant: None)))
+    # Training does not need msgspec.
+    import msgspec
+
+    from runtime.answer import check_answer, encode_value
+
+    try:
+        answer = call(function, message)
+    except SystemExit as error:
+        raise RuntimeError("the predict function ended without an answer") from error
+
+    check_answer(answer)
+    stdout.write(b"%b\n" % msgspec.json.format(encode_value(answer), indent=0))
+    stdout.flush()
 
 
 def main() -> int:
@@ -88,21 +101,29 @@ def main() -> int:
     for warning in report_misspelled(os.environ):
         print(f"{program}: {warning}", file=sys.stderr)
     try:
-        prefix = choose_prefix(os.environ)
-        # The libraries read the variables when the function's module is imported.
-        set_threads(os.environ)
-        function = load_function(
-            f"{prefix}_MODULE", os.environ[f"{prefix}_MODULE"], os.environ[f"{prefix}_FUNCTION"]
-        )
-        answer = function(read_message(os.environ))
-        if prefix == "PREDICT":
-            print_answer(answer)
+        run(choose_prefix(os.environ))
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         return report_error(program, error)
     return 0
+
+
+def run(prefix: str) -> None:
+    """Import and call the function that the variables with `prefix` name."""
+    # The module may print too when it is imported.
+    stdout = take_stdout() if prefix == "PREDICT" else None
+    # The libraries read the variables when the function's module is imported.
+    set_threads(os.environ)
+    module = os.environ[f"{prefix}_MODULE"]
+    function = load_function(f"{prefix}_MODULE", module, os.environ[f"{prefix}_FUNCTION"])
+    message = read_message(os.environ)
+
+    if stdout is None:
+        call(function, message)
+    else:
+        predict_once(function, message, stdout)
 
 
 def report_error(program: str, error: Exception) -> int:

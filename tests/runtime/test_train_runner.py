@@ -356,6 +356,73 @@ def test_errors_of_a_prediction_name_predict_once(
     assert done.stderr.count("\n") == 1
 
 
+# Programs, libraries and C write to the descriptor 1, and not to sys.stdout.
+PRINTING_APPLICATION = """
+import ctypes, os, subprocess, sys
+print("at import")
+
+def train(msg):
+    {statement}
+    return {{"predictions": [1]}}
+
+predict = train
+"""
+PRINTS = (
+    "print('noise')",
+    "sys.stdout.write('noise')",
+    "sys.__stdout__.write('noise')",
+    "os.write(1, b'noise')",
+    "os.system('echo noise')",
+    "subprocess.run(['echo', 'noise'])",
+    "libc = ctypes.CDLL(None); libc.puts(b'noise'); libc.fflush(None)",
+    "os.fork() or (print('noise'), os._exit(0)); os.wait()",
+    "print('noise'); sys.stdout.close()",
+    "print('noise'); os.close(1)",
+    "print('noise'); sys.stdout = None",
+)
+
+
+@pytest.mark.parametrize("statement", PRINTS)
+def test_stdout_of_a_prediction_is_only_the_answer(tmp_path: Path, statement: str) -> None:
+    application = PRINTING_APPLICATION.format(statement=statement)
+    done = run_application(tmp_path, application, PYTHONUNBUFFERED="1")
+
+    assert (done.returncode, done.stdout) == (0, '{"predictions": [1]}\n')
+    assert done.stderr.startswith("at import\n")
+    assert "noise" in done.stderr
+
+
+def test_prints_of_a_training_stay_in_stdout(tmp_path: Path) -> None:
+    application = PRINTING_APPLICATION.format(statement="print('noise')")
+    done = run_application(tmp_path, application, TRAIN="1")
+    assert (done.stdout, done.stderr) == ("at import\nnoise\n", "")
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+def test_prediction_that_exits_is_a_failure(tmp_path: Path, exit_code: int) -> None:
+    application = f"def predict(msg):\n    raise SystemExit({exit_code})\n"
+    done = run_application(tmp_path, application)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("RuntimeError: the predict function ended without an answer\n")
+
+
+@pytest.mark.parametrize("train", ["", "1"])
+def test_runner_waits_for_an_async_function(tmp_path: Path, train: str) -> None:
+    application = (
+        "import asyncio, sys\n\n"
+        "async def train(msg):\n"
+        "    await asyncio.sleep(0)\n"
+        "    print('done', file=sys.stderr)\n"
+        "    return {'predictions': [msg.payload]}\n\n"
+        "predict = train\n"
+    )
+    done = run_application(tmp_path, application, TRAIN=train, PAYLOAD="2")
+
+    assert (done.returncode, done.stderr) == (0, "done\n")
+    assert done.stdout == ("" if train else '{"predictions": [2]}\n')
+
+
 # The length of messages
 
 LONG = "'first' + 'x' * 1_512_935 + 'last'"
