@@ -26,7 +26,7 @@ logs: ## show the log of that server
 generate: ##- regenerate the files of all/ after a change of routes or requirements
 	@$(MAKE) --no-print-directory -C all $@
 
-doctor: ## print the engine of this machine, and what is missing for the other one
+doctor: ## print the engine of this machine, and what is missing for the other engine
 	@engines/doctor.sh
 
 builders: ## build the two s2i builder images (BASE_IMAGE, ASSEMBLE_USER)
@@ -78,7 +78,7 @@ bench-build: ##- compare the time to build an image with the time of s2i itself
 bench-demo: ##- measure make demo and make train, also on a busy machine
 	@bench/run.sh demo
 
-bench-train: ##- compare training with only fitting; SCALE=100: 100 times the rows
+bench-train: ##- compare training with the estimator's fit; SCALE=100: 100 times the rows
 	@bench/run.sh training
 
 bench-size: size ##- same as make size
