@@ -79,7 +79,7 @@ bench-build: ##- compare the time to build an image with the time of s2i itself
 bench-demo: ##- measure make demo and make train, also on a busy machine
 	@bench/run.sh demo
 
-bench-train: ##- compare training with only fitting; SCALE=100: 100 times the rows
+bench-train: ##- compare training with the estimator's fit; SCALE=100: 100 times the rows
 	@bench/run.sh training
 
 bench-size: size ##- same as make size

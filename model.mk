@@ -28,5 +28,5 @@ stop: ## stop the server in the background
 logs: ## show the log of that server
 	@$(RUN) logs "$$CONTAINER_NAME-predict"
 
-predict-once: ##- make one prediction, PAYLOAD='{"instances": [...]}', without a server
+predict-once: ##- make one prediction without a server, from PAYLOAD='{"instances": [...]}'
 	@$(RUN) predict-once "$$CONTAINER_NAME-train" "$${PWD##*/}"

@@ -122,7 +122,7 @@ def running(servers: Mapping[str, Candidate], workers: str = WORKERS) -> Iterato
 def measure_loads(
     servers: Mapping[str, Candidate], rows: int, connections: int
 ) -> dict[str, list[Load]]:
-    """Return the loads of each server by round."""
+    """Return the load results of each server by round."""
     calls = {
         name: partial(candidate.measure, rows, connections) for name, candidate in servers.items()
     }

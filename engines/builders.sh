@@ -29,7 +29,7 @@ require_foreign() { # require_foreign IMAGE: pulls IMAGE if missing; exits if it
   exists "$1" || docker pull "$1" ||
     die 69 "Cannot pull builder image $1. Check TRAIN_BUILDER and PREDICT_BUILDER."
   [ -n "$(label "$1" io.openshift.s2i.scripts-url)" ] ||
-    die 78 "$1 is not an s2i builder (it has no label io.openshift.s2i.scripts-url)"
+    die 78 "$1 has no label io.openshift.s2i.scripts-url. Use the image of an s2i builder."
 }
 
 build() { # build TARGET: builds one of the Dockerfile's two targets

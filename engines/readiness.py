@@ -112,6 +112,6 @@ def command_lines() -> list[str]:
 
 
 def print_progress(server: str, waited: float, seconds: float, problem: str) -> None:
-    """Print on a terminal for how long the program has waited, and why."""
+    """Print how long the program has waited, and why, if stdout is a terminal."""
     if sys.stdout.isatty():
         print(f"---> Waiting for {server} ({waited:.0f} of {seconds:g} s): {problem}", flush=True)

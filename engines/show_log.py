@@ -1,6 +1,6 @@
 """Print a server's log: as text on a terminal, and unchanged otherwise.
 
-Usage: show_log.py <LOG       LOG_FORMAT=text or LOG_FORMAT=json selects one
+Usage: show_log.py <LOG       LOG_FORMAT=text or LOG_FORMAT=json selects a format
 
 This module uses only the standard library, and runs on Python 3.9.
 """

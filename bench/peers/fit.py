@@ -1,4 +1,4 @@
-"""Fit the users' pipeline for a model and save it as the peer's users do.
+"""Fit the pipeline for a model and save it in the format of the peer.
 
 Usage: python -m bench.peers.fit PEER MODEL STORE
 

@@ -112,9 +112,9 @@ class StrictProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
     def _reject(self, error: RequestError) -> None:
         """Send an error and close the connection.
 
-        If requests are in flight, the connection is closed after them, without the error: the
-        client would take it for the response to the oldest of them. A queued request with an
-        invalid body never becomes complete and gets a 408.
+        If requests are in flight, the connection is closed after their responses, without the
+        error. The client would take the error for the response to the oldest request. A queued
+        request with an invalid body never becomes complete and gets a 408.
         """
         self._is_rejected = True
         request = self.cycle

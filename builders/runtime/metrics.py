@@ -69,7 +69,7 @@ class Counts:
             cells[base + BATCH_SUM] += rows
 
     def totals(self) -> dict[str, list[float]]:
-        """Return the cells by name (see SIZES), summed over all workers."""
+        """Return the counters by name (see SIZES), summed over all workers."""
         sums = [sum(self._cells[cell::CELLS]) for cell in range(CELLS)]
         return {name: sums[start : start + SIZES[name]] for name, start in OFFSETS.items()}
 

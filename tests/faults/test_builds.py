@@ -123,7 +123,7 @@ def only_program(program: str, clone: Path, folder: Path) -> Iterator[dict[str, 
 def remains(image: str, scratch: Path) -> tuple[object, ...]:
     """Return the state that a failed build must not change.
 
-    The image, containers, unfinished images and temporary files.
+    It consists of the image, containers, unfinished images and temporary files.
     """
     containers = run("docker", "ps", "-aq").stdout
     return inspect(image)["Id"], containers, ":unfinished" in tags(), os.listdir(scratch)

@@ -179,7 +179,7 @@ def test_bad_files_leave_the_server_up_and_good_ones_are_picked_up(
 
 
 def naive_handler(directory: Path) -> str:
-    """Try the same with a handler that opens the file for each request.
+    """Run the same test with a handler that opens the file for each request.
 
     This handler blocks on a FIFO, follows a link, and answers 500 without a file.
     """

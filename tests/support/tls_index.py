@@ -101,7 +101,7 @@ class TlsIndex:
         output_of(run("openssl", *arguments, cwd=self.folder))
 
     def sign(self) -> None:
-        """Make the CA, and the server's certificate that it signs."""
+        """Create a CA, and a server certificate that it signs."""
         (self.folder / "openssl.cnf").write_text(AUTHORITY)
         settings = ("-config", "openssl.cnf")
         subject = ("-subj", f"/CN={self.name}")

@@ -197,7 +197,7 @@ def test_served_passes_a_model_to_the_function(
 
     @served(NAME)
     def predict(msg: Any, model: Model) -> dict[str, Any]:
-        """Answers."""
+        """Return the predictions and the name."""
         return {"predictions": model.answer(msg)["predictions"], "name": model.name}
 
     rows = init_model(NAME)["golden"]["instances"]
