@@ -3,7 +3,7 @@
 Usage: .venv/bin/python -B compile_packages.py       (PYTHONPATH is the folder of runtime/)
 
 The bytecode of all modules would make an image larger by a tenth. These are the modules that an
-import of each package loads; they include nearly all modules that an application uses.
+import of each package loads; they include almost all modules that an application uses.
 """
 
 import importlib
