@@ -6,8 +6,8 @@ Usage: package_context.py setup CONTEXT OUTPUT BASE            the files for set
 The digest also depends on BASE, the image in which setup.sh runs or the packages are installed.
 
 The packages need the requirements file, constraints.txt, and the files that the requirements name.
-setup.sh may read any file. It gets all folders, all files that are not Python modules, and the modules
-that it names, by themselves or by their folder. No other file changes the packages.
+setup.sh may read any file. It gets all folders, all files that are not Python modules, and the
+modules that it names, by themselves or by their folder. No other file changes the packages.
 
 The server's settings and routes are not copied: they differ between applications, and no package
 depends on them. This module uses only the standard library, and runs on Python 3.9.
