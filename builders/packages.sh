@@ -35,14 +35,16 @@ install_requirements() {
   "$BUILDERS/install.sh" "$APP_ROOT/.venv" "${files[@]}"
 }
 
-# The bytecode stays in the image, so that a container does not compile at start-up. It depends only
-# on the contents of the modules, so that builds are reproducible.
+# The bytecode stays in the image, so that a container does not compile at start-up.
 finish_environment() {
-  "$BUILDERS/slim.sh" "$APP_ROOT/.venv"
-  # Some packages contain templates that are not valid Python.
-  "$PYTHON" -m compileall -qq -j 0 -x '/tests?/' --invalidation-mode unchecked-hash \
-    "$APP_ROOT/.venv/lib" || true
-  "$BUILDERS/permissions.sh" "$APP_ROOT/.venv"
+  local venv=$APP_ROOT/.venv
+  "$BUILDERS/slim.sh" "$venv"
+  # Bytecode that is written later contains its source's time.
+  find "$venv/lib" -name '*.py' -type f -exec touch -t 200001010000 {} +
+  # A package may print messages when it is imported, and may even crash. The bytecode is optional.
+  PYTHONPATH=$BUILDERS "$venv/bin/python" -B "$BUILDERS/compile_packages.py" \
+    </dev/null >/dev/null 2>&1 || true
+  "$BUILDERS/permissions.sh" "$venv"
 }
 
 # shellcheck source=/dev/null

@@ -24,12 +24,14 @@ copy_files() { # copy_files setup|ROLE: copies the files that decide a step; set
 
 run_in() { # run_in IMAGE COMMAND...: runs a command in a new container; sets container
   container=s2i-packages-$$-$RANDOM
-  # Without a proxy of signals, Ctrl-C ends this command at once. The caller removes the container.
-  docker run --name "$container" --sig-proxy=false --user "$user" --volume "$files:/tmp/src:ro" \
+  docker run --detach --name "$container" --user "$user" --volume "$files:/tmp/src:ro" \
     --volume "$scratch/settings:/run/s2i-settings:ro" \
     --volume s2i-python-wheels:/var/cache/s2i "$1" \
     env PYTHONPATH=/opt/builders python3 -m runtime.environment run /tmp/src/.s2i/environment \
-    "${@:2}" >&2
+    "${@:2}" >/dev/null
+  # Ctrl-C ends this command at once. It would not end `docker run` before the container ends.
+  docker logs --follow "$container" >&2
+  [ "$(docker wait "$container")" = 0 ]
 }
 
 commit() { # commit NAME: makes image NAME from the container, unless another build has made it

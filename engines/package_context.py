@@ -6,8 +6,8 @@ Usage: package_context.py setup CONTEXT OUTPUT BASE            the files for set
 The digest also depends on BASE, the image in which setup.sh runs or the packages are installed.
 
 The packages need the requirements file, constraints.txt, and the files that the requirements name.
-setup.sh may read any file. It gets all files that are not Python modules, and those Python modules
-and folders that it names. A change of any other file does not change the packages.
+setup.sh may read any file. It gets all folders, all files that are not Python modules, and the
+modules that it names, by themselves or by their folder. No other file changes the packages.
 
 The server's settings and routes are not copied: they differ between applications, and no package
 depends on them. This module uses only the standard library, and runs on Python 3.9.
@@ -81,7 +81,7 @@ def with_named_files(files: Iterable[Path], source: Path) -> list[Path]:
         if file in found:
             continue
         found.add(file)
-        if file.suffix not in TEXTS or file.name == "constraints.txt" or not file.is_file():
+        if not file.is_file() or file.suffix not in TEXTS or file.name == "constraints.txt":
             continue
         for path in named_paths(file, source):
             inside = Path(os.path.abspath(path))
@@ -107,9 +107,12 @@ def environment_text(source: Path) -> str:
 
 
 def decisive_files(kind: str, source: Path) -> list[Path]:
-    """Return the files that decide what setup.sh does, or the packages of a role."""
+    """Return the files that decide what setup.sh does, or the packages of a role.
+
+    setup.sh also gets all folders, because it may write into them.
+    """
     if kind == "setup":
-        start = [file for file in files_below(source) if file.suffix != ".py"]
+        start = [path for path in source.rglob("*") if path.is_dir() or path.suffix != ".py"]
     else:
         start = [source / "constraints.txt", *requirements_file(source, kind)]
     files = with_named_files(start, source)
@@ -143,8 +146,10 @@ def main(arguments: list[str]) -> int:
     files = decisive_files(kind, source)
     for file in files:
         copy = output / file.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+        folder = copy if file.is_dir() else copy.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if file.is_file():
+            shutil.copy(file, copy)
     (output / ENVIRONMENT).parent.mkdir(exist_ok=True)
     (output / ENVIRONMENT).write_text(environment_text(source))
     print(digest(arguments[3], kind, source, files))

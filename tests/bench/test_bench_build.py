@@ -3,6 +3,7 @@
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import ROOT
@@ -10,6 +11,7 @@ from support.commands import ROOT
 sys.path.insert(0, str(ROOT / "bench"))
 import build  # noqa: E402
 from measure import Ratio  # noqa: E402
+from space import space_lines  # noqa: E402
 
 FLOOR = [0.5, 0.5, 1.0]
 SECONDS = [2.0, 3.5, 3.0]
@@ -69,3 +71,32 @@ def test_floor_does_less_than_a_build(tmp_path: Path) -> None:
     context = build.source(clone)
     assert (context / ".s2i/bin/assemble").read_text() == "#!/bin/sh\n"
     assert build.local_floor(context) < build.first("local", clone)
+
+
+def space_values(*arguments: Any) -> dict[str, tuple[str, str]]:
+    """Return the values and goals of the table of space."""
+    return {line["space"]: (line["value"], line["goal"]) for line in space_lines(*arguments)}
+
+
+def test_layers_that_images_share_count_once() -> None:
+    packages = {"packages": 100_000_000}
+    images = [{**packages, name: 500_000} for name in ("lr", "rf", "xgb", "all")]
+    found = space_values(images[0], {**packages, "edited": 400_000}, images)
+    assert found == {
+        "new layers after an edit, MB": ("0.40", "at most 1: yes"),
+        "one image, MB": ("100.50", ""),
+        "all images, MB": ("102.00", ""),
+        "all images, of one": ("1.01", "at most 1.3: yes"),
+    }
+
+
+def test_images_without_shared_packages_miss_the_goals() -> None:
+    images = [{name: 100_000_000} for name in ("lr", "rf", "xgb", "all")]
+    found = space_values(images[0], {"edited": 100_000_000}, images)
+    assert found["new layers after an edit, MB"] == ("100.00", "at most 1: no")
+    assert found["all images, of one"] == ("4.00", "at most 1.3: no")
+
+
+def test_image_that_was_not_built_voids_the_space() -> None:
+    image = {"packages": 1}
+    assert {value for value, _ in space_values(image, image, [image, {}]).values()} == {"void"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import package_context
 import pytest
-from support.commands import ROOT, run
+from support.commands import ROOT, output_of, run
 
 BASE = "sha256:1"
 FILES = {
@@ -36,9 +36,9 @@ def context(tmp_path: Path) -> Path:
 
 
 def decisive(kind: str, context: Path) -> set[str]:
-    """Return the files that decide a step."""
+    """Return the files that decide a step, without folders."""
     paths = package_context.decisive_files(kind, context)
-    return {str(path.relative_to(context)) for path in paths}
+    return {str(path.relative_to(context)) for path in paths if path.is_file()}
 
 
 def digest(context: Path, kind: str = "predict", base: str = BASE) -> str:
@@ -185,5 +185,13 @@ def test_program_copies_the_files_and_the_variables_of_users(context: Path, tmp_
     copied = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert copied == {"requirements_predict.txt", "constraints.txt", ".s2i/environment"}
     assert (output / ".s2i/environment").read_text() == "CFLAGS=-O2 -g\n"
+
+    # setup.sh may write into any folder.
+    output = tmp_path / "setup"
+    output.mkdir()
+    write(context, {"code/only.py": ""})
+    output_of(run(sys.executable, program, "setup", context, output, BASE))
+    assert (output / "code").is_dir()
+    assert not (output / "code/only.py").exists()
 
     assert run(sys.executable, program, "serve", context, output, BASE).returncode == 2

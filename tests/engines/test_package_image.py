@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from support.docker import (
     make_docker,
     package_images,
     remove_images,
+    start_build,
     tags,
     tree_of,
 )
@@ -191,24 +191,6 @@ def leftovers(scratch: Path) -> tuple[object, ...]:
     return containers, ":unfinished" in tags(), os.listdir(scratch)
 
 
-def start(victim: Victim, scratch: Path, line: str) -> subprocess.Popen[str]:
-    """Start a build, and return when it has printed a line."""
-    directory, image = victim
-    building = subprocess.Popen(
-        [directory.parent / "build.sh", image, directory.name, "predict"],
-        env={**os.environ, "ENGINE": "docker", "TMPDIR": str(scratch)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert building.stderr
-    for printed in building.stderr:
-        if line in printed:
-            break
-    return building
-
-
 @pytest.mark.parametrize("step", ["setup.sh", "predict.py"])
 def test_interrupted_build_leaves_nothing(victim: Victim, tmp_path: Path, step: str) -> None:
     directory, image = victim
@@ -219,7 +201,7 @@ def test_interrupted_build_leaves_nothing(victim: Victim, tmp_path: Path, step: 
     }
     text, line = steps[step]
     (directory / step).write_text(text)
-    building = start(victim, tmp_path, line)
+    building = start_build(victim, tmp_path, line)
     os.killpg(building.pid, signal.SIGINT)
     _, errors = building.communicate(timeout=30)
     assert building.returncode == 130, errors
@@ -244,7 +226,7 @@ def test_two_builds_at_once_share_one_package_image(victim: Victim, tmp_path: Pa
         file.write(f"TWO_AT_ONCE={os.getpid()}\n")
     other = f"{image}-other"
     run("docker", "tag", image, other)
-    builds = [start((directory, name), tmp_path, "Installing") for name in (image, other)]
+    builds = [start_build((directory, name), tmp_path, "Installing") for name in (image, other)]
     for building in builds:
         _, errors = building.communicate(timeout=240)
         assert building.returncode == 0, errors

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from support.clones import with_other_hash
 from support.commands import ROOT, Completed, run, without_programs
-from support.docker import WHEELS, inspect, s2i_build, tags
+from support.docker import WHEELS, inspect, s2i_build, start_build, tags
 from support.figures import Figure, times
 
 pytestmark = pytest.mark.docker
@@ -177,21 +177,7 @@ class Halfway(NamedTuple):
 
 def build_halfway(victim: Victim, scratch: Path) -> Halfway:
     """Start a build, and return when its container imports the application."""
-    directory, image = victim
-    building = subprocess.Popen(
-        [directory.parent / "build.sh", image, directory.name, "predict"],
-        env={**os.environ, "ENGINE": "docker", "TMPDIR": str(scratch)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    # s2i writes the container's output to stderr.
-    assert building.stderr
-    for line in building.stderr:
-        if "Checking the functions" in line:
-            break
-
+    building = start_build(victim, scratch, "Checking the functions")
     time.sleep(0.2)
     s2i = run("pgrep", "-g", str(building.pid), "-x", "s2i").stdout
     return Halfway(building, int(s2i))

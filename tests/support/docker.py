@@ -1,12 +1,14 @@
 """Docker: build images with make and s2i, read their files, and remove them.
 
 This module defines docker_problem, image_of, make_docker, make_named_clone, make_docker_clone,
-build_builder, remove_images, package_images, s2i_build, WHEELS, inspect, tags, exported, files_of,
-tree_of.
+build_builder, remove_images, package_images, start_build, s2i_build, WHEELS, inspect, tags,
+exported, files_of, tree_of.
 """
 
 import json
+import os
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +91,28 @@ def remove_images(prefix: str) -> None:
 def package_images() -> set[str]:
     """Return the names of the package images, which all clones share."""
     return {name for name in tags().split() if name.startswith(("s2i-packages:", "s2i-setup:"))}
+
+
+def start_build(victim: tuple[Path, str], scratch: Path, line: str) -> subprocess.Popen[str]:
+    """Start the build of a predict image, and return when it has printed a line.
+
+    `victim` is a model directory and the name of the image. The build makes its files in `scratch`.
+    """
+    directory, image = victim
+    building = subprocess.Popen(
+        [directory.parent / "build.sh", image, directory.name, "predict"],
+        env={**os.environ, "ENGINE": "docker", "TMPDIR": str(scratch)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    # s2i writes the container's output to stderr.
+    assert building.stderr
+    for printed in building.stderr:
+        if line in printed:
+            break
+    return building
 
 
 def s2i_build(context: Path, builder: str, image: str, *arguments: object) -> Completed:
