@@ -62,11 +62,6 @@ class App:
         # Without ACCESS_LOG=1, a successful prediction gets no request id and no line in the log.
         self._lowest_status_with_id = 200 if settings.access_log else 400
 
-    def use_slot(self, slot: int) -> None:
-        """Select the shared counters of worker `slot`."""
-        for endpoint in self.endpoints.values():
-            endpoint.counts.use_slot(slot)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI scope.
 

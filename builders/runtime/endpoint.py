@@ -39,7 +39,11 @@ class Endpoint:
     """A route with its predict function, the function's hook and the route's counters."""
 
     def __init__(
-        self, path: str, function: Callable[[Message], Any], max_rows: int = MAX_ROWS
+        self,
+        path: str,
+        function: Callable[[Message], Any],
+        max_rows: int = MAX_ROWS,
+        counts: Counts | None = None,
     ) -> None:
         self.path = f"/{path}"
         self.function = function
@@ -49,7 +53,7 @@ class Endpoint:
         self.digest: str | None = None
         # Why the thread of the function cannot run another call. It is empty if it can.
         self.overdue = ""
-        self.counts = Counts()
+        self.counts = counts or Counts()
 
     @property
     def ready(self) -> bool:
@@ -208,13 +212,20 @@ def encode(answer: Any) -> bytes:
     return encoded if "payload" in answer else b'{"payload":%b}' % encoded
 
 
-def load_endpoints(routes: Iterable[Route], max_rows: int = MAX_ROWS) -> list[Endpoint]:
+def load_endpoints(
+    routes: Iterable[Route],
+    max_rows: int = MAX_ROWS,
+    counts: Mapping[str, Counts] | None = None,
+) -> list[Endpoint]:
     """Import the functions of `routes` and return an endpoint for each route.
+
+    `counts` are the counters of all workers, by path.
 
     Raises ConfigurationError, which names the route, if a function cannot be loaded.
     """
     endpoints = []
     for route in routes:
         function = load_function(f"route {route.path}", route.module, route.function)
-        endpoints.append(Endpoint(route.path, function, max_rows))
+        shared = (counts or {}).get(route.path)
+        endpoints.append(Endpoint(route.path, function, max_rows, shared))
     return endpoints

@@ -8,10 +8,11 @@ import errno
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -21,7 +22,9 @@ from runtime.auth import read_keys
 from runtime.endpoint import load_endpoints
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
-from runtime.processes import release_children
+from runtime.metrics import Counts
+from runtime.preload import BeforeImport
+from runtime.processes import SERVER_SIGNALS, adopt_orphans, release_children
 from runtime.randomness import seed_generators
 from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
 from runtime.text import format_traceback, truncate
@@ -39,12 +42,17 @@ BLOCKED_SECONDS = 5
 class PredictServer(BaseApplication):
     """A gunicorn server with our worker class.
 
-    The models are loaded before the workers are forked, so that the workers share memory.
+    Workers are forked from a process that has imported `app`, so that they share memory. If `app`
+    is None, each worker imports it. `counts` are the counters of all workers, by path.
     """
 
-    def __init__(self, settings: Settings, app: Any):
+    def __init__(
+        self, settings: Settings, app: App | None, counts: Mapping[str, Counts] | None = None
+    ):
         self.settings = settings
         self.served_app = app
+        self.is_preloaded = app is not None
+        self.counts = counts or {}
         self.drain_seconds = settings.drain_seconds
         super().__init__()
 
@@ -54,7 +62,7 @@ class PredictServer(BaseApplication):
             "bind": f"{self.settings.host}:{self.settings.port}",
             "workers": self.settings.workers,
             "worker_class": Worker,
-            "preload_app": True,
+            "preload_app": self.is_preloaded,
             "loglevel": "warning",
             "logger_class": RootLogger,
             "keepalive": KEEP_ALIVE_SECONDS,
@@ -64,7 +72,7 @@ class PredictServer(BaseApplication):
             "worker_tmp_dir": writable_directory(),
             "pre_fork": assign_slot,
             "post_fork": lambda arbiter, worker: self.start_worker(worker),
-            "post_worker_init": lambda worker: seed_generators(),
+            "post_worker_init": self.prepare_worker,
             "when_ready": lambda arbiter: self.log_routes(),
             # In a forked child that has loaded ONNX Runtime, the normal exit of the interpreter
             # hangs.
@@ -75,8 +83,18 @@ class PredictServer(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        """Return the ASGI application; gunicorn calls it."""
+        """Return the ASGI application; gunicorn calls this method in each worker."""
+        if self.served_app is None:
+            self.served_app = self._load_in_worker()
         return self.served_app
+
+    def _load_in_worker(self) -> App:
+        """Import the application in a worker. An error ends the server."""
+        try:
+            return load_app(os.environ, self.settings, self.counts)
+        except ConfigurationError as error:
+            log_failed_start(error)
+            os._exit(CONFIGURATION)
 
     def run(self) -> None:
         """Serve until a signal stops the server."""
@@ -85,16 +103,25 @@ class PredictServer(BaseApplication):
     def start_worker(self, worker: Any) -> None:
         """Assign a worker its counters; log a warning if it replaces another worker."""
         release_children(self.settings.port)
-        self.served_app.use_slot(worker.slot)
+        for counts in self.counts.values():
+            counts.use_slot(worker.slot)
         if worker.age > self.settings.workers:
             message = "a worker ended. This worker replaces it."
             log_event("worker replaced", message, logging.WARNING)
+
+    def prepare_worker(self, worker: Any) -> None:
+        """Prepare a worker that has the application and does not answer yet."""
+        seed_generators()
+        if worker.age == 1 and not self.is_preloaded:
+            self.log_routes()
 
     def log_routes(self) -> None:
         """Log the address of each route that is ready.
 
         The reason of a route that is not ready is in the log already.
         """
+        if self.served_app is None:
+            return
         address = self.settings.public_url
         for path, endpoint in self.served_app.endpoints.items():
             if endpoint.ready:
@@ -143,11 +170,16 @@ def port_problem(host: str, port: int) -> str:
     return ""
 
 
-def load_app(variables: MutableMapping[str, str], settings: Settings) -> App:
+def load_app(
+    variables: MutableMapping[str, str],
+    settings: Settings,
+    counts: Mapping[str, Counts] | None = None,
+) -> App:
     """Import the routes, load the models and return the application.
 
     If only one of MODEL_NAME and MODElNAME is set in `variables`, the other one gets its value
-    before the import. Raises ConfigurationError for an invalid variable, route or key file.
+    before the import. `counts` are the counters of all workers, by path. Raises ConfigurationError
+    for an invalid variable, route or key file.
     """
     keys = read_keys(settings.api_key_file)
     routes = check(variables, "predict")
@@ -155,13 +187,35 @@ def load_app(variables: MutableMapping[str, str], settings: Settings) -> App:
         if variables.get(alias):
             variables.setdefault(name, variables[alias])
 
-    app = App(load_endpoints(routes, settings.max_rows), settings, keys)
+    app = App(load_endpoints(routes, settings.max_rows, counts), settings, keys)
     for endpoint in app.endpoints.values():
         endpoint.refresh()
+    # An application that blocks SIGTERM could not be stopped.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SERVER_SIGNALS)
 
     # Later garbage collections skip all existing objects. Therefore they do not write to the memory
     # that the workers share.
     gc.freeze()
+    return app
+
+
+def preload_app(settings: Settings, counts: Mapping[str, Counts]) -> App | None:
+    """Import the application in this process if workers can be forked from it.
+
+    Returns None if each worker has to import it. PRELOAD=auto finds out by importing it. If the
+    import has started threads or processes, this program ends and starts again as a new program. An
+    import in another process would find out the same, but double the time of every start-up.
+    """
+    if settings.preload == "0":
+        return None
+    before = BeforeImport()
+    app = load_app(os.environ, settings, counts)
+    started = before.started_since() if settings.preload == "auto" else {}
+    if started:
+        found = ", ".join(f"{name} ({count})" for name, count in started.items())
+        message = f"the application has started {found} at import. Each worker imports it."
+        log_event("import", message)
+        before.start_again()
     return app
 
 
@@ -177,12 +231,23 @@ def serve(settings: Settings) -> int:
     for warning in report_misspelled(os.environ):
         log_event("misspelled variable", warning, logging.WARNING)
 
-    app = load_app(os.environ, settings)
+    # Invalid keys and routes are reported before a worker starts.
+    read_keys(settings.api_key_file)
+    counts = {route.path: Counts() for route in check(os.environ, "predict")}
+    adopt_orphans()
+    app = preload_app(settings, counts)
     plural = "s" if settings.workers > 1 else ""
     message = f"Starting {settings.workers} worker{plural}"
     log_event("start", message, workers=settings.workers)
-    PredictServer(settings, app).run()
+    PredictServer(settings, app, counts).run()
     return 0
+
+
+def log_failed_start(error: ConfigurationError) -> None:
+    """Log why the server does not start."""
+    cause = error.__cause__
+    trace = format_traceback(cause) if cause else ""
+    log_event("start failed", truncate(str(error)), logging.ERROR, trace)
 
 
 def main() -> int:
@@ -191,9 +256,7 @@ def main() -> int:
     try:
         return serve(read_settings(os.environ))
     except ConfigurationError as error:
-        cause = error.__cause__
-        trace = format_traceback(cause) if cause else ""
-        log_event("start failed", truncate(str(error)), logging.ERROR, trace)
+        log_failed_start(error)
         return CONFIGURATION
 
 

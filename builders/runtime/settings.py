@@ -95,6 +95,13 @@ SETTINGS = (
         maximum=MAX_WORKERS,
     ),
     Setting(
+        "PRELOAD",
+        "`1` imports the application in the parent process, and workers share its memory; `0` "
+        "imports it in each worker; `auto` chooses (architecture.md)",
+        "auto",
+        choices=("auto", "1", "0"),
+    ),
+    Setting(
         "DRAIN_SECONDS",
         "Seconds that the server keeps accepting requests after SIGTERM",
         1,
@@ -179,6 +186,7 @@ class Settings(NamedTuple):
     port: int
     public_url: str
     workers: int
+    preload: str
     drain_seconds: int
     max_body_bytes: int
     max_rows: int
@@ -202,6 +210,7 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         port=int(values["PORT"]),
         public_url=str(values["PUBLIC_URL"]) or address,
         workers=int(values["WORKERS"] or default_workers(cpu_limit())),
+        preload=str(values["PRELOAD"]),
         drain_seconds=int(values["DRAIN_SECONDS"]),
         max_body_bytes=int(values["MAX_BODY_BYTES"]),
         max_rows=int(values["MAX_ROWS"]),

@@ -11,13 +11,15 @@ from functools import partial
 from typing import Any
 
 import gunicorn.arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
+from runtime.environment import CONFIGURATION
 from runtime.http_protocol import StrictProtocol
-from runtime.processes import adopt_orphans, child_processes, end_children
+from runtime.processes import child_processes, end_children
 
 WATCH_SECONDS = 0.5
 # After the drain, the event loop reads the requests that have arrived on the last connections.
@@ -150,9 +152,11 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
     it.
     """
 
+    # The server ends with this code if a worker ends with it.
+    APP_LOAD_ERROR = CONFIGURATION
+
     def start(self) -> None:
         """Open the port; gunicorn calls this before it forks the workers."""
-        adopt_orphans()
         # The application has started these while it was imported.
         self.first_children = child_processes()
         super().start()
@@ -170,11 +174,18 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
             end_children({*self.WORKERS, *self.first_children})
 
     def reap_workers(self) -> None:
-        """Send SIGTERM again; gunicorn calls this ten times per second at shutdown."""
-        super().reap_workers()
+        """Send SIGTERM again; gunicorn calls this ten times per second at shutdown.
+
+        Raises HaltServer if a worker could not import the application.
+        """
         is_shutting_down = not self.LISTENERS
-        if is_shutting_down:
-            self.kill_workers(signal.SIGTERM)
+        if not is_shutting_down:
+            super().reap_workers()
+            return
+        # Several workers may end with the same error.
+        with suppress(HaltServer):
+            super().reap_workers()
+        self.kill_workers(signal.SIGTERM)
 
 
 class RootLogger(Logger):  # type: ignore[misc, unused-ignore]
