@@ -23,7 +23,7 @@ from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
 from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
 from runtime.text import format_traceback, truncate
-from runtime.worker import Arbiter, RootLogger, Worker
+from runtime.worker import Arbiter, Worker
 
 UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
 # Longer than the 60 s after which most load balancers close an idle connection.
@@ -52,7 +52,6 @@ class PredictServer(BaseApplication):
             "worker_class": Worker,
             "preload_app": True,
             "loglevel": "warning",
-            "logger_class": RootLogger,
             "keepalive": KEEP_ALIVE_SECONDS,
             "graceful_timeout": self.drain_seconds + FINISH_SECONDS,
             "control_socket_disable": True,
@@ -171,7 +170,7 @@ def serve(settings: Settings) -> int:
 
 def main() -> int:
     """Serve until a signal stops the server, and return the exit code."""
-    configure_logging(os.environ.get("LOG_FORMAT", ""))
+    configure_logging(os.environ.get("LOG_FORMAT", ""), os.environ.get("LOG_LEVEL", ""))
     try:
         return serve(read_settings(os.environ))
     except ConfigurationError as error:

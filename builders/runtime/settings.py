@@ -58,9 +58,11 @@ class Setting:
             return self.default
         if self.minimum is not None and self.maximum is not None:
             return self._number(text, self.minimum, self.maximum)
-        if self.choices and text not in self.choices:
+        if not self.choices:
+            return text
+        if text.lower() not in self.choices:
             raise ConfigurationError(f"{self.name}={text}: expected {' or '.join(self.choices)}")
-        return text
+        return text.lower()
 
     def _number(self, text: str, minimum: int, maximum: int) -> int:
         # int() alone also accepts blanks, signs and digits of other scripts, and is slow for long
@@ -149,6 +151,12 @@ SETTINGS = (
         "Format of the log (operations.md)",
         default_text="json; text on a terminal",
         choices=("json", "text"),
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "Lowest level of the application's messages (operations.md)",
+        "warning",
+        choices=("debug", "info", "warning", "error", "critical"),
     ),
     # utils/serving.py and utils/signing.py read these two.
     Setting(

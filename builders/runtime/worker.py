@@ -1,7 +1,6 @@
 """The worker process: a uvicorn worker of gunicorn that drains before it stops."""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -11,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import gunicorn.arbiter
-from gunicorn.glogging import Logger
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
@@ -136,12 +134,3 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
         is_shutting_down = not self.LISTENERS
         if is_shutting_down:
             self.kill_workers(signal.SIGTERM)
-
-
-class RootLogger(Logger):  # type: ignore[misc, unused-ignore]
-    """A logger for gunicorn and uvicorn that uses the handlers of the root logger."""
-
-    def setup(self, cfg: Any) -> None:
-        """Replace gunicorn's handlers; gunicorn calls this method."""
-        super().setup(cfg)
-        self.error_log.handlers = logging.getLogger().handlers

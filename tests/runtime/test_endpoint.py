@@ -188,14 +188,13 @@ def test_endpoint_returns_503_until_its_model_is_loaded() -> None:
 
 
 def test_endpoint_logs_the_same_problem_of_its_model_once(
-    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     endpoint = endpoint_with_hook()
     endpoint.refresh()
     endpoint.refresh()
 
-    messages = [record.getMessage() for record in caplog.records]
-    assert messages == ["/a: models/a_model.pkl: no such file"]
+    assert capfd.readouterr().err == "predict: /a: models/a_model.pkl: no such file\n"
 
 
 def test_endpoint_rejects_a_wrong_type_before_a_missing_model() -> None:
