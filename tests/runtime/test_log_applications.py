@@ -26,7 +26,7 @@ LOG = logging.getLogger("mine")
 
 def note(msg):
     for level in ("debug", "info", "warning", "error"):
-        getattr(LOG, level)("noted as %s", level)
+        getattr(LOG, level)("message of %s", level)
     return {}
 """
 
@@ -136,7 +136,7 @@ def test_messages_of_the_application_are_json_at_the_level_that_it_sets(
         lines = [line for line in json_lines(server) if line["event"] == "mine"]
 
     assert [line["level"] for line in lines] == expected
-    assert [line["message"] for line in lines] == [f"noted as {level}" for level in expected]
+    assert [line["message"] for line in lines] == [f"message of {level}" for level in expected]
 
 
 def test_messages_are_json_after_a_function_configured_logging(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_handlers_of_the_application_for_files_and_memory_stay(tmp_path: Path) -
             assert server.post(path, BODY).status_code == 200
         lines = [line for line in json_lines(server) if line["event"] == "mine"]
 
-    own = "own noted as warning\nown noted as error\n"
+    own = "own message of warning\nown message of error\n"
     assert (tmp_path / "own.log").read_text().startswith(own)
-    assert [line["message"] for line in lines] == ["noted as warning", "noted as error", own]
+    assert [line["message"] for line in lines] == ["message of warning", "message of error", own]
 
 
 def test_exceptions_warnings_and_wrong_arguments_are_one_line(tmp_path: Path) -> None:
@@ -194,4 +194,4 @@ def test_text_log_has_the_messages_of_the_application(tmp_path: Path) -> None:
         server.wait_until_ready()
         server.post("/note", BODY)
         lines = [line for line in server.output.splitlines() if line.startswith("mine")]
-    assert lines == [f"mine: noted as {level}" for level in LEVELS[1:]]
+    assert lines == [f"mine: message of {level}" for level in LEVELS[1:]]
