@@ -118,12 +118,13 @@ class App:
             return endpoint.reject(error_response(error))
 
         content_type = headers.get(b"content-type", b"").decode("latin-1")
+        encoding = headers.get(b"content-encoding", b"")
         if len(body) <= endpoint.quick_bytes:
-            return endpoint.answer(body, content_type)
-        return await self._answer_in_thread(endpoint, body, content_type)
+            return endpoint.answer(body, content_type, encoding)
+        return await self._answer_in_thread(endpoint, body, content_type, encoding)
 
     async def _answer_in_thread(
-        self, endpoint: Endpoint, body: bytearray, content_type: str
+        self, endpoint: Endpoint, body: bytearray, content_type: str, encoding: bytes
     ) -> Response:
         """Let the endpoint answer in the inference thread.
 
@@ -139,7 +140,7 @@ class App:
         try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(
-                self._inference_thread, endpoint.answer, body, content_type
+                self._inference_thread, endpoint.answer, body, content_type, encoding
             )
         finally:
             self._batches -= 1

@@ -137,7 +137,7 @@ class LibraryLogger(logging.Logger):
         """Return whether the record is a warning or an error."""
         return level >= logging.WARNING
 
-    def makeRecord(self, *values: Any) -> logging.LogRecord:  # type: ignore[override]
+    def makeRecord(self, *values: Any) -> logging.LogRecord:
         """Return a record that is not made by the factory of the application."""
         return logging.LogRecord(*values[:7])
 
@@ -188,7 +188,7 @@ def _adopt_stream_handlers() -> None:
         else:
             emit_unchanged(handler, record)
 
-    logging.StreamHandler.emit = emit  # type: ignore[method-assign]
+    logging.StreamHandler.emit = emit  # type: ignore[assignment, method-assign]
 
 
 def _is_console(stream: Any) -> bool:

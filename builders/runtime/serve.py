@@ -21,7 +21,13 @@ from runtime.auth import read_keys
 from runtime.endpoint import load_endpoints
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
-from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
+from runtime.settings import (
+    MAX_WORKERS,
+    ConfigurationError,
+    Settings,
+    join_address,
+    read_settings,
+)
 from runtime.text import format_traceback, truncate
 from runtime.worker import Arbiter, Worker
 
@@ -47,7 +53,7 @@ class PredictServer(BaseApplication):
     def load_config(self) -> None:
         """Set gunicorn's options; the base class calls it."""
         options = {
-            "bind": f"{self.settings.host}:{self.settings.port}",
+            "bind": join_address(self.settings.host, self.settings.port),
             "workers": self.settings.workers,
             "worker_class": Worker,
             "preload_app": True,
@@ -116,13 +122,15 @@ def port_problem(host: str, port: int) -> str:
 
     gunicorn itself reports a port that is in use only after five seconds of retries.
     """
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             variable = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
-            return f"{host}:{port}: {error.strerror}. Set another {variable}."
+            address = join_address(host, port)
+            return f"{address}: {error.strerror}. Set another {variable}."
     return ""
 
 

@@ -83,7 +83,7 @@ def default_workers(limit: float) -> int:
 
 SETTINGS = (
     Setting("PORT", "Port that the server listens on", 5000, minimum=1, maximum=65535),
-    Setting("HOST", "Address that the server listens on", "0.0.0.0"),
+    Setting("HOST", "Address that the server listens on; `::` is IPv6 and IPv4", "0.0.0.0"),
     Setting(
         "PUBLIC_URL",
         "Address that the log shows for the routes",
@@ -196,11 +196,13 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     Raises ConfigurationError for an invalid setting.
     """
     values = {setting.name: setting.value(variables) for setting in SETTINGS}
-    address = f"http://{values['HOST']}:{values['PORT']}"
+    # An address of IPv6 may have the brackets that it needs in a URL.
+    host = str(values["HOST"]).strip("[]")
+    port = int(values["PORT"])
     return Settings(
-        host=str(values["HOST"]),
-        port=int(values["PORT"]),
-        public_url=str(values["PUBLIC_URL"]) or address,
+        host=host,
+        port=port,
+        public_url=str(values["PUBLIC_URL"]) or f"http://{join_address(host, port)}",
         workers=int(values["WORKERS"] or default_workers(cpu_limit())),
         drain_seconds=int(values["DRAIN_SECONDS"]),
         max_body_bytes=int(values["MAX_BODY_BYTES"]),
@@ -211,6 +213,11 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         access_log=bool(values["ACCESS_LOG"]),
         api_key_file=str(values["API_KEY_FILE"]),
     )
+
+
+def join_address(host: str, port: int) -> str:
+    """Return HOST:PORT, or [HOST]:PORT for an address of IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def markdown_table() -> str:
