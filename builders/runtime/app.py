@@ -81,6 +81,11 @@ class App:
             response = await self._respond(scope, endpoint, headers, receive)
         except Disconnected:
             return None
+        # The function's hook has failed.
+        except Exception as error:
+            response = error_response(error)
+            if endpoint is not None:
+                endpoint.reject(response)
 
         request_id = None
         sent_id = headers.get(b"x-request-id")

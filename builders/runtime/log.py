@@ -153,9 +153,9 @@ def configure_logging(log_format: str, level: str) -> None:
     level of loggers that have no level of their own.
     """
     global _console
-    is_text = os.isatty(2) if not log_format else log_format == "text"
+    is_json = log_format.lower() == "json" if log_format else not os.isatty(2)
     streams = (sys.stdout, sys.stderr)
-    _console = Console(not is_text, _copy_of(1), _copy_of(2), streams)
+    _console = Console(is_json, _copy_of(1), _copy_of(2), streams)
 
     known = level.lower() if level.lower() in LEVELS else "warning"
     logging.basicConfig(handlers=[ConsoleHandler()], level=known.upper(), force=True)

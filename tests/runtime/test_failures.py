@@ -35,8 +35,20 @@ def predict_quickly(msg):
     raise eval(msg.payload)
 
 predict_quickly.hook = Quick()
+
+class Broken(Quick):
+    @property
+    def quick_bytes(self):
+        raise ValueError("a broken hook")
+
+def predict_with_hook(msg):
+    return {}
+
+predict_with_hook.hook = Broken()
 """
-ROUTES = "sync:app:predict,later:app:predict_later,quick:app:predict_quickly"
+ROUTES = (
+    "sync:app:predict,later:app:predict_later,quick:app:predict_quickly,hook:app:predict_with_hook"
+)
 ERRORS = (
     "ValueError('a')",
     "SystemExit(0)",
@@ -88,3 +100,14 @@ def test_each_failure_is_a_500_with_id_log_line_and_count(server: Server, route:
     assert server.metrics()[("predict_requests_total", route, "500")] == len(ERRORS)
     assert server.worker_pids() == worker
     assert server.get("/health").status_code == 200
+
+
+def test_failure_of_a_hook_is_a_500_with_id_log_line_and_count(server: Server) -> None:
+    response = server.post("/hook", b'{"payload": 1}')
+    assert response.status_code == 500
+    assert error_in(response)["code"] == "internal_error"
+
+    line = json.loads(server.output.splitlines()[-1])
+    assert line["request"] == response.headers["X-Request-Id"]
+    assert "ValueError: a broken hook" in line["traceback"]
+    assert server.metrics()[("predict_requests_total", "/hook", "500")] == 1
