@@ -79,6 +79,11 @@ class App:
             response = await self._respond(scope, endpoint, headers, receive)
         except Disconnected:
             return None
+        # The function's hook has failed.
+        except Exception as error:
+            response = error_response(error)
+            if endpoint is not None:
+                endpoint.reject(response)
 
         request_id = None
         sent_id = headers.get(b"x-request-id")
@@ -116,12 +121,13 @@ class App:
             return endpoint.reject(error_response(error))
 
         content_type = headers.get(b"content-type", b"").decode("latin-1")
+        encoding = headers.get(b"content-encoding", b"")
         if len(body) <= endpoint.quick_bytes:
-            return endpoint.answer(body, content_type)
-        return await self._answer_in_thread(endpoint, body, content_type)
+            return endpoint.answer(body, content_type, encoding)
+        return await self._answer_in_thread(endpoint, body, content_type, encoding)
 
     async def _answer_in_thread(
-        self, endpoint: Endpoint, body: bytearray, content_type: str
+        self, endpoint: Endpoint, body: bytearray, content_type: str, encoding: bytes
     ) -> Response:
         """Let the endpoint answer in the thread of its function.
 
@@ -135,7 +141,8 @@ class App:
 
         self._batches += 1
         try:
-            return await self._threads[endpoint.path].answer(endpoint, body, content_type)
+            thread = self._threads[endpoint.path]
+            return await thread.answer(endpoint, body, content_type, encoding)
         finally:
             self._batches -= 1
 

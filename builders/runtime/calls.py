@@ -19,12 +19,14 @@ GRACE_SECONDS = 2.0
 
 
 class Call:
-    """One call of a function, and the response that its client gets."""
+    """One call of a function, and the response that its client gets.
 
-    def __init__(self, endpoint: Endpoint, body: bytearray, content_type: str):
+    `request` are the arguments of Endpoint.compute.
+    """
+
+    def __init__(self, endpoint: Endpoint, request: tuple[bytearray, str, bytes]):
         self.endpoint = endpoint
-        self.body = body
-        self.content_type = content_type
+        self.request = request
         self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.started = math.inf
 
@@ -49,11 +51,13 @@ class FunctionThread:
         # The first one runs, the others wait.
         self._calls: list[Call] = []
 
-    async def answer(self, endpoint: Endpoint, body: bytearray, content_type: str) -> Response:
+    async def answer(
+        self, endpoint: Endpoint, body: bytearray, content_type: str, encoding: bytes
+    ) -> Response:
         """Let the endpoint answer in this thread."""
         if endpoint.overdue:
             return endpoint.reject(not_ready(endpoint.overdue))
-        call = Call(endpoint, body, content_type)
+        call = Call(endpoint, (body, content_type, encoding))
         self._calls.append(call)
         self._executor.submit(self._run, call)
         return await call.response
@@ -65,7 +69,7 @@ class FunctionThread:
         # A call that waited for an overdue call has its response already.
         if not call.response.done():
             call.started = time.monotonic()
-            outcome = call.endpoint.compute(call.body, call.content_type)
+            outcome = call.endpoint.compute(*call.request)
         self._loop.call_soon_threadsafe(self._finish, call, outcome)
 
     def _finish(self, call: Call, outcome: Outcome | None) -> None:

@@ -6,7 +6,9 @@ sent to the client, with its `code` and `path` if it has them. Any other excepti
 response, and its traceback is written to the log only.
 """
 
+import codecs
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -25,6 +27,18 @@ from runtime.metrics import Counts
 from runtime.text import truncate
 
 MAX_ROWS = 100_000
+CHARSET = re.compile(r""";\s*charset\s*=\s*["']?([^\s;"']+)""", re.IGNORECASE)
+# ASCII is a part of UTF-8. JSON is always UTF-8 (RFC 8259).
+UTF_8 = ("utf-8", "utf8", "us-ascii", "ascii")
+# The first bytes of bodies that clients send by mistake. One mark of UTF-32 begins with one of
+# UTF-16.
+BEGINNINGS = {
+    codecs.BOM_UTF32_LE: "it is UTF-32",
+    codecs.BOM_UTF32_BE: "it is UTF-32",
+    codecs.BOM_UTF16_LE: "it is UTF-16",
+    codecs.BOM_UTF16_BE: "it is UTF-16",
+    b"\x1f\x8b": "it is compressed with gzip",
+}
 
 
 class Outcome(NamedTuple):
@@ -113,19 +127,24 @@ class Endpoint:
     def _model_fields(self, info: Mapping[str, str]) -> dict[str, Any]:
         return {"route": self.path, "model": info.get("model"), "digest": info.get("digest")}
 
-    def answer(self, body: bytes | bytearray, content_type: str | None = None) -> Response:
+    def answer(
+        self, body: bytes | bytearray, content_type: str | None = None, encoding: bytes = b""
+    ) -> Response:
         """Return the response to a request and count it."""
-        return self.count(self.compute(body, content_type))
+        return self.count(self.compute(body, content_type, encoding))
 
-    def compute(self, body: bytes | bytearray, content_type: str | None = None) -> Outcome:
+    def compute(
+        self, body: bytes | bytearray, content_type: str | None = None, encoding: bytes = b""
+    ) -> Outcome:
         """Decode `body`, call the function and encode its answer.
 
+        `content_type` and `encoding` are the headers Content-Type and Content-Encoding.
         Errors become responses; this method does not raise them.
         """
         started = time.perf_counter()
         rows = 0
         try:
-            self._check_request(content_type)
+            self._check_request(content_type, encoding)
             message = decode(body)
             rows = batch_size(message)
             self._check_rows(rows)
@@ -146,11 +165,13 @@ class Endpoint:
         self.counts.add(response.status, 0.0, 0)
         return response
 
-    def _check_request(self, content_type: str | None) -> None:
-        if not is_json(content_type):
-            found = f"expected JSON, found content type {content_type!r}"
-            advice = "Send -H 'Content-Type: application/json'"
-            raise RequestError(415, "unsupported_media_type", f"{found}. {advice}.")
+    def _check_request(self, content_type: str | None, encoding: bytes) -> None:
+        if content_type and content_type != "application/json":
+            check_content_type(content_type)
+        if encoding and encoding.strip().lower() != b"identity":
+            found = f"found a body with Content-Encoding {encoding.decode('latin-1')!r}"
+            message = f"{found}. Send the body without compression."
+            raise RequestError(415, "unsupported_media_type", message)
         if not self.ready:
             reason = self.problem or "the model is not loaded yet. Try again."
             raise RequestError(503, "not_ready", reason)
@@ -163,10 +184,21 @@ class Endpoint:
             raise RequestError(413, "too_many_rows", message, "instances")
 
 
-def is_json(content_type: str | None) -> bool:
-    """Return whether a Content-Type header is JSON; a missing header counts as JSON."""
-    if not content_type or content_type == "application/json":
-        return True
+def check_content_type(content_type: str) -> None:
+    """Raise RequestError unless a Content-Type header is JSON in UTF-8."""
+    if not is_json(content_type):
+        found = f"expected JSON, found content type {content_type!r}"
+        advice = "Send -H 'Content-Type: application/json'"
+        raise RequestError(415, "unsupported_media_type", f"{found}. {advice}.")
+
+    for charset in CHARSET.findall(content_type):
+        if charset.lower() not in UTF_8:
+            message = f"expected UTF-8, found charset {charset!r}. Send the body in UTF-8."
+            raise RequestError(415, "unsupported_media_type", message)
+
+
+def is_json(content_type: str) -> bool:
+    """Return whether a Content-Type header is JSON."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "application/json":
         return True
@@ -178,16 +210,26 @@ def decode(body: bytes | bytearray) -> Message:
 
     Raises RequestError: 400 if the body is not JSON, 422 if it has no payload.
     """
+    # RFC 8259 lets a server ignore a byte order mark.
+    if body.startswith(codecs.BOM_UTF8):
+        body = body[len(codecs.BOM_UTF8) :]
     try:
         message = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        found = str(error) if body else "an empty body"
-        message = f"the body is not JSON: {found}"
+        message = f"the body is not JSON: {_json_problem(body, error)}"
         raise RequestError(400, "malformed_json", message) from error
     if not isinstance(message, dict) or "payload" not in message:
         expected = 'expected {"payload": ...}, found no payload'
         raise RequestError(422, "invalid_body", expected, "payload")
     return Message(message)
+
+
+def _json_problem(body: bytes | bytearray, error: Exception) -> str:
+    """Return why a body is not JSON, with the cause if it is a known one."""
+    for beginning, found in BEGINNINGS.items():
+        if body.startswith(beginning):
+            return f"{found}. Send JSON in UTF-8."
+    return str(error) if body else "an empty body"
 
 
 def batch_size(message: Message) -> int:

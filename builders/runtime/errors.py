@@ -51,28 +51,28 @@ def error_response(error: BaseException, allow: bytes = b"") -> Response:
 
     Its status is that of `error` if it is from 400 to 599, and 500 otherwise.
     """
-    public: BaseException = error
-    if not _has_status_between(error, 400, 599):
-        message = "the predict function failed. See the server's log."
-        public = RequestError(500, "internal_error", message)
+    status, body = _status_and_body(error)
+    is_expected = isinstance(error, RequestError) or status < 500
+    details = "" if is_expected else format_traceback(error)
+    return Response(status, body, details, allow=allow)
 
-    details = ""
-    if not isinstance(error, RequestError) and not _has_status_between(error, 400, 499):
-        details = format_traceback(error)
 
-    status: int = public.status  # type: ignore[attr-defined]
-    return Response(status, _error_body(public), details, allow=allow)
+def _status_and_body(error: BaseException) -> tuple[int, bytes]:
+    try:
+        status = getattr(error, "status", None)
+        if isinstance(status, int) and 400 <= status <= 599:
+            return int(status), _error_body(error)
+    # An application's exception may fail while its attributes or its text are read.
+    except BaseException:
+        pass
+    message = "the predict function failed. See the server's log."
+    return 500, _error_body(RequestError(500, "internal_error", message))
 
 
 def method_not_allowed(method: str, allowed: str) -> Response:
     """Return a 405 response that names the allowed methods."""
     error = RequestError(405, "method_not_allowed", f"expected {allowed}, found {method}")
     return error_response(error, allow=allowed.encode())
-
-
-def _has_status_between(error: BaseException, lowest: int, highest: int) -> bool:
-    status = getattr(error, "status", None)
-    return isinstance(status, int) and lowest <= status <= highest
 
 
 def _error_body(error: BaseException) -> bytes:

@@ -13,8 +13,16 @@ from runtime.errors import RequestError, error_response
 MAX_HEADER_BYTES = 64 << 10
 AUTHORITY = rb"(?:\[[\w:.%~-]+\]|[\w.~!$&'()*+,;=%-]+)(?::[0-9]*)?"
 HOST = re.compile(AUTHORITY)
-# A path, or a URL with a path. A request's target has no fragment: it contains no `#`.
-TARGET = re.compile(rb"(?:(?i:https?)://" + AUTHORITY + rb")?/[!\"$-~]*")
+# A path, or a URL. OPTIONS may have the target `*`. A request's target has no fragment: it contains
+# no `#`.
+TARGET = re.compile(rb"(?:(?i:https?)://" + AUTHORITY + rb")?/[!\"$-~]*|\*")
+URL_WITHOUT_PATH = re.compile(rb"((?i:https?)://" + AUTHORITY + rb")((?:\?[!\"$-~]*)?)")
+# The first bytes of other protocols. A client with a wrong address or setting sends them.
+OTHER_PROTOCOLS = {
+    b"\x16\x03": "the client uses TLS. The address begins with http://, not https://",
+    b"PRI * HTTP/2": "expected HTTP/1.1, found HTTP/2.0",
+    b"PROXY ": "found the PROXY protocol",
+}
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -36,6 +44,7 @@ class StrictProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
     """
 
     parser: Any
+    url: bytes
     headers: list[tuple[bytes, bytes]]
 
     def __init__(self, *arguments: Any, **keywords: Any):
@@ -52,7 +61,7 @@ class StrictProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
         try:
             self._parse(data)
         except HttpParserError as error:
-            invalid = invalid_http(error)
+            invalid = invalid_http(error, data)
             self.logger.warning(str(invalid))
             self._reject(invalid)
 
@@ -87,6 +96,9 @@ class StrictProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
 
     def on_headers_complete(self) -> None:
         """Check the head of a request and start the request."""
+        url = URL_WITHOUT_PATH.fullmatch(self.url)
+        if url:
+            self.url = url[1] + b"/" + url[2]
         check_head(self.parser.get_http_version(), self.url, self.headers)
         if self.parser.should_upgrade():
             if self.parser.get_method() == b"CONNECT":
@@ -161,9 +173,15 @@ def check_codings(version: str, codings: Sequence[bytes]) -> None:
         raise InvalidRequest("Transfer-Encoding must be chunked")
 
 
-def invalid_http(error: HttpParserError) -> RequestError:
-    """Return the error for a request that the parser or `check_head` has rejected."""
-    reason = error.__context__ if isinstance(error.__context__, InvalidRequest) else error
+def invalid_http(error: HttpParserError, data: bytes) -> RequestError:
+    """Return the error for a request that the parser or `check_head` has rejected.
+
+    `data` is the last part of the request.
+    """
+    others = [name for start, name in OTHER_PROTOCOLS.items() if data.startswith(start)]
+    reason = others[0] if others else error
+    if isinstance(error.__context__, InvalidRequest):
+        reason = error.__context__
     advice = "Check the client or the proxy that sent it."
     return RequestError(400, "invalid_http", f"the request is not valid HTTP ({reason}). {advice}")
 

@@ -1,26 +1,53 @@
-"""The server's log: JSON, one line per event; plain text on a terminal."""
+"""The server's log: JSON, one line per event; plain text on a terminal.
+
+An application may configure `logging`, replace sys.stdout or close it. The server writes its own
+events to copies of the two descriptors, without `logging`, so that they are always logged. What the
+application writes to stdout or stderr through `logging` gets the same form.
+"""
 
 import json
 import logging
+import os
 import re
 import secrets
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from runtime.text import TRACEBACK_CHARACTERS, truncate
+from runtime.text import TRACEBACK_CHARACTERS, format_traceback, truncate
 
-LOGGER = logging.getLogger("predict")
-LOGGER.setLevel(logging.INFO)
+SERVER = "predict"
+LEVELS = ("debug", "info", "warning", "error", "critical")
+# These loggers write warnings about invalid HTTP, killed workers and failures of the server itself.
+LIBRARIES = ("gunicorn.error", "uvicorn.error")
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+class Console(NamedTuple):
+    """Where and how events are written.
+
+    `stdout` and `stderr` are descriptors. `streams` are the objects that Python made for them.
+    """
+
+    is_json: bool = False
+    stdout: int = 1
+    stderr: int = 2
+    streams: tuple[Any, ...] = ()
+
+
+_console = Console()
 
 
 def log_event(
     event: str, message: str, level: int = logging.INFO, trace: str = "", **fields: Any
 ) -> None:
     """Log an event; `fields` become fields of its JSON line."""
-    LOGGER.log(level, message, extra={"trace": trace, "fields": {"event": event, **fields}})
+    is_progress = level == logging.INFO
+    text = f"---> {message}" if is_progress else f"{SERVER}: {message}"
+    name = LEVELS[level // logging.DEBUG - 1]
+    _write(level, text, {**_fields(name, event, message), **fields}, trace)
 
 
 def log_request(trace: str, **fields: Any) -> None:
@@ -47,65 +74,131 @@ def choose_request_id(sent: bytes | None) -> bytes:
     return secrets.token_hex(8).encode()
 
 
-class TextFormatter(logging.Formatter):
-    """A formatter for terminals: the traceback, then the message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        is_progress = record.name == LOGGER.name and record.levelno == logging.INFO
-        prefix = "--->" if is_progress else f"{record.name}:"
-        return f"{_traceback(self, record)}{prefix} {_message(record)}"
+def _fields(level: str, event: str, message: str) -> dict[str, Any]:
+    """Return the fields that every JSON line has."""
+    time = datetime.now(UTC).isoformat(timespec="milliseconds")
+    fields = {"time": time, "level": level, "event": event, "message": message}
+    return {**fields, "process": os.getpid()}
 
 
-class JsonFormatter(logging.Formatter):
-    """A formatter that writes one JSON object per line.
+def _write(level: int, text: str, fields: dict[str, Any], trace: str) -> None:
+    """Write one event: `trace` and `text` on a terminal, and `fields` as JSON.
 
-    For records of other loggers, `event` is the logger's name.
+    Debug and info go to stdout, and warnings and errors go to stderr.
     """
+    trace = truncate(trace, TRACEBACK_CHARACTERS)
+    line = f"{trace}{text}"
+    if _console.is_json:
+        if trace:
+            fields["traceback"] = trace
+        line = json.dumps(fields, default=str)
 
-    def format(self, record: logging.LogRecord) -> str:
-        created = datetime.fromtimestamp(record.created, UTC)
-        line: dict[str, Any] = {
-            "time": created.isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "event": record.name,
-            "message": _message(record),
-            "process": record.process,
-        }
-        line.update(getattr(record, "fields", {}))
-        if trace := _traceback(self, record):
-            line["traceback"] = trace
-        return json.dumps(line, default=str)
+    descriptor = _console.stdout if level <= logging.INFO else _console.stderr
+    data = f"{line}\n".encode(errors="backslashreplace")
+    # Nobody reads the log any more, or the disk is full.
+    with suppress(OSError):
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def write_record(record: logging.LogRecord) -> None:
+    """Write a record of `logging`; its event is the name of its logger."""
+    # An application may log a message that is longer than our own messages.
+    message = truncate(_message(record), TRACEBACK_CHARACTERS)
+    trace = ""
+    if record.exc_info and record.exc_info[1]:
+        trace = format_traceback(record.exc_info[1])
+    if record.stack_info:
+        trace += f"{record.stack_info}\n"
+    fields = _fields(record.levelname.lower(), record.name, message)
+    _write(record.levelno, f"{record.name}: {message}", fields, trace)
 
 
 def _message(record: logging.LogRecord) -> str:
-    # An application may log a message that is longer than our own messages.
-    return truncate(record.getMessage(), TRACEBACK_CHARACTERS)
+    try:
+        return record.getMessage()
+    # The arguments do not fit the message.
+    except Exception:
+        return f"{record.msg} {record.args!r}"
 
 
-def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    if hasattr(record, "trace"):
-        return truncate(str(record.trace), TRACEBACK_CHARACTERS)
-    if record.exc_info:
-        text = formatter.formatException(record.exc_info)
-        return f"{truncate(text, TRACEBACK_CHARACTERS)}\n"
-    return ""
-
-
-class StandardStreams(logging.StreamHandler):  # type: ignore[type-arg]
-    """A handler that writes info to stdout, and warnings and errors to stderr."""
+class ConsoleHandler(logging.Handler):
+    """The handler of applications that configure none."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stdout if record.levelno <= logging.INFO else sys.stderr
-        super().emit(record)
+        """Write a record."""
+        write_record(record)
 
 
-def configure_logging(log_format: str) -> None:
+class LibraryLogger(logging.Logger):
+    """A logger of gunicorn or uvicorn that no configuration turns off."""
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Return whether the record is a warning or an error."""
+        return level >= logging.WARNING
+
+    def makeRecord(self, *values: Any) -> logging.LogRecord:
+        """Return a record that is not made by the factory of the application."""
+        return logging.LogRecord(*values[:7])
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """Write a record, without filters and handlers."""
+        write_record(record)
+
+
+def configure_logging(log_format: str, level: str) -> None:
     """Write all logs of the process in `log_format`: text or json.
 
-    If `log_format` is empty, the format is text on a terminal and json otherwise.
+    If `log_format` is empty, the format is text on a terminal and json otherwise. `level` is the
+    level of loggers that have no level of their own.
     """
-    if not log_format:
-        log_format = "text" if sys.stderr.isatty() else "json"
-    handler = StandardStreams()
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    logging.basicConfig(handlers=[handler], force=True)
+    global _console
+    is_json = log_format.lower() == "json" if log_format else not os.isatty(2)
+    streams = (sys.stdout, sys.stderr)
+    _console = Console(is_json, _copy_of(1), _copy_of(2), streams)
+
+    known = level.lower() if level.lower() in LEVELS else "warning"
+    logging.basicConfig(handlers=[ConsoleHandler()], level=known.upper(), force=True)
+    logging.captureWarnings(True)
+    for name in LIBRARIES:
+        # The libraries have got their loggers when they were imported.
+        logging.getLogger(name).__class__ = LibraryLogger
+    _adopt_stream_handlers()
+
+
+def _copy_of(descriptor: int) -> int:
+    """Return a copy of a descriptor, which the application cannot close by its number."""
+    try:
+        return os.dup(descriptor)
+    # A process can be started without stdout or stderr.
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY)
+
+
+def _adopt_stream_handlers() -> None:
+    """Give what applications log to stdout or stderr the form of the log.
+
+    The method of the class is replaced, because an application may add handlers at any time.
+    """
+    emit_unchanged = logging.StreamHandler.emit
+
+    def emit(handler: Any, record: logging.LogRecord) -> None:
+        if _is_console(handler.stream):
+            write_record(record)
+        else:
+            emit_unchanged(handler, record)
+
+    logging.StreamHandler.emit = emit  # type: ignore[assignment, method-assign]
+
+
+def _is_console(stream: Any) -> bool:
+    """Return whether a stream writes to the server's stdout or stderr."""
+    if any(stream is original for original in _console.streams):
+        return True
+    try:
+        number = stream.fileno()
+        copies = (_console.stdout, _console.stderr)
+        return any(os.path.sameopenfile(number, copy) for copy in copies)
+    # A stream in memory has no descriptor, and a closed stream has none any more.
+    except (AttributeError, TypeError, ValueError, OSError):
+        return False

@@ -26,9 +26,15 @@ from runtime.metrics import Counts
 from runtime.preload import BeforeImport
 from runtime.processes import SERVER_SIGNALS, adopt_orphans, release_children
 from runtime.randomness import seed_generators
-from runtime.settings import MAX_WORKERS, ConfigurationError, Settings, read_settings
+from runtime.settings import (
+    MAX_WORKERS,
+    ConfigurationError,
+    Settings,
+    join_address,
+    read_settings,
+)
 from runtime.text import format_traceback, truncate
-from runtime.worker import Arbiter, RootLogger, Worker
+from runtime.worker import Arbiter, Worker
 
 UNAVAILABLE = 69  # EX_UNAVAILABLE in sysexits.h
 # Longer than the 60 s after which most load balancers close an idle connection.
@@ -59,12 +65,11 @@ class PredictServer(BaseApplication):
     def load_config(self) -> None:
         """Set gunicorn's options; the base class calls it."""
         options = {
-            "bind": f"{self.settings.host}:{self.settings.port}",
+            "bind": join_address(self.settings.host, self.settings.port),
             "workers": self.settings.workers,
             "worker_class": Worker,
             "preload_app": self.is_preloaded,
             "loglevel": "warning",
-            "logger_class": RootLogger,
             "keepalive": KEEP_ALIVE_SECONDS,
             "timeout": blocked_seconds(self.settings.function_seconds),
             "graceful_timeout": self.drain_seconds + FINISH_SECONDS,
@@ -160,13 +165,15 @@ def port_problem(host: str, port: int) -> str:
 
     gunicorn itself reports a port that is in use only after five seconds of retries.
     """
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             variable = "PORT" if error.errno == errno.EADDRINUSE else "HOST or PORT"
-            return f"{host}:{port}: {error.strerror}. Set another {variable}."
+            address = join_address(host, port)
+            return f"{address}: {error.strerror}. Set another {variable}."
     return ""
 
 
@@ -252,7 +259,7 @@ def log_failed_start(error: ConfigurationError) -> None:
 
 def main() -> int:
     """Serve until a signal stops the server, and return the exit code."""
-    configure_logging(os.environ.get("LOG_FORMAT", ""))
+    configure_logging(os.environ.get("LOG_FORMAT", ""), os.environ.get("LOG_LEVEL", ""))
     try:
         return serve(read_settings(os.environ))
     except ConfigurationError as error:

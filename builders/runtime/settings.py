@@ -58,9 +58,11 @@ class Setting:
             return self.default
         if self.minimum is not None and self.maximum is not None:
             return self._number(text, self.minimum, self.maximum)
-        if self.choices and text not in self.choices:
+        if not self.choices:
+            return text
+        if text.lower() not in self.choices:
             raise ConfigurationError(f"{self.name}={text}: expected {' or '.join(self.choices)}")
-        return text
+        return text.lower()
 
     def _number(self, text: str, minimum: int, maximum: int) -> int:
         # int() alone also accepts blanks, signs and digits of other scripts, and is slow for long
@@ -81,7 +83,7 @@ def default_workers(limit: float) -> int:
 
 SETTINGS = (
     Setting("PORT", "Port that the server listens on", 5000, minimum=1, maximum=65535),
-    Setting("HOST", "Address that the server listens on", "0.0.0.0"),
+    Setting("HOST", "Address that the server listens on; `::` is IPv6 and IPv4", "0.0.0.0"),
     Setting(
         "PUBLIC_URL",
         "Address that the log shows for the routes",
@@ -164,6 +166,12 @@ SETTINGS = (
         default_text="json; text on a terminal",
         choices=("json", "text"),
     ),
+    Setting(
+        "LOG_LEVEL",
+        "Lowest level of the application's messages (operations.md)",
+        "warning",
+        choices=("debug", "info", "warning", "error", "critical"),
+    ),
     # utils/serving.py and utils/signing.py read these two.
     Setting(
         "UNKNOWN",
@@ -204,11 +212,13 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
     Raises ConfigurationError for an invalid setting.
     """
     values = {setting.name: setting.value(variables) for setting in SETTINGS}
-    address = f"http://{values['HOST']}:{values['PORT']}"
+    # An address of IPv6 may have the brackets that it needs in a URL.
+    host = str(values["HOST"]).strip("[]")
+    port = int(values["PORT"])
     return Settings(
-        host=str(values["HOST"]),
-        port=int(values["PORT"]),
-        public_url=str(values["PUBLIC_URL"]) or address,
+        host=host,
+        port=port,
+        public_url=str(values["PUBLIC_URL"]) or f"http://{join_address(host, port)}",
         workers=int(values["WORKERS"] or default_workers(cpu_limit())),
         preload=str(values["PRELOAD"]),
         drain_seconds=int(values["DRAIN_SECONDS"]),
@@ -221,6 +231,11 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         access_log=bool(values["ACCESS_LOG"]),
         api_key_file=str(values["API_KEY_FILE"]),
     )
+
+
+def join_address(host: str, port: int) -> str:
+    """Return HOST:PORT, or [HOST]:PORT for an address of IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def markdown_table() -> str:

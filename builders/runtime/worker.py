@@ -1,7 +1,6 @@
 """The worker process: a uvicorn worker of gunicorn that drains before it stops."""
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -12,7 +11,6 @@ from typing import Any
 
 import gunicorn.arbiter
 from gunicorn.errors import HaltServer
-from gunicorn.glogging import Logger
 from uvicorn.config import Config
 from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
@@ -186,12 +184,3 @@ class Arbiter(gunicorn.arbiter.Arbiter):  # type: ignore[misc, unused-ignore]
         with suppress(HaltServer):
             super().reap_workers()
         self.kill_workers(signal.SIGTERM)
-
-
-class RootLogger(Logger):  # type: ignore[misc, unused-ignore]
-    """A logger for gunicorn and uvicorn that uses the handlers of the root logger."""
-
-    def setup(self, cfg: Any) -> None:
-        """Replace gunicorn's handlers; gunicorn calls this method."""
-        super().setup(cfg)
-        self.error_log.handlers = logging.getLogger().handlers

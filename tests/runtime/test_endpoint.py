@@ -4,7 +4,10 @@ These tests cover every status of a predict route. The answers of real models ar
 test_endpoint_models.py.
 """
 
+import asyncio
+import codecs
 import datetime
+import gzip
 import json
 import re
 from pathlib import Path
@@ -76,7 +79,9 @@ MALFORMED = {
     "-Infinity": b'{"payload": [-Infinity]}',
     "1e999": b'{"payload": 1e999}',
     "a very long integer": b'{"payload": ' + b"1" * 5_000 + b"}",
-    "a byte order mark": b"\xef\xbb\xbf" + VALID_BODY,
+    "a byte order mark in the middle": VALID_BODY[:-1] + b"\xef\xbb\xbf}",
+    "two byte order marks": b"\xef\xbb\xbf" * 2 + VALID_BODY,
+    "100,000 byte order marks": b"\xef\xbb\xbf" * 100_000 + VALID_BODY,
     "UTF-16": VALID_BODY.decode().encode("utf-16"),
     "Latin-1": '{"payload": "é"}'.encode("latin-1"),
     "a lone surrogate": b'{"payload": "\\ud800"}',
@@ -126,12 +131,67 @@ def test_endpoint_returns_422_for_a_body_without_payload(body: bytes) -> None:
     assert error == {"code": "invalid_body", "message": message, "path": "payload"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("make", [bytes, bytearray])
+def test_endpoint_ignores_a_byte_order_mark_of_utf_8(encoding: str, make: type) -> None:
+    body = make('{"payload": "é"}'.encode(encoding))
+    response = Endpoint("a", lambda msg: {"a": msg.payload}).answer(body)
+    assert (response.status, response.body) == (200, '{"payload":{"a":"é"}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (codecs.BOM_UTF16_LE + VALID_BODY.decode().encode("utf-16-le"), "it is UTF-16"),
+        (codecs.BOM_UTF16_BE + VALID_BODY.decode().encode("utf-16-be"), "it is UTF-16"),
+        (codecs.BOM_UTF32_LE + VALID_BODY.decode().encode("utf-32-le"), "it is UTF-32"),
+        (codecs.BOM_UTF32_BE + VALID_BODY.decode().encode("utf-32-be"), "it is UTF-32"),
+        (gzip.compress(VALID_BODY), "it is compressed with gzip"),
+    ],
+)
+def test_endpoint_names_the_form_of_a_body_that_is_not_utf_8(body: bytes, reason: str) -> None:
+    status, error = status_and_error(endpoint_returning({}).answer(body))
+    message = f"the body is not JSON: {reason}. Send JSON in UTF-8."
+    assert (status, error["message"]) == (400, message)
+
+
+@pytest.mark.parametrize("encoding", [b"", b"identity", b" Identity "])
+def test_endpoint_accepts_a_body_without_compression(encoding: bytes) -> None:
+    assert endpoint_returning({}).answer(VALID_BODY, None, encoding).status == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "zstd", "gzip, gzip", "none"])
+def test_endpoint_returns_415_for_a_compressed_body(encoding: str) -> None:
+    response = endpoint_returning({}).answer(VALID_BODY, None, encoding.encode())
+    status, error = status_and_error(response)
+
+    found = f"found a body with Content-Encoding {encoding!r}"
+    message = f"{found}. Send the body without compression."
+    assert status == 415
+    assert error == {"code": "unsupported_media_type", "message": message, "path": None}
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "ISO-8859-1", "windows-1252", "klingon"])
+@pytest.mark.parametrize("form", ["; charset={}", ';CHARSET="{}"', "; charset=utf-8; charset={}"])
+def test_endpoint_returns_415_with_the_name_of_a_charset(charset: str, form: str) -> None:
+    content_type = f"application/json{form.format(charset)}"
+    status, error = status_and_error(endpoint_returning({}).answer(VALID_BODY, content_type))
+
+    message = f"expected UTF-8, found charset {charset!r}. Send the body in UTF-8."
+    assert status == 415
+    assert error == {"code": "unsupported_media_type", "message": message, "path": None}
+
+
 JSON_TYPES = [
     None,
     "",
     "application/json",
     "application/json; charset=utf-8",
     "Application/JSON;charset=UTF-8",
+    'application/json; charset="utf8"',
+    "application/json; charset=us-ascii",
+    "application/json; charset=",
+    "application/json; note=a-charset=utf-16",
     "application/json ; a=b",
     "application/vnd.api+json",
     "application/problem+json; charset=utf-8",
@@ -188,14 +248,13 @@ def test_endpoint_returns_503_until_its_model_is_loaded() -> None:
 
 
 def test_endpoint_logs_the_same_problem_of_its_model_once(
-    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     endpoint = endpoint_with_hook()
     endpoint.refresh()
     endpoint.refresh()
 
-    messages = [record.getMessage() for record in caplog.records]
-    assert messages == ["/a: models/a_model.pkl: no such file"]
+    assert capfd.readouterr().err == "predict: /a: models/a_model.pkl: no such file\n"
 
 
 def test_endpoint_rejects_a_wrong_type_before_a_missing_model() -> None:
@@ -252,6 +311,14 @@ def test_endpoint_returns_500_for_an_exception_without_an_error_status(
         FileNotFoundError(2, "hunter2", "/secret/hunter2"),
         UnicodeDecodeError("utf-8", b"hunter2", 0, 1, "hunter2"),
         SystemExit("hunter2"),
+        KeyboardInterrupt("hunter2"),
+        GeneratorExit("hunter2"),
+        asyncio.CancelledError("hunter2"),
+        BaseException("hunter2"),
+        StopIteration("hunter2"),
+        StopAsyncIteration("hunter2"),
+        ExceptionGroup("hunter2", [ValueError("hunter2")]),
+        BaseExceptionGroup("hunter2", [SystemExit("hunter2")]),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -261,9 +328,51 @@ def test_endpoint_keeps_the_details_of_any_other_exception_for_the_log(
     response = endpoint_raising(error).answer(VALID_BODY)
 
     assert_internal_error(response)
-    assert response.traceback.startswith("Traceback (most recent call last):\n")
+    assert "Traceback (most recent call last):\n" in response.traceback
     assert "in function" in response.traceback
     assert "hunter2" in response.traceback
+
+
+class Wordless(Exception):
+    """An error whose text, status and code cannot be read."""
+
+    def __str__(self) -> str:
+        raise SystemExit("no text")
+
+    __repr__ = __str__
+
+
+class Unreadable(Exception):
+    """An error whose attributes raise another error."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("status", "code", "path"):
+            raise KeyboardInterrupt(name)
+        return super().__getattribute__(name)
+
+
+class WordlessWithStatus(Wordless):
+    """An error with a status and without a text."""
+
+    status = 422
+
+
+@pytest.mark.parametrize("kind", [Wordless, Unreadable, WordlessWithStatus])
+def test_endpoint_returns_500_for_an_exception_that_cannot_be_read(
+    kind: type[BaseException],
+) -> None:
+    response = endpoint_raising(kind()).answer(VALID_BODY)
+    assert_internal_error(response)
+    assert kind.__name__ in response.traceback
+
+
+def test_endpoint_returns_500_for_endless_recursion() -> None:
+    def function(msg: Message) -> Any:
+        return function(msg)
+
+    response = Endpoint("a", function).answer(VALID_BODY)
+    assert_internal_error(response)
+    assert "RecursionError" in response.traceback
 
 
 def test_endpoint_escapes_an_error_text_that_json_cannot_hold() -> None:

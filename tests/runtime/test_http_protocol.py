@@ -125,6 +125,9 @@ def test_uvicorn_alone_accepts_invalid_http() -> None:
         ("a fragment", "the target is neither a path nor a URL"),
         ("CONNECT", "CONNECT is for proxies"),
         ("two Content-Lengths", "Duplicate Content-Length"),
+        ("HTTP/2's preface", "expected HTTP/1.1, found HTTP/2.0"),
+        ("TLS", "the client uses TLS. The address begins with http://, not https://"),
+        ("the PROXY protocol", "found the PROXY protocol"),
     ],
 )
 def test_response_to_invalid_http_names_the_rule(server: Server, name: str, reason: str) -> None:

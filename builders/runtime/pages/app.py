@@ -75,7 +75,8 @@ def predict_view(endpoint: Endpoint) -> Callable[[], Response]:
     """Return the Flask view of one endpoint."""
 
     def view() -> Response:
-        response = endpoint.answer(request.get_data(), request.content_type)
+        encoding = request.headers.get("Content-Encoding", "").encode("latin-1")
+        response = endpoint.answer(request.get_data(), request.content_type, encoding)
         return Response(response.body, response.status, mimetype="application/json")
 
     return view
@@ -89,7 +90,9 @@ def page_answerer(app: Flask) -> Callable[[MutableMapping[str, Any]], errors.Res
 
     def answer(scope: MutableMapping[str, Any]) -> errors.Response:
         # No page reads a query, and build_environ fails on a query that is not ASCII.
-        environ = build_environ({**scope, "query_string": b""}, io.BytesIO())
+        # The response to HEAD has the headers of the response to GET. uvicorn leaves out its body.
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        environ = build_environ({**scope, "method": method, "query_string": b""}, io.BytesIO())
         chunks, status, headers = run_wsgi_app(app, environ, buffered=True)
         return errors.Response(
             status=int(status.partition(" ")[0]),
