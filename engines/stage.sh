@@ -19,15 +19,26 @@ if [ "$model" = all ]; then
   names=${MODEL_DIRS-$(makefile_value all MODEL_DIRS)}
   # shellcheck disable=SC2086 # a list of names, one word each
   python3 all/generate.py "$app" $names
+  for name in $names; do
+    python3 builders/requirement_commands.py stage "$name" "$app"
+    rm -rf "$app/$name"/{test,Makefile,README.md}
+  done
 else
   cp -R "$model/." "$app"
+  python3 builders/requirement_commands.py stage "$model" "$context"
+  rm -rf "$app"/{test,Makefile,README.md}
 fi
+# The checkout may be read-only.
+chmod -R u+w "$context"
 
-for name in .s2i setup.sh requirements.txt requirements_train.txt requirements_predict.txt; do
+for name in .s2i setup.sh; do
   [ ! -e "$app/$name" ] || mv "$app/$name" "$context/$name"
 done
-find "$context" \( -name __pycache__ -o -name test -o -name Makefile -o -name README.md \) \
-  -prune -exec rm -rf {} +
+# A requirements file may refer to other files, which are relative to its own folder.
+for name in requirements.txt requirements_train.txt requirements_predict.txt; do
+  [ ! -e "$app/$name" ] || echo "-r $PACKAGE/$name" >"$context/$name"
+done
+find "$context" -name __pycache__ -prune -exec rm -rf {} +
 
 digest=$(python3 builders/commands.py tree "$context")
 commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
