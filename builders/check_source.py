@@ -11,42 +11,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from importlib.machinery import all_suffixes
 from pathlib import Path
 
 from requirement_files import RequirementError, read, referenced
+from runtime.environment import CONFIGURATION, OWN_PACKAGE
+from runtime.names import hidden_standard_modules
 
-CONFIGURATION = 78  # EX_CONFIG in sysexits.h
-OWN_PACKAGE = "runtime"
 # The folders of the repository that are mounted into a container, or linked by the local engine.
 MOUNTED = {"train": ("data", "models"), "predict": ("models",)}
 # The folder of a virtual environment has this file. The build makes its own environment.
 VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
 
 
-def modules(source: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the name and the path of each module and package at the top of a folder.
-
-    A folder without `__init__` does not hide another package.
-    """
-    for path in sorted(source.iterdir()):
-        for suffix in all_suffixes():
-            if path.is_dir() and (path / f"__init__{suffix}").exists():
-                yield path.name, path
-                break
-            if path.name.endswith(suffix) and path.is_file():
-                yield path.name[: -len(suffix)], path
-                break
-
-
 def name_problems(source: Path) -> Iterator[str]:
-    """Yield a text for each module whose name hides a module that the server needs."""
+    """Yield a text for each module that hides another module which the server needs."""
     if any((source / name).exists() for name in (OWN_PACKAGE, f"{OWN_PACKAGE}.py")):
         yield f"the source has a module {OWN_PACKAGE!r}, which is a name of the builder. Rename it."
-    for name, path in modules(source):
-        if name in sys.stdlib_module_names:  # type: ignore[attr-defined, unused-ignore]
-            problem = f"hides the module {name!r} of Python's standard library"
-            yield f"{path}: {problem}. Rename your module, or move it into a package."
+    yield from hidden_standard_modules(source)
 
 
 def folder_problems(source: Path, role: str, in_image: bool) -> Iterator[str]:

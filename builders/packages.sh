@@ -33,6 +33,16 @@ install_requirements() {
   "$BUILDERS/install.sh" "$APP_ROOT/.venv" ${files[@]+"${files[@]}"}
 }
 
+# The bytecode stays in the image, so that a container does not compile at start-up. It depends only
+# on the contents of the modules, so that builds are reproducible.
+finish_environment() {
+  "$BUILDERS/slim.sh" "$APP_ROOT/.venv"
+  # Some packages contain templates that are not valid Python.
+  "$PYTHON" -m compileall -qq -j 0 -x '/tests?/' --invalidation-mode unchecked-hash \
+    "$APP_ROOT/.venv/lib" || true
+  "$BUILDERS/permissions.sh" "$APP_ROOT/.venv"
+}
+
 # shellcheck source=/dev/null
 [ ! -f "$SETTINGS/env" ] || . "$SETTINGS/env"
 case ${1:-} in
@@ -40,7 +50,7 @@ case ${1:-} in
   install)
     install_requirements
     # Outside an image, other applications may use the same environment.
-    [ "$IN_IMAGE" != 1 ] || "$BUILDERS/slim.sh" "$APP_ROOT/.venv"
+    [ "$IN_IMAGE" != 1 ] || finish_environment
     ;;
   *)
     echo "packages.sh: expected setup or install, found '${1:-}'" >&2

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Summary: sets the permissions of an application in an image.
-# Usage:   permissions.sh APP_ROOT
+# Summary: sets the permissions of files and folders in an image.
+# Usage:   permissions.sh PATH...
 #
-# Any user may run the image, but always in group 0. Only data/ and models/ can be written. With
-# ASSEMBLE_USER=1001, the files belong to the user of the container, who can change these modes.
+# Any user may run the image, but always in group 0. That user can write only the folders data/ and
+# models/. With ASSEMBLE_USER=1001, the files belong to the user of the container, who can change
+# these modes.
 set -euo pipefail
-cd "$1"
-chgrp -R 0 .
-chmod -R g=u .
-find . -maxdepth 1 ! -name . ! -name data ! -name models -exec chmod -R a-w {} +
-chmod a-w .
+for path; do
+  chgrp -R 0 "$path"
+  chmod -R g=u "$path"
+  case ${path##*/} in
+    data | models) ;;
+    *) chmod -R a-w "$path" ;;
+  esac
+done

@@ -33,7 +33,8 @@ def key(constraints: str, *names: str) -> int:
     platform.
     """
     files = read([Path(name) for name in names])
-    parts = [*PYTHON, *(file.text for file in files), Path(constraints).read_text(encoding="utf-8")]
+    parts = [*PYTHON, *(file.text for file in files if file.lines)]
+    parts.append(Path(constraints).read_text(encoding="utf-8"))
     for _, path in referenced(files):
         if path not in [file.path for file in files]:
             parts.append(content_of(path))

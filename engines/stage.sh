@@ -19,18 +19,21 @@ if [ "$model" = all ]; then
   names=${MODEL_DIRS-$(makefile_value all MODEL_DIRS)}
   # shellcheck disable=SC2086 # a list of names, one word each
   python3 all/generate.py "$app" $names
+else
+  cp -R "$model/." "$app"
+fi
+# The checkout may be read-only.
+chmod -R u+w "$context"
+
+if [ "$model" = all ]; then
   for name in $names; do
     python3 builders/requirement_commands.py stage "$name" "$app"
     rm -rf "$app/$name"/{test,Makefile,README.md}
   done
 else
-  cp -R "$model/." "$app"
   python3 builders/requirement_commands.py stage "$model" "$context"
   rm -rf "$app"/{test,Makefile,README.md}
 fi
-# The checkout may be read-only.
-chmod -R u+w "$context"
-
 for name in .s2i setup.sh; do
   [ ! -e "$app/$name" ] || mv "$app/$name" "$context/$name"
 done
