@@ -30,6 +30,9 @@ check() { # check: exits if the image cannot be built from this directory for th
     die 78 "$model/.s2i/bin: would replace the builder's own scripts. Remove it."
   PYTHONPATH=builders python3 -m runtime.environment check "$file" "$role"
   python3 engines/model_names.py check "$model" "$image"
+  if ! mkdir -p "$(dirname "$unfinished")" 2>/dev/null || [ ! -w "$(dirname "$unfinished")" ]; then
+    die 77 "cannot write to .local/ of $PWD. Make this folder writable, or copy the repository."
+  fi
 }
 
 # With a version manager, python3 is a script that takes longer to start than Python. A build starts
@@ -42,10 +45,9 @@ check
 choose_engine
 say "Building $image from $model"
 context=$(mktemp -d)
-trap 'rm -rf "$context"' EXIT
+trap 'remove "$context"' EXIT
 trap 'die 130 "interrupted. Image $image was not changed."' INT
 engines/stage.sh "$model" "$context"
-mkdir -p "$(dirname "$unfinished")"
 : >"$unfinished"
 # Errors show the paths of the user's files, not those of the copies. Only stderr is filtered.
 {

@@ -20,13 +20,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "builders"))
+from requirement_files import RequirementError, read  # noqa: E402
 from runtime.environment import Route, check_file  # noqa: E402
 from runtime.settings import ConfigurationError  # noqa: E402
 from runtime.text import truncate  # noqa: E402
 
 BANNER = "# Generated from the model directories by `make -C all generate`; don't edit.\n"
 REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)")
-COMMENT = re.compile(r"(^|\s)#.*")
 # An owned route is a pair: a model's directory and one of its routes.
 Owned = tuple[str, Route]
 
@@ -108,14 +108,16 @@ def predict_text(owned: list[Owned]) -> str:
     return "".join(lines)
 
 
-def requirements_text(directories: list[str]) -> str:
-    """Return the text of requirements.txt: every requirement once.
+def requirements_text(directories: list[str], output: Path) -> str:
+    """Return the text of requirements.txt in `output`: every requirement once.
 
     Raises ConfigurationError if two models have different pins of one package.
     """
+    # The copies of the models are in `output`, unless it is all/ itself.
+    base = output if output.resolve() == ROOT / "all" else ROOT
     pins: dict[str, tuple[str, str]] = {}
     for directory in directories:
-        for line in requirement_lines(ROOT / directory):
+        for line in requirement_lines(ROOT / directory, base):
             pin, owner = pins.setdefault(package_name(line), (line, directory))
             if pin != line:
                 raise ConfigurationError(
@@ -134,17 +136,27 @@ def package_name(line: str) -> str:
     return re.sub(r"[-_.]+", "-", match.group(1)).lower()
 
 
-def requirement_lines(directory: Path) -> list[str]:
+def requirement_lines(directory: Path, base: Path) -> list[str]:
     """Return the requirements of a model's predict image.
 
-    Comments and blank lines are removed.
+    The lines of files that its requirements file includes are among them. A path is relative to
+    `base`. Raises RequirementError for a line that cannot work.
     """
-    for name in ("requirements_predict.txt", "requirements.txt"):
-        file = directory / name
-        if file.exists():
-            lines = [COMMENT.sub("", line).strip() for line in file.read_text().splitlines()]
-            return [line for line in lines if line]
-    return []
+    files = [directory / name for name in ("requirements_predict.txt", "requirements.txt")]
+    existing = [file for file in files if file.exists()]
+    lines = []
+    for file in read(existing[:1]):
+        if file.is_constraint:
+            lines.append(f"-c {relative(file.path, base)}")
+            continue
+        lines += [line.render(lambda path: relative(path, base)) for line in file.lines]
+        lines += [f"--{name}" for name in ("pre", "require-hashes") if name in file.options]
+    return lines
+
+
+def relative(path: Path, base: Path) -> str:
+    """Return a path relative to `base`, in the form of a local package."""
+    return os.path.join(".", os.path.relpath(path, base))
 
 
 def setup_text(directories: list[str], package: str) -> str:
@@ -156,10 +168,11 @@ def setup_text(directories: list[str], package: str) -> str:
     return "".join(lines)
 
 
-def generate(directories: list[str]) -> dict[str, str]:
-    """Return the names and texts of the four files.
+def generate(directories: list[str], output: Path = ROOT / "all") -> dict[str, str]:
+    """Return the names and texts of the four files in `output`.
 
-    Raises ConfigurationError if the models conflict.
+    Raises ConfigurationError if the models conflict, and RequirementError for a requirements file
+    that cannot work.
     """
     check_directories(directories)
     owned = owned_routes(directories)
@@ -169,7 +182,7 @@ def generate(directories: list[str]) -> dict[str, str]:
     return {
         ".s2i/environment": environment_text(owned, package),
         "predict.py": predict_text(owned),
-        "requirements.txt": requirements_text(directories),
+        "requirements.txt": requirements_text(directories, output),
         "setup.sh": setup_text(directories, package),
     }
 
@@ -179,7 +192,7 @@ def write(output: Path, directories: list[str]) -> None:
 
     If `output` is not all/ itself, the models are copied too.
     """
-    texts = generate(directories)
+    texts = generate(directories, output)
     (output / ".s2i").mkdir(exist_ok=True)
     for name, text in texts.items():
         (output / name).write_text(text)
@@ -203,7 +216,7 @@ def main(arguments: list[str]) -> int:
             generate(arguments[1:])
         else:
             write(Path(arguments[0]), arguments[1:])
-    except ConfigurationError as error:
+    except (ConfigurationError, RequirementError) as error:
         print(f"generate: {truncate(str(error))}", file=sys.stderr)
         return 78
     return 0

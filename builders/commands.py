@@ -5,8 +5,6 @@ Usage: commands.py digest FILE...              prints a short name for the files
        commands.py rename SOURCE TARGET        renames a directory; fails if TARGET has contents
        commands.py limit SECONDS COMMAND...    runs COMMAND; fails once SECONDS are over
        commands.py object [NAME VALUE]...      prints a JSON object of texts
-       commands.py conflict ERRORS CONSTRAINTS FILE...
-                                               prints what to do about uv's ERRORS
 
 This file is part of the builder images, because builders/install.sh also runs inside them.
 It uses only the standard library, and runs on Python 3.9.
@@ -17,14 +15,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
-PIN = re.compile(r"\b([A-Za-z0-9._-]+)==[A-Za-z0-9.+!]*[A-Za-z0-9]")
 # What an installed package depends on.
 PYTHON = (sys.version, sys.base_prefix, sysconfig.get_platform())
 
@@ -105,41 +101,12 @@ def json_object(*words: str) -> int:
     return 0
 
 
-def conflict(errors: str, constraints: str, *files: str) -> int:
-    """Print which versions of `constraints` conflict, and what to do.
-
-    `errors` is the file with uv's report. `files` are the requirements files.
-    """
-    report = Path(errors).read_text(encoding="utf-8")
-    if "unsatisfiable" not in report:
-        return 0
-
-    pins = {match.group(): match.group(1) for match in PIN.finditer(report)}
-    for pin, package in sorted(pins.items()):
-        if not has_line(constraints, pin):
-            continue
-        owners = " and ".join(file for file in files if has_line(file, package))
-        where = owners or "the requirements files"
-        problem = f"{constraints} has {pin}, and the versions above conflict with it"
-        ways = f"Change the version in {where}, run make constraints, or remove {package} from"
-        print(f"install: {problem}. {ways} {constraints}.")
-    return 0
-
-
-def has_line(file: str, requirement: str) -> bool:
-    """Return whether a line of `file` begins with `requirement`."""
-    beginning = rf"^{re.escape(requirement)}(?![\w.-])"
-    text = Path(file).read_text(encoding="utf-8")
-    return bool(re.search(beginning, text, re.MULTILINE | re.IGNORECASE))
-
-
 COMMANDS: dict[str, Callable[..., int]] = {
     "digest": digest,
     "tree": tree,
     "rename": rename,
     "limit": limit,
     "object": json_object,
-    "conflict": conflict,
 }
 
 

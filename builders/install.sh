@@ -16,22 +16,8 @@ export PYTHON=${PYTHON:-python3}
 venv=$1
 shift
 
-digest() { # digest FILE...: prints a short name for the files' contents on this Python and platform
-  "$PYTHON" "$builders/commands.py" digest "$@"
-}
-
 is_complete() { # is_complete: whether the environment exists and has the packages of the files
   [ "$(cat "$target/.holds" 2>/dev/null)" = "$key" ]
-}
-
-notice() { # notice FILE...: reports the packages that are not in CONSTRAINTS
-  local name names
-  # After a line that ends with \, the file gives the hash itself.
-  names=$(cat /dev/null "$@" | grep -v '\\$' | grep -oE '^[A-Za-z0-9][A-Za-z0-9._-]*' || true)
-  for name in $(tr '_.' '--' <<<"$names" | sort -u); do
-    grep -qi "^${name}[ =]" "$CONSTRAINTS" ||
-      echo "---> $name is not in constraints.txt: installed without a hash"
-  done
 }
 
 trust_certificates() { # trust_certificates: makes uv trust the certificates that pip trusts
@@ -44,15 +30,15 @@ trust_certificates() { # trust_certificates: makes uv trust the certificates tha
 
 install() { # install FILE...: makes the environment and renames it to $target once it is complete
   local uv
-  uv=$CACHE/uv-$(digest "$uv_pin")
+  uv=$CACHE/uv-$("$PYTHON" "$builders/commands.py" digest "$uv_pin")
   trust_certificates
   [ -x "$uv/bin/uv" ] || "$builders/fetch_uv.sh" "$uv"
   export UV_CACHE_DIR=$CACHE/wheels UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=${UV_LINK_MODE:-copy}
   "$uv/bin/uv" venv --quiet --relocatable --python "$(command -v "$PYTHON")" "$unfinished"
 
   echo "---> Installing the packages of $# requirements files"
-  [ ! -s "$CONSTRAINTS" ] || notice "$@"
-  "$builders/install_packages.sh" "$uv/bin/uv" "$unfinished/bin/python" "$@"
+  "$PYTHON" "$builders/install_packages.py" "$uv/bin/uv" "$unfinished/bin/python" "$CONSTRAINTS" \
+    "$@"
 
   printf '%s\n' "$key" >"$unfinished/.holds"
   is_complete || rm -rf "$target"
@@ -62,7 +48,7 @@ install() { # install FILE...: makes the environment and renames it to $target o
 
 uv_pin=$builders/runtime/requirements_install.txt
 [ -f "${CONSTRAINTS:-}" ] || export CONSTRAINTS=/dev/null
-key=$(digest "$@" "$CONSTRAINTS")
+key=$("$PYTHON" "$builders/requirement_commands.py" key "$CONSTRAINTS" "$@")
 target=${ENVIRONMENTS:+$ENVIRONMENTS/$key}
 : "${target:=$venv}"
 unfinished=$target.$$

@@ -15,11 +15,11 @@ run_setup() {
     return
   fi
   echo "---> Running setup.sh"
-  bash ./setup.sh || {
-    echo "assemble: setup.sh failed as user $(id -u)." \
-      "If it needs root, use a builder made with ASSEMBLE_USER=0." >&2
-    exit 1
-  }
+  bash ./setup.sh && return
+  local advice=""
+  [ "$(id -u)" = 0 ] || advice=" If it needs root, use a builder made with ASSEMBLE_USER=0."
+  echo "assemble: setup.sh failed as user $(id -u), see its output above.$advice" >&2
+  exit 1
 }
 
 # The application's requirements are requirements_ROLE.txt or, without that file, requirements.txt.

@@ -32,7 +32,7 @@ built=$(image_environment | source_digest || true)
 [ -n "$built" ] || exit 0
 
 context=$(mktemp -d)
-trap 'rm -rf "$context"' EXIT
+trap 'remove "$context"' EXIT
 engines/stage.sh "$model" "$context"
 current=$(source_digest <"$context/.s2i/environment")
 [ "$built" != "$current" ] || exit 0

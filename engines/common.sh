@@ -24,6 +24,11 @@ usage() { # usage: prints the calling script's opening comment and exits with 2
   exit 2
 }
 
+remove() { # remove PATH...: removes copies of files that may be read-only
+  chmod -R u+w "$@" 2>/dev/null || true
+  rm -rf "$@"
+}
+
 check_image_name() { # check_image_name NAME
   local expected="expected lower-case letters and digits, with single . _ - between them"
   [[ $1 =~ ^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$ && ${#1} -le 128 ]] ||

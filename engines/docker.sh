@@ -20,7 +20,9 @@ run() { # run DOCKER_ARGUMENTS...
   user=$(container_user)
   arguments=(--init --name "$image" --user "$user" "$@")
   arguments+=(--cap-drop ALL --security-opt no-new-privileges)
-  if [ -t 0 ] && [ -t 1 ]; then
+  if [ "${PAYLOAD:-}" = - ]; then
+    arguments+=(--interactive)
+  elif [ -t 0 ] && [ -t 1 ]; then
     arguments+=(--interactive --tty)
   fi
   [ -z "${PAYLOAD:-}" ] || arguments+=(--env PAYLOAD)

@@ -58,7 +58,10 @@ eval "$settings"
 old=$PWD/.local/building/old.$$
 trap 'rm -rf "$APP_ROOT" "$old"' EXIT
 mkdir -p "$APP_ROOT" "$(dirname "$image")" "$CACHE" "$ENVIRONMENTS"
-ln -s "$PWD/data" "$PWD/models" "$APP_ROOT"
+for name in data models; do
+  # A predict image may have a folder data/ of its own.
+  [ -e "$S2I_SOURCE/$name" ] || ln -s "$PWD/$name" "$APP_ROOT"
+done
 builders/s2i/bin/assemble
 # The application's bytecode contains the path of the folder, which changes now.
 find "$APP_ROOT" -name __pycache__ -prune -exec rm -rf {} +

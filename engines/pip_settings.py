@@ -36,7 +36,8 @@ def pip_configuration() -> dict[str, str]:
     if own == os.devnull:
         return {}
 
-    home = Path.home()
+    # A user without a home directory keeps "~", which no file has.
+    home = Path(os.path.expanduser("~"))
     files = [
         "/etc/pip.conf",
         str(home / ".pip/pip.conf"),

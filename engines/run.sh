@@ -6,9 +6,11 @@
 # image first.
 # train calls the train function with {"$ref": DATASET_NAME, "model_name": MODEL_NAME}, or with
 # PAYLOAD if it is set. predict-once calls the predict function of a train image with PAYLOAD,
-# without a server. With MODEL_HMAC_KEY_FILE=/path/to/keys, train signs the model file and predict
-# verifies it (docs/model-files.md).
+# without a server. PAYLOAD=@FILE is the content of a file, and PAYLOAD=- the standard input.
+# With MODEL_HMAC_KEY_FILE=/path/to/keys, train signs the model file and predict verifies it
+# (docs/model-files.md).
 set -euo pipefail
+called_from=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/choose.sh
 . engines/settings.sh
@@ -23,11 +25,21 @@ if [ "$verb" = train ] && [ -z "$PAYLOAD" ]; then
     "\$ref" "${DATASET_NAME:-}" model_name "${MODEL_NAME:-}")
 elif [ "$verb" = predict-once ]; then
   [ -n "$PAYLOAD" ] ||
-    die 2 "PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}'"
+    die 2 "PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}' or PAYLOAD=@FILE"
   verb=train
   # A train image without TRAIN=1 calls the predict function.
   export TRAIN=
 fi
+
+open_payload() { # open_payload FILE: makes FILE the standard input, which the runner reads
+  local file=$1
+  # The name is relative to the model's directory, in which make runs, or to the repository.
+  [[ $file = /* || ! -e $called_from/$file ]] || file=$called_from/$file
+  [[ -f $file && -r $file ]] || die 2 "PAYLOAD=@$1: expected a file that can be read"
+  exec <"$file"
+  # A program's arguments and variables have a limit of 128 kB each on Linux.
+  PAYLOAD=-
+}
 
 prepare_image() { # prepare_image: builds the image if BUILD=1, or warns if it is not current
   if [ "${BUILD:-}" != 1 ]; then
@@ -43,6 +55,7 @@ prepare_image() { # prepare_image: builds the image if BUILD=1, or warns if it i
 case $verb in
   train | predict) check_settings ;;
 esac
-choose_engine >&2
-[ -z "$model" ] || prepare_image "$1"
+[ "$verb" != train ] || [[ $PAYLOAD != @* ]] || open_payload "${PAYLOAD#@}"
+choose_engine >&2 </dev/null
+[ -z "$model" ] || prepare_image "$1" </dev/null
 exec "engines/$ENGINE.sh" "$verb" "$image"

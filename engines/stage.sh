@@ -22,12 +22,26 @@ if [ "$model" = all ]; then
 else
   cp -R "$model/." "$app"
 fi
+# The checkout may be read-only.
+chmod -R u+w "$context"
 
-for name in .s2i setup.sh requirements.txt requirements_train.txt requirements_predict.txt; do
+if [ "$model" = all ]; then
+  for name in $names; do
+    python3 builders/requirement_commands.py stage "$name" "$app"
+    rm -rf "$app/$name"/{test,Makefile,README.md}
+  done
+else
+  python3 builders/requirement_commands.py stage "$model" "$context"
+  rm -rf "$app"/{test,Makefile,README.md}
+fi
+for name in .s2i setup.sh; do
   [ ! -e "$app/$name" ] || mv "$app/$name" "$context/$name"
 done
-find "$context" \( -name __pycache__ -o -name test -o -name Makefile -o -name README.md \) \
-  -prune -exec rm -rf {} +
+# A requirements file may refer to other files, which are relative to its own folder.
+for name in requirements.txt requirements_train.txt requirements_predict.txt; do
+  [ ! -e "$app/$name" ] || echo "-r $PACKAGE/$name" >"$context/$name"
+done
+find "$context" -name __pycache__ -prune -exec rm -rf {} +
 
 digest=$(python3 builders/commands.py tree "$context")
 commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)

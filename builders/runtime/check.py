@@ -1,20 +1,38 @@
-"""Check at build time that the functions in `.s2i/environment` exist.
+"""Check at build time that the functions in `.s2i/environment` can be loaded.
 
 Usage: python -m runtime.check train|predict
 
-The exit code is 78 if a module does not exist, is not valid Python or does not define the
-function. Any other failure of an import is a warning: an application may read its model file at
-import, and that file does not exist at build time.
+The exit code is 78 if loading them is certain to fail at start-up: a module or a package does not
+exist, is not valid Python, hides another module, or does not define the name. Any other failure of
+an import is a warning: an application may read its model file at import, and that file does not
+exist at build time.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from runtime.environment import CONFIGURATION, parse_routes
+from runtime.imports import MOUNTED, certain_failure
 from runtime.loader import load_function
+from runtime.names import hidden_packages
 from runtime.settings import ConfigurationError
 from runtime.text import truncate
+
+# The user of builders/Dockerfile.
+SERVER_USER = 1001
+
+
+def become_server_user() -> None:
+    """Take the user and the home directory of a container, if root builds an image."""
+    if os.environ.get("IN_IMAGE") == "1" and os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(0)
+        os.setuid(SERVER_USER)
+        # builders/s2i/bin/run sets it for a user without a home directory.
+        os.environ["HOME"] = "/tmp"
 
 
 def entries(role: str) -> Iterator[tuple[str, str, str]]:
@@ -38,25 +56,38 @@ def check_entry(where: str, module: str, function: str) -> None:
     try:
         load_function(where, module, function)
     except ConfigurationError as error:
-        if is_certain(error, module):
+        if is_certain(error):
             raise
+        failure = certain_failure(module, Path())
+        if failure:
+            raise ConfigurationError(f"{where}: importing {module} failed: {failure}") from None
         problem = truncate(str(error))
         print(f"check: warning: {problem}. The server needs it at start-up.", file=sys.stderr)
 
 
-def is_certain(error: ConfigurationError, module: str) -> bool:
+def is_certain(error: ConfigurationError) -> bool:
     """Return whether loading the function will also fail at start-up."""
     cause = error.__cause__
     if cause is None or isinstance(cause, SyntaxError):
         return True
-    if not isinstance(cause, ModuleNotFoundError) or not cause.name:
+    if not isinstance(cause, ImportError):
         return False
-    # A missing module is certain only if it is the function's module or one of its packages.
-    return f"{module}.".startswith(f"{cause.name}.")
+    top = (cause.name or "").split(".")[0]
+    is_missing = isinstance(cause, ModuleNotFoundError) and bool(top)
+    # A shared library may be missing now that the machine of the server has, such as that of a GPU.
+    has_no_name = re.match("cannot import name", str(cause)) is not None
+    return (is_missing or has_no_name) and top not in MOUNTED
 
 
 def main() -> int:
     """Check every entry and return the exit code."""
+    problems = list(hidden_packages(Path()))
+    for problem in problems:
+        print(f"check: {problem}", file=sys.stderr)
+    if problems:
+        return CONFIGURATION
+
+    become_server_user()
     try:
         for where, module, function in entries(sys.argv[1]):
             check_entry(where, module, function)

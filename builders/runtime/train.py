@@ -1,9 +1,9 @@
 """The train runner: it calls the function that the variables name.
 
-The argument of the function is PAYLOAD. With TRAIN=1, the function is TRAIN_FUNCTION of
-TRAIN_MODULE, which trains. Without TRAIN=1, it is PREDICT_FUNCTION of PREDICT_MODULE, and the
-runner prints its answer as JSON: a prediction without a server. PAYLOAD may then also be a request
-body, {"payload": ...}.
+The argument of the function is PAYLOAD: JSON, `@FILE`, or `-` for the standard input. With TRAIN=1,
+the function is TRAIN_FUNCTION of TRAIN_MODULE, which trains. Without TRAIN=1, it is
+PREDICT_FUNCTION of PREDICT_MODULE, and the runner prints its answer as JSON: a prediction without a
+server. PAYLOAD may then also be a request body, {"payload": ...}.
 """
 
 import errno
@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from runtime.coroutines import call
@@ -51,15 +52,32 @@ def choose_prefix(variables: Mapping[str, str]) -> str:
     return "PREDICT"
 
 
+def read_payload(value: str) -> str | bytes:
+    """Return the JSON text of PAYLOAD.
+
+    `@FILE` is the content of a file, and `-` is the standard input: a variable has a limit of
+    128 kB on Linux. Raises ConfigurationError if the file cannot be read.
+    """
+    if value == "-":
+        return sys.stdin.buffer.read()
+    if not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"PAYLOAD={value}: {error.strerror}. Name a JSON file.") from None
+
+
 def read_message(variables: Mapping[str, str]) -> Message:
     """Return a message with the decoded PAYLOAD.
 
     For a prediction, an object with the key `payload` is the complete message, as over HTTP.
     Raises ConfigurationError if PAYLOAD is not JSON.
     """
-    text = variables.get("PAYLOAD", "")
-    if not text:
+    value = variables.get("PAYLOAD", "")
+    if not value:
         return Message(payload=None)
+    text = read_payload(value)
     try:
         payload = json.loads(text, parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:

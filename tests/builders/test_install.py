@@ -255,6 +255,125 @@ def test_a_package_that_the_constraints_lack_is_installed_and_named(bench: Bench
     assert "alpha" not in done.stdout
 
 
+# Requirements files as pip reads them
+
+
+def test_a_changed_file_of_a_requirements_file_replaces_the_environment(bench: Bench) -> None:
+    bench.write("outer.txt", "-r one.txt\n")
+    assert bench.install("outer.txt").returncode == 0
+    assert bench.versions() == "1.0 -"
+    bench.write("one.txt", "alpha==2.0\n")
+    assert bench.install("outer.txt").returncode == 0
+    assert bench.versions() == "2.0 -"
+
+
+def test_a_file_of_powershell_is_installed_and_uv_alone_installs_nothing(bench: Bench) -> None:
+    file = bench.write("one.txt", "")
+    file.write_bytes("beta==1.0 # \u00fc\r\nalpha \\\r\n==2.0\r\n".encode("utf-16"))
+    assert bench.install("one.txt").returncode == 0
+    assert bench.versions() == "2.0 1.0"
+
+    (uv,) = (bench.folder / "cache").glob("uv-*/bin/uv")
+    env = bench.variables({})
+    control = run(uv, "pip", "install", "--python", bench.venv, "--dry-run", "-r", file, env=env)
+    assert "Would install" not in control.stderr
+
+
+def test_a_file_that_cannot_work_ends_the_installation_with_its_name(bench: Bench) -> None:
+    bench.write("one.txt", "alpha==1.0\n-e ./beta\n")
+    done = bench.install("one.txt")
+    assert (done.returncode, bench.venv.exists(), bench.leftovers()) == (78, False, [])
+    assert done.stderr.startswith(f"requirements: {bench.folder}/one.txt, line 2: --editable: ")
+
+
+def test_an_error_of_uv_names_the_users_file_and_line(bench: Bench) -> None:
+    bench.write("one.txt", "\ufeff-r two.txt\n")
+    two = bench.write("two.txt", "# a comment\nalpha==1.0\nbeta=1\n")
+    done = bench.install("one.txt")
+    assert done.returncode == 1
+    assert f"Couldn't parse requirement in `{two}`, line 3\n" in done.stderr
+
+
+def hashed(bench: Bench, digest: str) -> Path:
+    """Write a file with --require-hashes and return its path."""
+    return bench.write("one.txt", f"--require-hashes\nalpha==1.0 --hash=sha256:{digest}\n")
+
+
+def test_a_file_that_requires_hashes_is_installed_next_to_one_without(bench: Bench) -> None:
+    file = hashed(bench, bench.digests["alpha"])
+    other = bench.write("two.txt", "alpha>=1\nbeta>=1\n")
+    assert bench.install("two.txt", "one.txt").returncode == 0
+    assert bench.versions() == "1.0 1.0"
+
+    (uv,) = (bench.folder / "cache").glob("uv-*/bin/uv")
+    words = ("--reinstall", "--python", bench.venv, "-r", file, "-r", other)
+    control = run(uv, "pip", "install", *words, env=bench.variables({}))
+    assert control.returncode != 0
+    assert "all requirements must have their versions pinned with `==`" in control.stderr
+
+
+@pytest.mark.parametrize(
+    ("digest", "line", "message"),
+    [
+        ("0" * 64, "beta==1.0", "Hash mismatch for `alpha==1.0`"),
+        ("", "alpha==2.0", "your requirements are unsatisfiable"),
+    ],
+)
+def test_a_hashed_package_is_never_replaced(
+    bench: Bench, digest: str, line: str, message: str
+) -> None:
+    hashed(bench, digest or bench.digests["alpha"])
+    bench.write("two.txt", f"{line}\n")
+    done = bench.install("two.txt", "one.txt")
+    assert (done.returncode, bench.venv.exists()) == (1, False)
+    assert message in " ".join(done.stderr.split())
+
+
+def test_a_file_that_requires_hashes_needs_one_for_each_package(bench: Bench) -> None:
+    bench.write("one.txt", "--require-hashes\nalpha==1.0\n")
+    done = bench.install("one.txt")
+    assert (done.returncode, bench.venv.exists()) == (1, False)
+    assert "all requirements must have a hash" in done.stderr
+
+
+BACKEND = """
+import zipfile
+
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    name = "gamma-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(f"{directory}/{name}", "w") as archive:
+        archive.write("gamma.py")
+        archive.writestr("gamma-1.0.dist-info/METADATA", "Name: gamma\\nVersion: 1.0\\n")
+        archive.writestr("gamma-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        archive.writestr("gamma-1.0.dist-info/RECORD", "")
+    return name
+"""
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "gamma"
+version = "1.0"
+"""
+
+
+def test_a_local_folder_is_installed_again_after_a_change(bench: Bench) -> None:
+    package = bench.folder / "my gamma"
+    package.mkdir()
+    for name, text in {"backend.py": BACKEND, "pyproject.toml": PROJECT}.items():
+        (package / name).write_text(text)
+    wheel = "alpha @ ./wheels/alpha-2.0-py3-none-any.whl"
+    bench.write("one.txt", f"--find-links wheels\n./my gamma\n{wheel}\n")
+    for value in ("1", "2"):
+        (package / "gamma.py").write_text(f"VALUE = {value}\n")
+        assert bench.install("one.txt", UV_FIND_LINKS="", UV_OFFLINE="0").returncode == 0
+        program = "import alpha, gamma; print(alpha.VERSION, gamma.VALUE)"
+        assert run(bench.venv / "bin/python", "-c", program).stdout == f"2.0 {value}\n"
+
+
 def test_without_an_environment_it_prints_its_usage() -> None:
     done = run(INSTALL)
     assert (done.returncode, done.stdout) == (2, "")

@@ -282,6 +282,9 @@ def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> No
     for folder in ("test", "__pycache__", "extra"):
         (directory / folder).mkdir()
         (directory / folder / "file").touch()
+    (directory / "extra/test").mkdir()
+    for name in ("test/file", "README.md"):
+        (directory / "extra" / name).touch()
     assert build(clone, IMAGE, "house", "predict").returncode == 0
     found = {name for name in contents(image(clone)) if "__pycache__" not in name}
     shared = {
@@ -291,7 +294,11 @@ def test_an_image_holds_the_package_and_what_all_models_share(clone: Path) -> No
     }
     own = {
         f"finance_income_prediction/{name}"
-        for name in ("__init__.py", "predict.py", "helper.py", "extra/file")
+        for name in (
+            *("__init__.py", "predict.py", "helper.py", "requirements.txt", "extra/file"),
+            # Only the model directory's own test/ and README.md are left out.
+            *("extra/test/file", "extra/README.md"),
+        )
     }
     rest = {".s2i/environment", "requirements.txt", "constraints.txt"}
     engine = {".digest", ".venv", "data", "models"}

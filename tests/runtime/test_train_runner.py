@@ -60,7 +60,9 @@ def run_application(directory: Path, application: str, **variables: str) -> Comp
         "PREDICT_FUNCTION": "predict",
         **variables,
     }
-    return run(sys.executable, "-m", "runtime.train", cwd=directory, env=environment, seconds=60)
+    # The standard input is the file `input`, if there is one.
+    program = '[ ! -e input ] || exec <input; exec "$0" -m runtime.train'
+    return run("bash", "-c", program, sys.executable, cwd=directory, env=environment, seconds=60)
 
 
 def readings_in(directory: Path) -> list[object]:
@@ -89,6 +91,30 @@ def test_train_function_gets_none_without_payload(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert readings_in(tmp_path) == [None, None, None, "none"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_payload_is_read_from_a_file_or_from_standard_input(tmp_path: Path, encoding: str) -> None:
+    # A variable has a limit of 128 kB on Linux.
+    payload = ["\u00fc" * 200_000]
+    file = tmp_path / "payload.json"
+    file.write_text(json.dumps(payload, ensure_ascii=False), encoding=encoding)
+    for value in ("@payload.json", "-"):
+        (tmp_path / "readings.json").unlink(missing_ok=True)
+        assert run_application(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=value).returncode == 0
+        assert readings_in(tmp_path) == [payload, payload, payload, "none"]
+        (tmp_path / "input").write_bytes(file.read_bytes())
+
+    with pytest.raises(OSError, match="Argument list too long"):
+        run_application(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=json.dumps(payload))
+
+
+@pytest.mark.parametrize("name", ["none.json", "."])
+def test_payload_of_a_file_that_cannot_be_read_names_the_file(tmp_path: Path, name: str) -> None:
+    done = run_application(tmp_path, APPLICATION, TRAIN="1", PAYLOAD=f"@{name}")
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"train: PAYLOAD=@{name}: ")
+    assert done.stderr.endswith(". Name a JSON file.\n")
 
 
 @pytest.mark.parametrize("train", ["", "0"])
