@@ -5,9 +5,9 @@ Usage: package_context.py setup CONTEXT OUTPUT BASE            the files for set
 
 The digest also depends on BASE, the image in which setup.sh runs or the packages are installed.
 
-The packages need the requirements file, constraints.txt, and the files that the requirements name.
-setup.sh may read any file. It gets all folders, all files that are not Python modules, and the
-modules that it names, by themselves or by their folder. No other file changes the packages.
+setup.sh may read any file, so all files are copied for it. The digest covers all of them except
+Python modules, unless a shell script may use modules. The packages need the requirements file,
+constraints.txt, and the files to which the requirements refer.
 
 The server's settings and routes are not copied: they differ between applications, and no package
 depends on them. This module uses only the standard library, and runs on Python 3.9.
@@ -15,54 +15,32 @@ depends on them. This module uses only the standard library, and runs on Python 
 
 from __future__ import annotations
 
-import glob
 import hashlib
-import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "builders"))
 from commands import describe  # noqa: E402
-from runtime.environment import KNOWN, read  # noqa: E402
+from requirement_files import RequirementError, decode, read, referenced  # noqa: E402
+from runtime.environment import KNOWN  # noqa: E402
+from runtime.environment import read as read_environment  # noqa: E402
 
+CONFIGURATION = 78  # EX_CONFIG in sysexits.h
 ENVIRONMENT = ".s2i/environment"
 # engines/stage.sh appends these variables.
 STAGED = ("SOURCE_DIGEST", "GIT_COMMIT")
+# A script with one of these words may run or copy Python modules.
+USES_MODULES = re.compile(rb"\b(python|(pip3?|cp|mv|ln|rsync)\b)|\.py\b")
 COMMENT = re.compile(r"(^|\s)#.*")
-VARIABLE = re.compile(r"\$\{?\w+\}?")
-WORD = re.compile(r"[^\s\"'`;()&|<>=,:{}\[\]@$]+")
-# These files may name other files.
-TEXTS = (".sh", ".txt", ".in")
 
 
 def content(path: Path) -> str:
-    """Return the text of a script or a requirements file without comments."""
-    text = path.read_bytes().decode(errors="replace")
-    lines = [COMMENT.sub("", line).strip() for line in text.splitlines()]
+    """Return the text of a requirements file without comments."""
+    lines = [COMMENT.sub("", line).strip() for line in decode(path).splitlines()]
     return "\n".join(line for line in lines if line)
-
-
-def named_paths(file: Path, source: Path) -> Iterator[Path]:
-    """Yield the files and folders of `source` that the words of `file` name.
-
-    A word may be a path, a pattern such as *.deb, or a dotted module.
-    """
-    text = content(file)
-    # Such an address contains a path inside the image.
-    if "file:" in text:
-        yield source
-    for word in WORD.findall(VARIABLE.sub("", text)):
-        path = word.strip("/")
-        module = path.replace(".", "/")
-        patterns = [path, module, f"{module}.py"] if "." in path else [path]
-        for folder in (source, file.parent):
-            for pattern in patterns:
-                found = glob.glob(os.path.join(glob.escape(str(folder)), pattern))
-                yield from map(Path, found if path else [])
 
 
 def files_below(path: Path) -> list[Path]:
@@ -72,22 +50,13 @@ def files_below(path: Path) -> list[Path]:
     return [path]
 
 
-def with_named_files(files: Iterable[Path], source: Path) -> list[Path]:
-    """Return `files`, the files that they name, the files that those name, and so on."""
-    found: set[Path] = set()
-    pending = list(files)
-    while pending:
-        file = pending.pop()
-        if file in found:
-            continue
-        found.add(file)
-        if not file.is_file() or file.suffix not in TEXTS or file.name == "constraints.txt":
-            continue
-        for path in named_paths(file, source):
-            inside = Path(os.path.abspath(path))
-            if inside == source or source in inside.parents:
-                pending += files_below(inside)
-    return sorted(found)
+def files_of_setup(source: Path) -> list[Path]:
+    """Return the files that decide what setup.sh does."""
+    files = files_below(source)
+    scripts = [file for file in files if file.suffix == ".sh" and file.is_file()]
+    if any(USES_MODULES.search(script.read_bytes()) for script in scripts):
+        return files
+    return [file for file in files if file.suffix != ".py"]
 
 
 def requirements_file(source: Path, role: str) -> list[Path]:
@@ -96,9 +65,20 @@ def requirements_file(source: Path, role: str) -> list[Path]:
     return [source / name for name in names if (source / name).is_file()][:1]
 
 
+def files_of_packages(source: Path, role: str) -> list[Path]:
+    """Return the files that decide the packages of a role.
+
+    Raises RequirementError for a line of a requirements file that cannot work.
+    """
+    found = {source / "constraints.txt"}
+    for _, path in referenced(read(requirements_file(source, role))):
+        found.update(files_below(path))
+    return [file for file in sorted(found) if file.exists()]
+
+
 def environment_text(source: Path) -> str:
     """Return the variables in .s2i/environment that may decide packages."""
-    variables = read(source / ENVIRONMENT)
+    variables = read_environment(source / ENVIRONMENT)
     return "".join(
         f"{name}={value}\n"
         for name, value in variables.items()
@@ -107,16 +87,9 @@ def environment_text(source: Path) -> str:
 
 
 def decisive_files(kind: str, source: Path) -> list[Path]:
-    """Return the files that decide what setup.sh does, or the packages of a role.
-
-    setup.sh also gets all folders, because it may write into them.
-    """
-    if kind == "setup":
-        start = [path for path in source.rglob("*") if path.is_dir() or path.suffix != ".py"]
-    else:
-        start = [source / "constraints.txt", *requirements_file(source, kind)]
-    files = with_named_files(start, source)
-    return [file for file in files if file != source / ENVIRONMENT and file.exists()]
+    """Return the files that decide what setup.sh does, or the packages of a role."""
+    files = files_of_setup(source) if kind == "setup" else files_of_packages(source, kind)
+    return [file for file in files if file != source / ENVIRONMENT]
 
 
 def digest(base: str, kind: str, source: Path, files: list[Path]) -> str:
@@ -143,13 +116,15 @@ def main(arguments: list[str]) -> int:
     kind = arguments[0]
     source = Path(arguments[1]).resolve()
     output = Path(arguments[2])
-    files = decisive_files(kind, source)
-    for file in files:
+    try:
+        files = decisive_files(kind, source)
+    except RequirementError as error:
+        print(f"requirements: {error}", file=sys.stderr)
+        return CONFIGURATION
+    for file in files_below(source) if kind == "setup" else files:
         copy = output / file.relative_to(source)
-        folder = copy if file.is_dir() else copy.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        if file.is_file():
-            shutil.copy(file, copy)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy, follow_symlinks=False)
     (output / ENVIRONMENT).parent.mkdir(exist_ok=True)
     (output / ENVIRONMENT).write_text(environment_text(source))
     print(digest(arguments[3], kind, source, files))

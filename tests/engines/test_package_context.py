@@ -86,39 +86,36 @@ def test_files_that_requirements_name_decide_packages(
     }
 
 
-@pytest.mark.parametrize("requirements", ["-e .\n", "a @ file:///tmp/src/app\n"])
-def test_requirements_that_name_the_application_need_all_files(
-    context: Path, requirements: str
+@pytest.mark.parametrize("requirements", ["-e .\n", "-r missing.txt\n"])
+def test_requirements_that_cannot_work_are_reported(
+    context: Path, tmp_path: Path, requirements: str
 ) -> None:
     (context / "requirements_predict.txt").write_text(requirements)
-    assert decisive("predict", context) == set(FILES) - {".s2i/environment"}
+    program = ROOT / "engines/package_context.py"
+    done = run(sys.executable, program, "predict", context, tmp_path / "output", BASE)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith(f"requirements: {context}/requirements_predict.txt, line 1: ")
 
 
 @pytest.mark.parametrize(
-    ("script", "modules"),
+    ("script", "uses_modules"),
     [
-        ("apt-get install -y tree\n", set()),
-        ('if [ "$ROLE" = predict ]; then exit; fi\n', set()),
-        ("bash app/setup.sh\n", set()),
-        ("# app/predict.py\n", set()),
-        ("python3 app/predict.py\n", {"app/predict.py"}),
-        ('python3 "$PWD/app/predict.py"\n', {"app/predict.py"}),
-        ("python3 -m app.predict\n", {"app/predict.py"}),
-        ("cp app/*.py /opt\n", {"app/__init__.py", "app/predict.py"}),
-        ("cp -R app /opt\n", {"app/__init__.py", "app/predict.py"}),
-        ("pip install .\n", {"app/__init__.py", "app/predict.py"}),
-        ("bash other.sh\n", {"app/predict.py"}),
+        ("apt-get install -y tree\n", False),
+        ('if [ "$ROLE" = predict ]; then exit; fi\n', False),
+        ("bash app/setup.sh\n", False),
+        ("python3 -m app.predict\n", True),
+        ("cp -R app /opt\n", True),
+        ("./app/predict.py\n", True),
+        ("pip install .\n", True),
     ],
 )
-def test_setup_gets_all_files_but_the_modules_that_it_does_not_name(
-    context: Path, script: str, modules: set[str]
+def test_modules_decide_the_setup_if_a_script_may_use_them(
+    context: Path, script: str, uses_modules: bool
 ) -> None:
-    write(context, {"setup.sh": script, "app/setup.sh": "", "other.sh": ""})
-    if "other.sh" in script:
-        write(context, {"other.sh": "python3 app/predict.py\n"})
-    others = {name for name in FILES if not name.endswith(".py")} - {".s2i/environment"}
-    expected = {"setup.sh", "app/setup.sh", "other.sh", *others, *modules}
-    assert decisive("setup", context) == expected
+    modules = {"app/__init__.py", "app/predict.py"}
+    others = {"setup.sh", "app/setup.sh", *FILES} - {".s2i/environment"} - modules
+    write(context, {"setup.sh": "bash app/setup.sh\n", "app/setup.sh": script})
+    assert decisive("setup", context) == (others | modules if uses_modules else others)
 
 
 @pytest.mark.parametrize("directory", ["xgBoost", "all"])
@@ -186,12 +183,11 @@ def test_program_copies_the_files_and_the_variables_of_users(context: Path, tmp_
     assert copied == {"requirements_predict.txt", "constraints.txt", ".s2i/environment"}
     assert (output / ".s2i/environment").read_text() == "CFLAGS=-O2 -g\n"
 
-    # setup.sh may write into any folder.
+    # setup.sh may use any file.
     output = tmp_path / "setup"
     output.mkdir()
     write(context, {"code/only.py": ""})
     output_of(run(sys.executable, program, "setup", context, output, BASE))
-    assert (output / "code").is_dir()
-    assert not (output / "code/only.py").exists()
+    assert (output / "code/only.py").exists()
 
     assert run(sys.executable, program, "serve", context, output, BASE).returncode == 2
