@@ -21,50 +21,23 @@ import sys
 from pathlib import Path
 
 MOUNTED = "/run/s2i-settings"
-# The variables that may set an option of pip, the option in pip's configuration files, and the
-# variables for pip and uv. The first variable that is set is used.
-SETTINGS = (
-    (
-        ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"),
-        "index-url",
-        ("PIP_INDEX_URL", "UV_DEFAULT_INDEX"),
-    ),
-    (
-        ("UV_INDEX", "UV_EXTRA_INDEX_URL", "PIP_EXTRA_INDEX_URL"),
-        "extra-index-url",
-        ("PIP_EXTRA_INDEX_URL", "UV_INDEX"),
-    ),
-    (
-        ("UV_INSECURE_HOST", "PIP_TRUSTED_HOST"),
-        "trusted-host",
-        ("PIP_TRUSTED_HOST", "UV_INSECURE_HOST"),
-    ),
-    (
-        ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"),
-        "cert",
-        ("SSL_CERT_FILE", "PIP_CERT"),
-    ),
-    (("SSL_CLIENT_CERT", "PIP_CLIENT_CERT"), "client-cert", ("SSL_CLIENT_CERT", "PIP_CLIENT_CERT")),
-    (
-        ("UV_HTTP_TIMEOUT", "PIP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
-        "timeout",
-        ("PIP_TIMEOUT", "UV_HTTP_TIMEOUT"),
-    ),
-    (("UV_HTTP_RETRIES", "PIP_RETRIES"), "retries", ("PIP_RETRIES", "UV_HTTP_RETRIES")),
+# The options of pip that a build follows, and the variables that mean the same. The first variable
+# is that of uv.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
+    "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
+    "trusted-host": ("UV_INSECURE_HOST",),
+    "cert": ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
+    "client-cert": ("SSL_CLIENT_CERT",),
+    "timeout": ("UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
+    "retries": ("UV_HTTP_RETRIES",),
     # builders/install_packages.py passes these on to uv.
-    (("PIP_FIND_LINKS",), "find-links", ("PIP_FIND_LINKS",)),
-    (("PIP_NO_INDEX",), "no-index", ("PIP_NO_INDEX",)),
-    (("PIP_PRE",), "pre", ("PIP_PRE",)),
-    (("PIP_ONLY_BINARY",), "only-binary", ("PIP_ONLY_BINARY",)),
-    (("PIP_NO_BINARY",), "no-binary", ("PIP_NO_BINARY",)),
-)
+    **dict.fromkeys(("find-links", "no-index", "pre", "only-binary", "no-binary"), ()),
+}
 # These variables of uv have no option of pip.
 OF_UV = (
-    "UV_EXCLUDE_NEWER",
-    "UV_INDEX_STRATEGY",
-    "UV_KEYRING_PROVIDER",
-    "UV_PRERELEASE",
-    "UV_RESOLUTION",
+    *("UV_EXCLUDE_NEWER", "UV_INDEX_STRATEGY", "UV_KEYRING_PROVIDER"),
+    *("UV_PRERELEASE", "UV_RESOLUTION"),
 )
 # A build cannot follow these options of pip: they change what the requirements files say.
 REFUSED = (
@@ -74,9 +47,8 @@ REFUSED = (
 )
 REFUSED_OF_UV = ("UV_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_EXCLUDE", "UV_OVERRIDE")
 FALSE = ("", "0", "f", "false", "n", "no", "off")
-# The files that settings name, and the names of their copies.
-FILES = {"SSL_CERT_FILE": "ca.crt", "SSL_CLIENT_CERT": "client.pem"}
-PIP_OF_FILES = {"SSL_CERT_FILE": "PIP_CERT", "SSL_CLIENT_CERT": "PIP_CLIENT_CERT"}
+# The options whose values are files, and the names of their copies.
+FILES = {"cert": "ca.crt", "client-cert": "client.pem"}
 ARCHIVES = (".whl", ".tar.gz", ".zip")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
@@ -123,13 +95,17 @@ def pip_configuration() -> dict[str, str]:
     return configured
 
 
+def pip_variable(option: str) -> str:
+    """Return the variable that sets an option of pip."""
+    return f"PIP_{option.upper().replace('-', '_')}"
+
+
 def refuse(configured: dict[str, str]) -> None:
     """Raise UnusableSetting for a setting that a build cannot follow."""
     found = []
     for option in REFUSED:
-        variable = f"PIP_{option.upper().replace('-', '_')}"
-        if os.environ.get(variable, "").lower() not in FALSE:
-            found.append(variable)
+        if os.environ.get(pip_variable(option), "").lower() not in FALSE:
+            found.append(pip_variable(option))
         elif configured.get(option, "").lower() not in FALSE:
             found.append(f"{option} in a pip.conf")
     found += [variable for variable in REFUSED_OF_UV if os.environ.get(variable)]
@@ -149,12 +125,13 @@ def settings() -> dict[str, str]:
     refuse(configured)
 
     variables = {}
-    for sources, option, targets in SETTINGS:
-        values = [os.environ[source] for source in sources if os.environ.get(source)]
+    for option, others in OPTIONS.items():
+        names = (*others, pip_variable(option))
+        values = [os.environ[name] for name in names if os.environ.get(name)]
         value = values[0] if values else configured.get(option, "")
         # A configuration file may have one value on each line.
-        for target in targets:
-            variables[target] = " ".join(value.split()) if option != "cert" else value
+        for name in (pip_variable(option), *others[:1]):
+            variables[name] = value if option in FILES else " ".join(value.split())
     for name in (*OF_UV, *PROXIES):
         variables[name] = os.environ.get(name, "")
     # uv separates its places by commas.
@@ -184,11 +161,11 @@ def write(variables: dict[str, str], directory: Path) -> None:
     variables = {**variables}
     # A base image may have a pip.conf of its own.
     variables.pop("PIP_CONFIG_FILE", None)
-    for variable, name in FILES.items():
+    for option, name in FILES.items():
+        variable = OPTIONS[option][0]
         if variable in variables:
             copy_file(variable, variables[variable], directory / name)
-            variables[variable] = f"{MOUNTED}/{name}"
-            variables[PIP_OF_FILES[variable]] = f"{MOUNTED}/{name}"
+            variables[variable] = variables[pip_variable(option)] = f"{MOUNTED}/{name}"
     if "PIP_FIND_LINKS" in variables:
         variables["PIP_FIND_LINKS"] = copy_wheels(variables["PIP_FIND_LINKS"], directory)
 
