@@ -68,13 +68,23 @@ def link_problem(path: Path, source: Path) -> str:
     return f"{path}: {problem}. Replace the link by a copy of the file."
 
 
+def report_unused_settings(path: Path) -> None:
+    """Print a notice if a file has settings of uv, which the build does not read."""
+    is_project = path.name == "pyproject.toml" and b"[tool.uv" in path.read_bytes()
+    if path.name == "uv.toml" or is_project:
+        advice = "Write them into the requirements file or pip.conf."
+        print(f"---> The build does not use the settings of uv in {path}. {advice}", flush=True)
+
+
 def file_problems(source: Path) -> Iterator[str]:
     """Yield a text for each link that leads outside, and each setup.sh for Windows."""
     for path in walk(source):
         problem = link_problem(path, source) if path.is_symlink() else ""
         if problem:
             yield problem
-        elif path.name == "setup.sh":
+            continue
+        report_unused_settings(path)
+        if path.name == "setup.sh":
             lines = path.read_bytes().split(b"\n")
             windows = [number for number, line in enumerate(lines, 1) if line.endswith(b"\r")]
             if windows:

@@ -17,6 +17,9 @@ echo "---> Fetching uv, which installs packages"
     "On Debian and Ubuntu: apt-get install python3-venv" >&2
   exit 69
 }
+# These settings of the user are about other packages, or about another place.
+unset PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_NO_BINARY PIP_CONSTRAINT PIP_REQUIREMENT
+export PIP_USER=0 PIP_DRY_RUN=0 PIP_REQUIRE_VIRTUALENV=0
 pip=("$unfinished/bin/python" -m pip)
 # Before version 24.2, pip trusts the system's certificates only if its option `cert` names them.
 if ! "${pip[@]}" config list | grep '\.cert=' >/dev/null; then

@@ -16,13 +16,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from requirement_files import RequirementError, RequirementsFile, read
+from requirement_files import URL, RequirementError, RequirementsFile, read
 from version_conflict import explain_conflict
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 POSITION = re.compile(r"in `(.+?)` at position (\d+)")
+FALSE = ("", "0", "f", "false", "n", "no", "off")
 # These would install other files than those that the requirements files name.
-IGNORED = ("UV_NO_VERIFY_HASHES", "UV_REQUIRE_HASHES", "UV_SYSTEM_PYTHON", "UV_WORKING_DIR")
+IGNORED = ("UV_NO_VERIFY_HASHES", "UV_REQUIRE_HASHES", "UV_SYSTEM_PYTHON", "UV_CONFIG_FILE")
 Copies = dict[str, RequirementsFile]
 
 
@@ -81,8 +82,30 @@ def arguments(files: list[RequirementsFile], copies: Copies) -> list[str]:
     has_folder = any(line.path and line.path.is_dir() for file in files for line in file.lines)
     if has_folder and os.environ.get("UV_OFFLINE", "0") == "0":
         words.append("--refresh")
+    words += pip_options()
     for host in options.get("trusted-host", []):
         words += ["--allow-insecure-host", host]
+    return words
+
+
+def pip_options() -> list[str]:
+    """Return uv's arguments for the variables of pip that uv does not read."""
+    words = []
+    if os.environ.get("PIP_NO_INDEX", "").lower() not in FALSE:
+        words.append("--no-index")
+    if os.environ.get("PIP_PRE", "").lower() not in FALSE:
+        words += ["--prerelease", "allow"]
+    for option in ("only-binary", "no-binary"):
+        variable = f"PIP_{option.upper().replace('-', '_')}"
+        for value in re.split(r"[\s,]+", os.environ.get(variable, "")):
+            words += [f"--{option}", value] if value else []
+    places = os.environ.get("PIP_FIND_LINKS", "").split()
+    # An argument replaces this variable.
+    places += os.environ.get("UV_FIND_LINKS", "").split(",")
+    for place in places:
+        # pip ignores a folder that does not exist.
+        if URL.match(place) or os.path.exists(re.sub("^file://(localhost)?", "", place)):
+            words += ["--find-links", place]
     return words
 
 

@@ -23,6 +23,11 @@ from commands import PYTHON, describe
 from requirement_files import RequirementError, RequirementsFile, read, referenced
 
 CONFIGURATION = 78  # EX_CONFIG in sysexits.h
+# With these settings, the same requirements install other versions.
+DECISIVE = (
+    *("PIP_NO_BINARY", "PIP_ONLY_BINARY", "PIP_PRE"),
+    *("UV_EXCLUDE_NEWER", "UV_PRERELEASE", "UV_RESOLUTION"),
+)
 NAMES = ("requirements_train.txt", "requirements_predict.txt", "requirements.txt")
 
 
@@ -34,6 +39,7 @@ def key(constraints: str, *names: str) -> int:
     """
     files = read([Path(name) for name in names])
     parts = [*PYTHON, *(file.text for file in files if file.lines)]
+    parts += [f"{name}={os.environ[name]}" for name in DECISIVE if os.environ.get(name)]
     parts.append(Path(constraints).read_text(encoding="utf-8"))
     for _, path in referenced(files):
         if path not in [file.path for file in files]:

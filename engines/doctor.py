@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 ENGINES = Path(__file__).resolve().parent
 sys.path.insert(0, str(ENGINES))
-from pip_settings import UnusableFile, settings  # noqa: E402
+from pip_settings import UnusableSetting, settings  # noqa: E402
 from port import listen_problem  # noqa: E402
 
 ROOT = ENGINES.parent
@@ -125,7 +125,7 @@ def index(variables: dict[str, str]) -> Finding:
     """Check whether the package index answers, with the settings of pip and uv."""
     try:
         found = settings()
-    except UnusableFile as error:
+    except UnusableSetting as error:
         return Finding("index", FAIL, f"{error}. Correct the file.")
     address = found.get("UV_DEFAULT_INDEX") or default_index(variables)
     if not address:

@@ -38,9 +38,11 @@ is_running() { # is_running PROCESS: whether it has not ended; a zombie has ende
 
 remove_abandoned .local/building/* .local/environments/*.* .local/cache/uv-*.*
 choose_python
+settings=$(python3 engines/pip_settings.py)
+eval "$settings"
 # These decide the image: the source with its requirements and constraints, the programs that build
 # it, and Python. The links in an image contain the path of the repository, which may be a copy.
-digest="$ROLE $PWD $("$PYTHON" builders/commands.py digest)"
+digest="$ROLE $PWD $("$PYTHON" builders/requirement_commands.py key /dev/null)"
 digest+=" $("$PYTHON" builders/commands.py tree "$S2I_SOURCE" builders engines)"
 
 is_current() { # is_current: whether the image was built from the same files and has its packages
@@ -52,9 +54,6 @@ if is_current; then
   say "Nothing has changed since the last build of $1"
   exit
 fi
-settings=$(python3 engines/pip_settings.py)
-eval "$settings"
-
 old=$PWD/.local/building/old.$$
 trap 'rm -rf "$APP_ROOT" "$old"' EXIT
 mkdir -p "$APP_ROOT" "$(dirname "$image")" "$CACHE" "$ENVIRONMENTS"

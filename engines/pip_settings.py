@@ -1,35 +1,67 @@
-"""Print the index, proxies and CA that this machine's pip uses.
+"""Print the settings of this machine's pip and uv that a build uses.
 
 Usage: pip_settings.py            prints `export KEY=value` lines for this machine
-       pip_settings.py DIRECTORY  writes them to DIRECTORY/env, and the CA to DIRECTORY/ca.crt;
-                                  a build mounts DIRECTORY at /run/s2i-settings
+       pip_settings.py DIRECTORY  writes them to DIRECTORY/env, and the files that they name to
+                                  DIRECTORY; a build mounts DIRECTORY at /run/s2i-settings
 
-The settings are mounted into a build. `s2i build -e` would keep them in the image.
-This module uses only the standard library, and runs on Python 3.9.
+The settings are those of the tables below: index, proxies, CA, wheels and versions. The exit code
+is 78 for a setting that a build cannot follow. A build decides itself where it installs packages,
+and ignores settings such as PIP_USER. The settings are mounted into a build, because `s2i build -e`
+would keep them in the image. This module uses only the standard library, and runs on Python 3.9.
 """
 
 from __future__ import annotations
 
 import configparser
 import os
+import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
 MOUNTED = "/run/s2i-settings"
+# The options of pip that a build follows, and the variables that mean the same. The first variable
+# is that of uv.
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
+    "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
+    "trusted-host": ("UV_INSECURE_HOST",),
+    "cert": ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"),
+    "client-cert": ("SSL_CLIENT_CERT",),
+    "timeout": ("UV_HTTP_TIMEOUT", "PIP_DEFAULT_TIMEOUT"),
+    "retries": ("UV_HTTP_RETRIES",),
+    # builders/install_packages.py passes these on to uv.
+    **dict.fromkeys(("find-links", "no-index", "pre", "only-binary", "no-binary"), ()),
+}
+# These variables of uv have no option of pip.
+OF_UV = (
+    *("UV_EXCLUDE_NEWER", "UV_INDEX_STRATEGY", "UV_KEYRING_PROVIDER"),
+    *("UV_PRERELEASE", "UV_RESOLUTION"),
+)
+# A build cannot follow these options of pip: they change what the requirements files say.
+REFUSED = (
+    *("abi", "build-constraint", "config-settings", "constraint", "editable", "global-option"),
+    *("ignore-requires-python", "implementation", "no-build-isolation", "no-deps", "platform"),
+    *("python-version", "require-hashes", "requirement"),
+)
+REFUSED_OF_UV = ("UV_BUILD_CONSTRAINT", "UV_CONSTRAINT", "UV_EXCLUDE", "UV_OVERRIDE")
+FALSE = ("", "0", "f", "false", "n", "no", "off")
+# The options whose values are files, and the names of their copies.
+FILES = {"cert": "ca.crt", "client-cert": "client.pem"}
+ARCHIVES = (".whl", ".tar.gz", ".zip")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 
-class UnusableFile(Exception):
-    """A file of settings that can't be used; the message names it."""
+class UnusableSetting(Exception):
+    """A setting or a file of settings that cannot be used; the message names it."""
 
 
 def pip_configuration() -> dict[str, str]:
     """Return the settings in pip's configuration files.
 
     The settings are those of the sections [global] and [install]. A later file overrides an earlier
-    one. Raises UnusableFile for a file that pip cannot read.
+    one. Raises UnusableSetting for a file that pip cannot read.
     """
     own = os.environ.get("PIP_CONFIG_FILE")
     # With the null device as PIP_CONFIG_FILE, pip reads no configuration file at all.
@@ -54,7 +86,7 @@ def pip_configuration() -> dict[str, str]:
         # The message must not contain the text of this error, which quotes the line: the line may
         # contain a password.
         file = getattr(error, "source", "a pip.conf")
-        raise UnusableFile(f"{file}: is not a configuration file that pip can read") from None
+        raise UnusableSetting(f"{file}: is not a configuration file that pip can read") from None
 
     configured: dict[str, str] = {}
     for section in ("global", "install"):
@@ -63,40 +95,54 @@ def pip_configuration() -> dict[str, str]:
     return configured
 
 
+def pip_variable(option: str) -> str:
+    """Return the variable that sets an option of pip."""
+    return f"PIP_{option.upper().replace('-', '_')}"
+
+
+def refuse(configured: dict[str, str]) -> None:
+    """Raise UnusableSetting for a setting that a build cannot follow."""
+    found = []
+    for option in REFUSED:
+        if os.environ.get(pip_variable(option), "").lower() not in FALSE:
+            found.append(pip_variable(option))
+        elif configured.get(option, "").lower() not in FALSE:
+            found.append(f"{option} in a pip.conf")
+    found += [variable for variable in REFUSED_OF_UV if os.environ.get(variable)]
+    if found:
+        problem = f"{found[0]}: a build cannot follow this setting"
+        advice = "Unset it, and write what you need into the requirements file."
+        raise UnusableSetting(f"{problem}. {advice}")
+
+
 def settings() -> dict[str, str]:
     """Return variables for pip and uv.
 
-    Variables of the environment override pip's configuration files. Raises UnusableFile for a
-    configuration file that pip cannot read.
+    Variables of the environment override pip's configuration files. Raises UnusableSetting for a
+    setting that a build cannot follow, and for a configuration file that pip cannot read.
     """
     configured = pip_configuration()
+    refuse(configured)
 
-    def first_set(variables: tuple[str, ...], option: str) -> str:
-        for variable in variables:
-            if os.environ.get(variable):
-                return os.environ[variable]
-        return configured.get(option, "")
-
-    index = first_set(("UV_DEFAULT_INDEX", "PIP_INDEX_URL"), "index-url")
-    extra = first_set(("UV_INDEX", "PIP_EXTRA_INDEX_URL"), "extra-index-url")
-    trusted = first_set(("UV_INSECURE_HOST", "PIP_TRUSTED_HOST"), "trusted-host")
-    authority = first_set(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT"), "cert")
-    # A configuration file may have one address on each line.
-    extra = " ".join(extra.split())
-    trusted = " ".join(trusted.split())
-
-    variables = {
-        "PIP_INDEX_URL": index,
-        "UV_DEFAULT_INDEX": index,
-        "PIP_EXTRA_INDEX_URL": extra,
-        "UV_INDEX": extra,
-        "PIP_TRUSTED_HOST": trusted,
-        "UV_INSECURE_HOST": trusted,
-        "SSL_CERT_FILE": authority,
-        "PIP_CERT": authority,
-    }
-    for name in PROXIES:
+    variables = {}
+    for option, others in OPTIONS.items():
+        names = (*others, pip_variable(option))
+        values = [os.environ[name] for name in names if os.environ.get(name)]
+        value = values[0] if values else configured.get(option, "")
+        # A configuration file may have one value on each line.
+        for name in (pip_variable(option), *others[:1]):
+            variables[name] = value if option in FILES else " ".join(value.split())
+    for name in (*OF_UV, *PROXIES):
         variables[name] = os.environ.get(name, "")
+    # uv separates its places by commas.
+    places = [variables["PIP_FIND_LINKS"], *os.environ.get("UV_FIND_LINKS", "").split(",")]
+    variables["PIP_FIND_LINKS"] = " ".join(place for place in places if place)
+    proxy = os.environ.get("PIP_PROXY") or configured.get("proxy", "")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        variables[name] = proxy or variables[name]
+    if configured:
+        # pip needs no other setting of these files. Some would install uv at another place.
+        variables["PIP_CONFIG_FILE"] = os.devnull
     return {name: value for name, value in variables.items() if value}
 
 
@@ -107,23 +153,49 @@ def exports(variables: dict[str, str]) -> str:
 
 
 def write(variables: dict[str, str], directory: Path) -> None:
-    """Write the settings and the CA to `directory`.
+    """Write the settings and the files that they name to `directory`.
 
-    The path of the CA in the settings is its path inside a container.
-    Raises UnusableFile if the CA can't be copied.
+    The paths in the settings are those inside a container.
+    Raises UnusableSetting if a file can't be copied.
     """
-    if "SSL_CERT_FILE" in variables:
-        try:
-            shutil.copyfile(variables["SSL_CERT_FILE"], directory / "ca.crt")
-        except OSError as error:
-            problem = f"{error.filename}: {error.strerror}"
-            raise UnusableFile(
-                f"{problem}. Set SSL_CERT_FILE to a CA file that you can read"
-            ) from None
-        mounted = f"{MOUNTED}/ca.crt"
-        variables = {**variables, "SSL_CERT_FILE": mounted, "PIP_CERT": mounted}
+    variables = {**variables}
+    # A base image may have a pip.conf of its own.
+    variables.pop("PIP_CONFIG_FILE", None)
+    for option, name in FILES.items():
+        variable = OPTIONS[option][0]
+        if variable in variables:
+            copy_file(variable, variables[variable], directory / name)
+            variables[variable] = variables[pip_variable(option)] = f"{MOUNTED}/{name}"
+    if "PIP_FIND_LINKS" in variables:
+        variables["PIP_FIND_LINKS"] = copy_wheels(variables["PIP_FIND_LINKS"], directory)
 
     (directory / "env").write_text(exports(variables))
+
+
+def copy_file(variable: str, source: str, copy: Path) -> None:
+    """Copy the file that a variable names; raise UnusableSetting if that fails."""
+    try:
+        shutil.copyfile(source, copy)
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}"
+        raise UnusableSetting(f"{problem}. {variable} names this file") from None
+
+
+def copy_wheels(places: str, directory: Path) -> str:
+    """Copy the packages of local folders; return all places as a container sees them."""
+    found = []
+    for number, place in enumerate(places.split()):
+        folder = Path(re.sub("^file://(localhost)?", "", place))
+        if not folder.is_dir():
+            found.append(place)
+            continue
+        name = f"wheels-{number}"
+        (directory / name).mkdir()
+        for file in folder.iterdir():
+            if file.name.endswith(ARCHIVES):
+                shutil.copyfile(file, directory / name / file.name)
+        found.append(f"{MOUNTED}/{name}")
+    return " ".join(found)
 
 
 def main(arguments: list[str]) -> int:
@@ -134,7 +206,7 @@ def main(arguments: list[str]) -> int:
             write(variables, Path(arguments[0]))
         else:
             print(exports(variables), end="")
-    except UnusableFile as error:
+    except UnusableSetting as error:
         print(f"settings: {error}", file=sys.stderr)
         return 78
     return 0

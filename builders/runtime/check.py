@@ -31,8 +31,8 @@ def become_server_user() -> None:
         os.setgroups([])
         os.setgid(0)
         os.setuid(SERVER_USER)
-        # builders/s2i/bin/run sets it for a user without a home directory.
-        os.environ["HOME"] = "/tmp"
+        # builders/s2i/bin/run sets them for a user without a home directory.
+        os.environ.update(HOME="/tmp", USER=str(SERVER_USER))
 
 
 def entries(role: str) -> Iterator[tuple[str, str, str]]:

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -273,7 +275,7 @@ def test_a_file_of_powershell_is_installed_and_uv_alone_installs_nothing(bench: 
     assert bench.install("one.txt").returncode == 0
     assert bench.versions() == "2.0 1.0"
 
-    (uv,) = (bench.folder / "cache").glob("uv-*/bin/uv")
+    uv = next((bench.folder / "cache").glob("uv-*/bin/uv"))
     env = bench.variables({})
     control = run(uv, "pip", "install", "--python", bench.venv, "--dry-run", "-r", file, env=env)
     assert "Would install" not in control.stderr
@@ -305,7 +307,7 @@ def test_a_file_that_requires_hashes_is_installed_next_to_one_without(bench: Ben
     assert bench.install("two.txt", "one.txt").returncode == 0
     assert bench.versions() == "1.0 1.0"
 
-    (uv,) = (bench.folder / "cache").glob("uv-*/bin/uv")
+    uv = next((bench.folder / "cache").glob("uv-*/bin/uv"))
     words = ("--reinstall", "--python", bench.venv, "-r", file, "-r", other)
     control = run(uv, "pip", "install", *words, env=bench.variables({}))
     assert control.returncode != 0
@@ -372,6 +374,60 @@ def test_a_local_folder_is_installed_again_after_a_change(bench: Bench) -> None:
         assert bench.install("one.txt", UV_FIND_LINKS="", UV_OFFLINE="0").returncode == 0
         program = "import alpha, gamma; print(alpha.VERSION, gamma.VALUE)"
         assert run(bench.venv / "bin/python", "-c", program).stdout == f"2.0 {value}\n"
+
+
+# Variables of pip
+
+PLACES = {
+    "PIP_USER": "1",
+    "PIP_TARGET": "/nonexistent/target",
+    "PIP_PREFIX": "/nonexistent/prefix",
+    "PIP_ROOT": "/nonexistent/root",
+    "PIP_PYTHON": "/nonexistent/python",
+    "PIP_DRY_RUN": "1",
+    "PIP_REQUIRE_VIRTUALENV": "1",
+}
+
+
+def test_variables_for_another_place_change_nothing(bench: Bench) -> None:
+    assert bench.install("one.txt", **PLACES, UV_SYSTEM_PYTHON="1").returncode == 0
+    assert bench.versions() == "1.0 -"
+
+
+def test_uv_itself_is_fetched_in_spite_of_variables_for_another_place(bench: Bench) -> None:
+    # pip installs the pin of this file, here that of another package.
+    builders = bench.folder / "builders"
+    shutil.copytree(ROOT / "builders", builders)
+    digest = bench.digests["alpha"]
+    pin = builders / "runtime/requirements_install.txt"
+    pin.write_text(f"alpha==1.0 --hash=sha256:{digest}\n")
+    # A space in PIP_FIND_LINKS separates two places.
+    links = bench.folder.parent / "links"
+    links.symlink_to(bench.wheels)
+    env = {**PLACES, "PIP_FIND_LINKS": str(links), "PIP_NO_INDEX": "1"}
+    fetched = bench.folder / "fetched"
+    done = run(builders / "fetch_uv.sh", fetched, env={**env, "PYTHON": sys.executable})
+    control = builders / "fetch_uv.sh"
+    assert (fetched / "lib").exists(), done.stderr
+    assert list(fetched.rglob("alpha.py")) != []
+
+    control.write_text(control.read_text().replace("unset PIP_TARGET", "unset PIP_OTHER"))
+    run(control, bench.folder / "other", env={**env, "PYTHON": sys.executable})
+    assert list((bench.folder / "other").rglob("alpha.py")) == []
+
+
+def test_variables_of_pip_have_their_meaning_for_uv(bench: Bench) -> None:
+    links = bench.folder.parent / "links"
+    links.symlink_to(bench.wheels)
+    build_wheel(bench.wheels, "alpha", "3.0rc1")
+    bench.write("one.txt", "alpha\n")
+    env = {"UV_FIND_LINKS": "", "UV_OFFLINE": "0", "PIP_NO_INDEX": "1"}
+    for pre, expected in (("0", "2.0"), ("1", "3.0rc1")):
+        done = bench.install("one.txt", PIP_FIND_LINKS=f"/nonexistent {links}", PIP_PRE=pre, **env)
+        assert (done.returncode, bench.versions()) == (0, f"{expected} -")
+
+    done = bench.install("one.txt", PIP_FIND_LINKS=str(links), PIP_NO_BINARY="alpha", **env)
+    assert (done.returncode, bench.versions()) == (1, "3.0rc1 -")
 
 
 def test_without_an_environment_it_prints_its_usage() -> None:
