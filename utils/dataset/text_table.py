@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -43,6 +43,11 @@ class Distinct(NamedTuple):
 
     texts: list[str]
     codes: np.ndarray
+
+    def without(self, missing: Iterable[str]) -> list[str]:
+        """Return the texts that are not in `missing`."""
+        missing = frozenset(missing)
+        return [text for text in self.texts if text not in missing]
 
 
 class TextTable:
