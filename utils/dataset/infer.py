@@ -197,19 +197,22 @@ def problem_of(column: Column, distinct: Distinct) -> str:
     if len(distinct.texts) == 1:
         return f"is constant ({values[0][:30]!r})"
     if not column.name:
-        return "has no name"
-    rows = len(distinct.codes)
-    if rows < FEW_ROWS:
+        return "has no name, like a saved index"
+    if len(distinct.codes) < FEW_ROWS:
         return ""
+    return id_problem(column, values, len(distinct.codes))
+
+
+def id_problem(column: Column, values: Sequence[str], rows: int) -> str:
+    """Return why a column is an id, or ""."""
     if column.kind == "category" and len(values) >= MOSTLY_DISTINCT * rows:
         return "has a different value in almost each row, like an id"
-    if column.kind == "number" and len(values) == rows and all(map(INTEGER.fullmatch, values)):
-        steps = np.diff([integer_of(text) for text in values])
-        if (steps == steps[0]).all():
-            return "counts the rows"
-        if ID_NAME.fullmatch(column.name):
-            return "has a different value in each row, like an id"
-    return ""
+    if column.kind != "number" or len(values) < rows or not all(map(INTEGER.fullmatch, values)):
+        return ""
+    steps = np.diff([integer_of(text) for text in values])
+    if (steps == steps[0]).all():
+        return "counts the rows"
+    return "has a different value in each row, like an id" if ID_NAME.fullmatch(column.name) else ""
 
 
 def infer_label(distinct: Distinct, stated: Stated, separator: str) -> tuple[Column, str]:
@@ -265,6 +268,5 @@ def warnings_of(column: Column, distinct: Distinct, numbers: np.ndarray) -> Iter
     composed = {unicodedata.normalize("NFC", text) for text in values if not text.isascii()}
     spellings = sum(not text.isascii() for text in values)
     if column.kind != "text" and len(composed) < spellings:
-        lost = spellings - len(composed)
         advice = "Write them in one way, for example in Unicode's form NFC."
-        yield f"{name}: {lost:,} values differ only in the encoding of accents. {advice}"
+        yield f"{name}: some categories differ only in how their accents are encoded. {advice}"

@@ -22,6 +22,8 @@ EXPECTED = {
     "boolean": "true or false",
     "category": "a number, like the other categories",
 }
+
+
 @lru_cache
 def number_pattern(decimal: str, thousands: str, unit: str) -> re.Pattern[str]:
     """Return the pattern of numbers that are written in a certain way.

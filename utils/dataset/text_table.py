@@ -160,7 +160,7 @@ def undecodable(path: Path, encoding: str, error: UnicodeError) -> str:
             except UnicodeError:
                 place = f", line {number}"
                 break
-    advice = f'State it in {path.with_suffix(".toml")}, for example encoding = "latin-1".'
+    advice = 'State the encoding in the description, for example encoding = "latin-1".'
     return f"{path}{place}: not in the encoding {encoding}. {advice}"
 
 
