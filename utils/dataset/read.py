@@ -116,6 +116,7 @@ class DatasetBuilder:
             test=stated.get("test", ""),
             weight=stated.get("weight", ""),
             groups=tuple(stated.get("groups", ())),
+            unknown=stated.get("unknown", ""),
             encoding=self.table.encoding,
             separator=self.table.separator,
             notices=(*self.table.notices, *inferred_kinds(self.columns, stated)),
