@@ -216,7 +216,7 @@ def wrong_width(path: Path, line: int, header: list[str], row: list[str]) -> str
 
 
 def checked_lines(path: Path, file: TextIO) -> Iterator[str]:
-    """Yield the lines of a file. Raises TrainingError for one that is no line of a CSV."""
+    """Yield the lines of a file. Raises TrainingError for a line of no CSV."""
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1

@@ -55,6 +55,10 @@ def test_text_that_is_no_date_has_no_format(text: str) -> None:
     assert fitting_formats([text] * 3, 0.9) == ()
 
 
+def test_date_without_leading_zeros_has_a_format() -> None:
+    assert fitting_formats(["2021-3-1 9:05", "2020-12-31 10:00"], 0.9) == ("%Y-%m-%d %H:%M",)
+
+
 def test_zone_is_converted_to_utc() -> None:
     dates = parse_dates(["2021-04-05 01:00+02:00", "none"], "%Y-%m-%d %H:%M%z")
     assert dates[0] == np.datetime64("2021-04-04T23:00")

@@ -1,4 +1,4 @@
-"""The description of a data set: what it may state, and the line of what it may not."""
+"""The description of a data set: valid ones, and the lines of invalid keys."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Kinds that are inferred from the values of a column, and the reasons to ignore one."""
+"""Kinds that are inferred from the values of a column; columns to ignore."""
 
 from pathlib import Path
 
