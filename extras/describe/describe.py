@@ -101,7 +101,10 @@ def inline(settings: Mapping[str, str | list[str]]) -> str:
 
 
 def toml_value(value: str | list[str]) -> str:
-    """Return a text or a list of texts as TOML. The escapes of TOML are those of JSON, and DEL."""
+    """Return a text or a list of texts as TOML.
+
+    The escapes of TOML are those of JSON, and DEL.
+    """
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 

@@ -1,4 +1,4 @@
-"""Describe the values of a column in one line, and what a person should check about it."""
+"""Summarize the values of a column, and yield what a person should check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Values:
 
     @property
     def counts(self) -> list[tuple[str, int]]:
-        """The texts that are not missing with their numbers of rows, the most common first."""
+        """The texts that are not missing and their counts, the most common first."""
         numbers = np.bincount(self.distinct.codes, minlength=len(self.distinct.texts)).tolist()
         pairs = zip(self.distinct.texts, numbers)
         present = [pair for pair in pairs if pair[0] not in self.column.missing]
@@ -46,7 +46,7 @@ class Values:
 
 
 def values_of(column: Column, distinct: Distinct) -> Values:
-    """Return the values of a column; all values of a date without a format are missing."""
+    """Return the values of a column; without a format, dates are missing."""
     if column.kind == "date" and not column.format:
         missing = np.full(len(distinct.texts), np.datetime64("NaT"))
         return Values(column, distinct, missing, np.zeros(len(missing), bool))
@@ -66,7 +66,7 @@ def percent(count: int, rows: int) -> str:
 
 
 def comment_of(values: Values) -> str:
-    """Return a summary: missing values, distinct values, their range or the most common."""
+    """Return a summary: missing, distinct and most common values, or a range."""
     counts = values.counts
     rows = len(values.distinct.codes)
     missing = rows - sum(count for _, count in counts)

@@ -1,4 +1,4 @@
-"""`make describe`: the description that it writes, and what it reports about a table."""
+"""`make describe`: the description that it writes, and its warnings."""
 
 import random
 import tomllib

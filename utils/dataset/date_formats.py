@@ -57,7 +57,10 @@ def candidates(sample: Sequence[str]) -> Iterator[str]:
 
 
 def time_format(text: str) -> str:
-    """Return the format of the time at the end of `text`, with the character before it, or ""."""
+    """Return the format of the time at the end of `text`, or "".
+
+    It begins with the character before the time.
+    """
     match = TIME.search(text)
     if not match:
         return ""

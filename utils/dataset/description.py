@@ -139,7 +139,7 @@ def line_of_key(text: str, key: str) -> str:
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
-    """Return the advice for an unknown `word`: the closest known word, or some of them."""
+    """Return advice for an unknown word: the closest known word, or some."""
     known = list(known)
     close = difflib.get_close_matches(str(word)[:100], known[:2000], 1)
     if close:

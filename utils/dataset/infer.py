@@ -107,7 +107,7 @@ def are_booleans(values: Sequence[str]) -> bool:
 
 
 def with_spelling(column: Column, values: Sequence[str], separator: str) -> Column | None:
-    """Return the column with the way its numbers are written, or None if it has no numbers."""
+    """Return the column with the spelling of its numbers, or None without numbers."""
     if not values or is_code(values):
         return None
     unit = column.unit or next((unit for unit in UNITS if unit in values[0]), "")
@@ -126,7 +126,7 @@ def with_spelling(column: Column, values: Sequence[str], separator: str) -> Colu
 
 
 def is_code(values: Sequence[str]) -> bool:
-    """Return whether values of digits are codes: 01234, 12E5, or integers beyond float64."""
+    """Return whether values are codes: 01234, 12E5, integers beyond float64."""
     if LEADING_ZERO.search("\0".join(["", *values, ""])):
         return True
     if all(map(PART_NUMBER.fullmatch, values)):

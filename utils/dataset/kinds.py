@@ -66,7 +66,7 @@ def boolean_of(text: str, column: Column) -> bool | None:
 
 
 def category_of(text: str, column: Column) -> str | int | float | None:
-    """Return the category that `text` is, or None if it is not of the type of the others."""
+    """Return the category that `text` is, or None if it has another type."""
     if column.values == "integer":
         return integer_of(text) if INTEGER.fullmatch(text) else None
     return number_of(text, column) if column.values == "decimal" else text

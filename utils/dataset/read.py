@@ -79,7 +79,7 @@ def read_test(path: Path | str, description: Description) -> pd.DataFrame:
 
 
 def check_inside(file: Path, folder: Path) -> None:
-    """Raise TrainingError if `file` is not inside `folder`, or is a link to another place."""
+    """Raise TrainingError if `file` is not inside `folder`, or links elsewhere."""
     if folder.resolve() not in file.resolve().parents:
         raise TrainingError(f"{file}: not a file inside {folder}/. Copy it there.")
 
@@ -168,7 +168,7 @@ class DatasetBuilder:
 
 
 def check_names(table: TextTable, stated: Stated) -> None:
-    """Raise TrainingError if the description names a column that the table does not have."""
+    """Raise TrainingError if the table lacks a column that the description names."""
     named = [stated["label"]["name"], *stated.get("columns", ()), *stated.get("ignore", ())]
     for name in (*named, *used_columns(stated)):
         if name not in table.names:
@@ -184,7 +184,7 @@ def used_columns(stated: Stated) -> list[str]:
 
 
 def not_features(stated: Stated) -> list[str]:
-    """Return the columns of the weight and the split, which are features only if stated."""
+    """Return the columns of the weight and the split."""
     names = [stated.get("weight", ""), stated.get("split", "").partition(":")[2]]
     return [name for name in names if name]
 

@@ -1,10 +1,13 @@
 """The description of a data set: valid ones, and the lines of invalid keys."""
 
+import re
 from pathlib import Path
 
 import pytest
+from support.commands import ROOT
 
-from utils.dataset.description import MAX_BYTES, read_description
+from utils.dataset import infer, text_table
+from utils.dataset.description import KEYS, KINDS, MAX_BYTES, read_description
 from utils.errors import TrainingError
 
 COMPLETE = """
@@ -137,3 +140,31 @@ def test_hostile_description_is_rejected_with_a_short_message(
     tmp_path: Path, content: bytes
 ) -> None:
     assert len(rejection(tmp_path, content)) < 500
+
+
+# The documentation
+
+PAGE = (ROOT / "docs/your-data.md").read_text()
+
+
+def test_example_of_the_page_is_valid(tmp_path: Path) -> None:
+    example = PAGE.partition("```toml\n")[2].partition("```")[0]
+    path = tmp_path / "t.toml"
+    path.write_text(example)
+    assert {column["kind"] for column in read_description(path)["columns"].values()} == set(KINDS)
+
+
+def test_every_key_and_kind_is_on_the_page() -> None:
+    rows = re.findall(r"^\| (`.+?) \|", PAGE, re.MULTILINE)
+    documented = set(re.findall(r"`\[?([a-z]+)\]?`", " ".join(rows)))
+    assert documented == {*KEYS, *KINDS}
+
+
+def test_limits_of_the_page_are_those_of_the_code() -> None:
+    page = " ".join(PAGE.split())
+    value = (
+        f"a value {text_table.MAX_VALUE // 2**20} MiB, a table {text_table.MAX_COLUMNS:,} columns"
+    )
+    assert f"at most {text_table.MAX_LINE // 2**20} MiB, {value}" in page
+    assert page.count(f"at least {infer.MOSTLY:.0%}".replace("%", " %")) == 2
+    assert f"at most {infer.FEW_CLASSES} different numbers" in page
