@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer, OneHotEncoder
 
 from utils.encode_decode import model_path, pickle_model
-from utils.errors import ModelFileError
+from utils.errors import ModelFileError, TrainingError
 from utils.forms.onnx import to_onnx
 from utils.model import TOLERANCE, Model
 from utils.signing import hmac_keys
@@ -64,16 +64,6 @@ LIBRARIES = (
     "xgboost",
     "xgboost-cpu",
 )
-
-
-class TrainingError(ValueError):
-    """A payload or data that can't be used for training.
-
-    The message names the problem and what to do.
-    """
-
-    # The train runner exits with this code, which is EX_CONFIG of sysexits.h.
-    exit_code = 78
 
 
 def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw") -> dict[str, Any]:
