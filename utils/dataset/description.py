@@ -23,7 +23,7 @@ LABEL_KINDS = ("category", "boolean", "number")
 TASKS = ("classification", "regression")
 # The keys of a column, in addition to `kind` and `missing`.
 KIND_KEYS = {"number": ("decimal", "thousands", "unit"), "date": ("format",)}
-TEXT_KEYS = ("task", "encoding", "separator", "decimal", "split", "test", "weight")
+TEXT_KEYS = ("task", "encoding", "separator", "decimal", "split", "test", "weight", "unknown")
 LIST_KEYS = ("ignore", "missing", "groups")
 KEYS = ("label", *TEXT_KEYS, *LIST_KEYS, "columns")
 # A description of 1,500 columns has 100 KB. Larger files are rejected before they are parsed.
@@ -58,7 +58,8 @@ class Description:
 
     `columns` are the features, in the order of the table. `others` are further columns of the data
     frame: the weight, the column of the split and the groups, if they are not features. `ignore`
-    are columns that are not in the data frame; they may be present in requests. `notices` are
+    are columns that are not in the data frame; they may be present in requests. With `unknown`
+    "reject", all categories are encoded one-hot, and the server rejects unknown ones. `notices` are
     sentences on what was inferred, for people.
     """
 
@@ -71,6 +72,7 @@ class Description:
     test: str = ""
     weight: str = ""
     groups: tuple[str, ...] = ()
+    unknown: str = ""
     encoding: str = "utf-8"
     separator: str = ","
     notices: tuple[str, ...] = ()
@@ -162,6 +164,8 @@ def check_keys(stated: Stated) -> None:
     if stated.get("task", TASKS[0]) not in TASKS:
         problem = f"task: found {found(stated['task'])}."
         raise InvalidKey("task", f"{problem} {suggest(stated['task'], TASKS)}")
+    if stated.get("unknown", "reject") != "reject":
+        raise InvalidKey("unknown", 'unknown: expected "reject". Otherwise, remove the line.')
     for key in ("separator", "decimal"):
         if len(stated.get(key, ",")) != 1:
             raise InvalidKey(key, f"{key}: expected one character, found {found(stated[key])}.")

@@ -98,6 +98,7 @@ def build_dataset(table: TextTable, stated: Stated) -> tuple[pd.DataFrame, Descr
         test=stated.get("test", ""),
         weight=stated.get("weight", ""),
         groups=tuple(stated.get("groups", ())),
+        unknown=stated.get("unknown", ""),
         encoding=table.encoding,
         separator=table.separator,
         notices=tuple(notices),

@@ -38,6 +38,16 @@ WORD = re.compile(r"(?u)\b\w\w+\b")
 Cells = Iterable[tuple[int, float]]
 
 
+class Buffer:
+    """A matrix (rows x width, float32) of zeros, as an array, flat, and as a view of its cells."""
+
+    def __init__(self, rows: int, width: int):
+        self.matrix = np.zeros((rows, width), dtype=np.float32)
+        self.flat = self.matrix.reshape(-1)
+        # A memoryview sets one value several times faster than an array does.
+        self.cells: memoryview[float] = self.flat.data
+
+
 class InvalidValue(ValueError):
     """A value that is not valid in its column. The message is the expected value in words."""
 
@@ -80,14 +90,16 @@ class Column:
         """Return the valid values in words."""
         return self._description() + (" or null" if self.accepts_missing else "")
 
-    def fill(self, values: Sequence[Any], block: np.ndarray) -> None:
-        """Write the cells of `values` into a block of zeros (rows x width).
+    def fill(self, values: Sequence[Any], buffer: Buffer, starts: np.ndarray) -> None:
+        """Write the blocks of `values` into rows of zeros.
 
-        Raises InvalidValue for an invalid value.
+        `starts` has the first cell of each row in the flat matrix. Raises InvalidValue for an
+        invalid value.
         """
-        for row, value in enumerate(values):
+        cells = buffer.cells
+        for value, start in zip(values, (starts + self.start).tolist()):
             for position, cell in self.cells(value):
-                block[row, position] = cell
+                cells[start + position] = cell
 
 
 class Number(Column):
@@ -127,35 +139,34 @@ class Number(Column):
     def _description(self) -> str:
         return "a finite number"
 
-    def fill(self, values: Sequence[Any], block: np.ndarray) -> None:
+    def fill(self, values: Sequence[Any], buffer: Buffer, starts: np.ndarray) -> None:
         if not NUMERIC.issuperset(map(type, values)):
-            return super().fill(values, block)
+            return super().fill(values, buffer, starts)
         numbers = np.fromiter(values, np.float64, len(values))
         if not (np.abs(numbers) <= FLOAT32_MAX).all():
             raise InvalidValue(self.expected())
-        return self._fill_numbers(numbers, block)
 
-    def _fill_numbers(self, numbers: np.ndarray, block: np.ndarray) -> None:
-        """Write the cells of finite numbers."""
-        rows = np.arange(len(numbers))
         if self.edges is not None:
-            block[rows, np.searchsorted(self.edges, numbers, side="right")] = 1.0
+            bins = np.searchsorted(self.edges, numbers, side="right")
+            buffer.flat[starts + self.start + bins] = 1.0
         elif self.knots is not None:
             knots = np.array(self.knots)
             inside = np.clip(numbers, knots[0], knots[-1])
             left = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, len(knots) - 2)
             share = (inside - knots[left]) / (knots[left + 1] - knots[left])
-            block[rows, left] = 1.0 - share
-            block[rows, left + 1] = share
+            rows = np.arange(len(numbers))
+            buffer.matrix[rows, self.start + left] = 1.0 - share
+            buffer.matrix[rows, self.start + left + 1] = share
         else:
-            block[:, 0] = numbers
+            buffer.matrix[:, self.start] = numbers
+        return None
 
 
 class Category(Column):
     """A category: one cell for each of `categories`, or a block of `means`.
 
-    `categories` are texts, whole numbers, or false and true. `texts` are further texts that mean a
-    category. `means` has a block for each category, as scikit-learn's TargetEncoder computes it.
+    `categories` are texts. With `integers`, they are whole numbers. With `texts`, they are false and
+    true, and `texts` are the texts that mean one of them. `means` has a block for each category, as scikit-learn's TargetEncoder computes it.
     `unknown` is the block of a category that training did not see. Without it, such a category is
     invalid, unless `ignore_unknown` is set. Then its block is zeros.
     """
@@ -171,17 +182,23 @@ class Category(Column):
         self._accepts_unknown = ignore_unknown or self._has_unknown_block
         self._unknown = nonzero(unknown or [])
         self._blocks = None if means is None else [nonzero(block) for block in means]
-        self._types = {str, *map(type, self._categories)}
-        self.places = {category: place for place, category in enumerate(self._categories)}
+        self._types = {str}
+        if plain.get("integers"):
+            self._types.add(int)
+        if "texts" in plain:
+            self._types.add(bool)
+        self._places = {category: place for place, category in enumerate(self._categories)}
+        # The places in a row of the matrix.
+        self.cell_of = {category: start + place for category, place in self._places.items()}
         if self._types != {str}:
             texts = {str(category): category for category in self._categories}
             texts.update(plain.get("texts", {}))
-            known = {text: value for text, value in texts.items() if value in self.places}
-            self.places |= {text: self.places[value] for text, value in known.items()}
+            known = {text: value for text, value in texts.items() if value in self._places}
+            self._places |= {text: self._places[value] for text, value in known.items()}
 
     @property
     def is_one_hot_of_texts(self) -> bool:
-        """Whether a lookup in `places` gives the only cell of a value."""
+        """Whether a lookup in `cell_of` gives the only cell of a value."""
         return self._blocks is None and self._types == {str}
 
     def _cells(self, value: Any) -> Cells:
@@ -190,10 +207,10 @@ class Category(Column):
         if type(value) not in self._types:
             raise InvalidValue(self.expected())
 
-        place = self.places.get(value)
+        place = self._places.get(value)
         if place is None and type(value) is str:
             text = value.strip()
-            place = self.places.get(text if self._types == {str} else text.lower())
+            place = self._places.get(text if self._types == {str} else text.lower())
         if place is not None:
             return ((place, 1.0),) if self._blocks is None else self._blocks[place]
         if self._accepts_unknown:
@@ -212,17 +229,18 @@ class Category(Column):
             return f"{'a text' if self._types == {str} else 'a whole number'} such as {listed}"
         return f"one of {listed}"
 
-    def fill(self, values: Sequence[Any], block: np.ndarray) -> None:
+    def fill(self, values: Sequence[Any], buffer: Buffer, starts: np.ndarray) -> None:
         if not self.is_one_hot_of_texts:
-            return super().fill(values, block)
-        found = np.fromiter(map(self.places.get, values, repeat(UNKNOWN)), np.intp, len(values))
+            return super().fill(values, buffer, starts)
+        found = np.fromiter(map(self.cell_of.get, values, repeat(UNKNOWN)), np.intp, len(values))
         is_known = found != UNKNOWN
-        rows = np.flatnonzero(is_known)
-        block[rows, found[rows]] = 1.0
-        for row in np.flatnonzero(~is_known).tolist():
-            for position, cell in self.cells(values[row]):
-                block[row, position] = cell
-        return None
+        if is_known.all():
+            buffer.flat[starts + found] = 1.0
+            return None
+
+        buffer.flat[(starts + found)[is_known]] = 1.0
+        others = np.flatnonzero(~is_known).tolist()
+        return super().fill([values[row] for row in others], buffer, starts[others])
 
 
 class Date(Column):

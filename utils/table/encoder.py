@@ -12,6 +12,7 @@ import numpy as np
 from utils.table.columns import (
     FLOAT32_MAX,
     NUMERIC,
+    Buffer,
     Category,
     Column,
     InvalidValue,
@@ -27,15 +28,6 @@ FEW_ROWS = 16
 OTHER_KIND: list[float] = []
 # An entry of the plan: places of the categories, first cell, edges of the bins, the column.
 Step = tuple["dict[str, int] | None", int, "list[float] | None", Column]
-
-
-class Buffer:
-    """A matrix (rows x width, float32) and a flat view of its `cells`."""
-
-    def __init__(self, rows: int, width: int):
-        self.matrix = np.zeros((rows, width), dtype=np.float32)
-        # A memoryview sets one value several times faster than an array does.
-        self.cells: memoryview[float] = self.matrix.reshape(-1).data
 
 
 class TableEncoder:
@@ -57,7 +49,7 @@ class TableEncoder:
 
         names = [column.name for column in self.columns]
         optional = [column.name for column in self.columns if column.accepts_missing]
-        self._order = RowOrder(names, optional, scaler.get("ignored", ()))
+        self._arrange = RowOrder(names, optional, scaler.get("ignored", ())).arrange
         self._plan = [step_of(column) for column in self.columns]
         self._zero_row = Buffer(1, self.width).cells
 
@@ -69,7 +61,7 @@ class TableEncoder:
         request's time.
         Raises InvalidInstances, which names the row, the column, the value and the expected value.
         """
-        rows = self._order.arrange(instances)
+        rows = self._arrange(instances)
         if len(rows) == 1 and row_buffer is not None:
             buffer = row_buffer
             buffer.cells[:] = self._zero_row
@@ -116,8 +108,9 @@ class TableEncoder:
         For many rows, this method is several times faster than _write_by_row.
         Raises ValueError, TypeError or OverflowError for an invalid value.
         """
+        starts = np.arange(0, buffer.flat.size, self.width)
         for values, column in zip(zip(*rows), self.columns):
-            column.fill(values, buffer.matrix[:, column.start : column.start + column.width])
+            column.fill(values, buffer, starts)
 
     def _raise_for_first_bad_value(self, rows: list[Sequence[Any]]) -> NoReturn:
         """Raise InvalidInstances for the first invalid value."""
@@ -140,8 +133,7 @@ def step_of(column: Column) -> Step:
     It is a plain tuple, because unpacking a tuple is faster than reading attributes.
     """
     if isinstance(column, Category) and column.is_one_hot_of_texts:
-        places = {text: column.start + place for text, place in column.places.items()}
-        return places, column.start, None, column
+        return column.cell_of, column.start, None, column
     if isinstance(column, Number) and column.knots is None:
         return None, column.start, column.edges, column
     return None, column.start, OTHER_KIND, column
