@@ -16,6 +16,7 @@ from utils.dataset.text_table import Distinct, TextTable
 
 MOST_COMMON = 3
 FEW_ROWS_PER_CLASS = 10
+FEW_CODES = 10
 # The correlation from which a number is a copy of the label, in another unit.
 SAME = 0.9999
 # Seconds since 1970 of the years 2000 to 2035; the same in milliseconds has three more digits.
@@ -82,7 +83,9 @@ def detail_of(values: Values, counts: list[tuple[str, int]], rows: int) -> str:
     if not len(known):
         return ""
     if values.column.kind == "number":
-        return f"{known.min():g} to {known.max():g}"
+        are_codes = len(counts) <= FEW_CODES and (known == np.round(known)).all()
+        advice = "; a category if they are codes" if are_codes else ""
+        return f"{known.min():g} to {known.max():g}{advice}"
     if values.column.kind == "date":
         return f"{str(known.min())[:10]} to {str(known.max())[:10]}"
     if values.column.kind == "text":

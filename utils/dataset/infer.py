@@ -27,6 +27,9 @@ INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"\x000\d+\x00", re.ASCII)
 PART_NUMBER = re.compile(r"\d+E\d+", re.ASCII)
 ID_NAME = re.compile(r"(?:.*[^a-zA-Z])?(?:id|uuid|key|index|ID)|.*[a-z](?:Id|ID)")
+HAS_DIGIT = re.compile(r"\d")
+# More different values than these that are not numbers are not errors.
+FEW_OTHERS = 3
 UNITS = "%€$£¥"
 # The ways to write numbers, as decimal point and thousands separator; the first that fits counts.
 SPELLINGS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", "'"), (",", " "), (",", "\u00a0"))
@@ -65,6 +68,8 @@ def infer_column(name: str, distinct: Distinct, stated: Stated, separator: str) 
         column = with_kind(column, values or texts, distinct, separator)
     if missing is None:
         missing = ["", *missing_texts(column.kind, texts)]
+        if not settings and column.kind == "number":
+            missing += placeholders(texts, distinct, column)
     column = replace(column, missing=tuple(missing))
 
     problem = "" if settings else problem_of(column, distinct)
@@ -121,8 +126,27 @@ def with_spelling(column: Column, values: Sequence[str], separator: str) -> Colu
             continue
         candidate = replace(column, decimal=decimal, thousands=thousands, unit=unit)
         if share_of_numbers(values, candidate) >= MOSTLY:
-            return candidate
+            others = [text for text in other_texts(values, candidate) if HAS_DIGIT.search(text)]
+            return candidate if len(others) <= FEW_OTHERS else None
     return None
+
+
+def other_texts(values: Sequence[str], column: Column) -> list[str]:
+    """Return the values of a column of numbers that are not numbers."""
+    numbers = numbers_of([*values], column)
+    others = [values[i] for i in np.flatnonzero(np.isnan(numbers))]
+    return [text for text in others if not INFINITY.fullmatch(text)]
+
+
+def placeholders(texts: Sequence[str], distinct: Distinct, column: Column) -> list[str]:
+    """Return the texts in a column of numbers that mean missing there, like "not stated".
+
+    Such a text has no digits and occurs in several rows. If there are many, they are values.
+    """
+    counts = dict(zip(distinct.texts, np.bincount(distinct.codes).tolist()))
+    others = [text for text in other_texts(texts, column) if text not in MISSING]
+    found = [text for text in others if counts[text] > 1 and not HAS_DIGIT.search(text)]
+    return found if len(found) <= FEW_OTHERS else []
 
 
 def is_code(values: Sequence[str]) -> bool:
@@ -142,12 +166,9 @@ def share_of_numbers(values: Sequence[str], column: Column) -> float:
     """
     # Most columns of texts need only these few values.
     sample = values[:100]
-    if np.isnan(numbers_of([*sample], column)).all():
-        return float(all(map(INFINITY.fullmatch, sample)))
-    numbers = numbers_of([*values], column)
-    others = [values[i] for i in np.flatnonzero(np.isnan(numbers))]
-    infinite = sum(bool(INFINITY.fullmatch(text)) for text in others)
-    return 1 - (len(others) - infinite) / len(values)
+    if len(other_texts(sample, column)) == len(sample):
+        return 0
+    return 1 - len(other_texts(values, column)) / len(values)
 
 
 def is_prose(values: Sequence[str], distinct: Distinct) -> bool:
@@ -242,7 +263,7 @@ def kind_of_label(
         return "number"
     if are_booleans(values):
         return "boolean"
-    if task == "classification" or number is None or share_of_numbers(values, number) < 1:
+    if task == "classification" or number is None:
         return "category"
     few = min(FEW_CLASSES, max(2, len(distinct.codes) / ROWS_PER_CLASS))
     return "category" if len(values) <= few else "number"
