@@ -139,7 +139,7 @@ def other_texts(values: Sequence[str], column: Column) -> list[str]:
 
 
 def placeholders(texts: Sequence[str], distinct: Distinct, column: Column) -> list[str]:
-    """Return the texts in a column of numbers that mean missing there, like "not stated".
+    """Return the texts that mean missing in a column of numbers: "not stated".
 
     Such a text has no digits and occurs in several rows. If there are many, they are values.
     """
@@ -242,7 +242,7 @@ def infer_label(distinct: Distinct, stated: Stated, separator: str) -> tuple[Col
     column = stated_column(settings["name"], settings, stated)
     column = replace(column, missing=tuple(settings.get("missing", [""])))
     values = distinct.without(column.missing)
-    number = with_spelling(column, values, separator)
+    number = with_spelling(column, [t for t in values if t not in MISSING], separator)
     kind = column.kind or kind_of_label(values, distinct, number, stated.get("task", ""))
     if kind == "number":
         is_spelled = {"decimal", "thousands", "unit"} & settings.keys()

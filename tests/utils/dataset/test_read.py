@@ -235,6 +235,16 @@ def test_rows_without_a_label_are_rejected_with_what_to_state(tmp_path: Path) ->
     assert frame.to_dict("list") == {"x": [1, 3] * 10, "y": ["a", "b"] * 10}
 
 
+def test_words_for_missing_numbers_are_missing_labels(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 5},{i * i}\n" for i in range(60))
+    message = rejection(tmp_path, f"x,y\n{rows}1,NA\n2,\n")
+    assert "2 of 62 rows have no label 'y', the first one is line 62." in message
+    setting = 'label = {name = "y", missing = ["NA", ""]}'
+    assert message.endswith(f"state {setting}")
+    frame, description = read_table(tmp_path, f"x,y\n{rows}1,NA\n2,\n", setting)
+    assert (len(frame), description.task) == (60, "regression")
+
+
 def test_dates_that_two_formats_fit_are_rejected_until_one_is_stated(tmp_path: Path) -> None:
     content = column_csv(["04/05/2021", "06/10/2021"] * 10, "joined")
     message = rejection(tmp_path, content)
