@@ -28,6 +28,7 @@ LEADING_ZERO = re.compile(r"\x000\d+\x00", re.ASCII)
 PART_NUMBER = re.compile(r"\d+E\d+", re.ASCII)
 ID_NAME = re.compile(r"(?:.*[^a-zA-Z])?(?:id|uuid|key|index|ID)|.*[a-z](?:Id|ID)")
 HAS_DIGIT = re.compile(r"\d")
+SAMPLE = 100
 # More different values than these that are not numbers are not errors.
 FEW_OTHERS = 3
 UNITS = "%€$£¥"
@@ -69,10 +70,10 @@ def infer_column(name: str, distinct: Distinct, stated: Stated, separator: str) 
     if missing is None:
         missing = ["", *missing_texts(column.kind, texts)]
         if not settings and column.kind == "number":
-            missing += placeholders(texts, distinct, column)
+            missing += placeholders(values, distinct, column)
     column = replace(column, missing=tuple(missing))
 
-    problem = "" if settings else problem_of(column, distinct)
+    problem = problem_of(column, distinct, is_stated=bool(settings))
     if column.kind == "category":
         return Inferred(replace(column, values=type_of_values(distinct, column)), problem)
     if column.kind == "date" and not column.format:
@@ -125,14 +126,22 @@ def with_spelling(column: Column, values: Sequence[str], separator: str) -> Colu
         if thousands == "," and not is_comma_file and not any("." in text for text in values):
             continue
         candidate = replace(column, decimal=decimal, thousands=thousands, unit=unit)
-        if share_of_numbers(values, candidate) >= MOSTLY:
-            others = [text for text in other_texts(values, candidate) if HAS_DIGIT.search(text)]
-            return candidate if len(others) <= FEW_OTHERS else None
+        # These few values show that most columns of texts have no numbers.
+        sample = values[:SAMPLE]
+        if len(other_texts(sample, candidate)) == len(sample):
+            continue
+        others = other_texts(values, candidate)
+        if len(others) <= (1 - MOSTLY) * len(values):
+            with_digits = [text for text in others if HAS_DIGIT.search(text)]
+            return candidate if len(with_digits) <= FEW_OTHERS else None
     return None
 
 
 def other_texts(values: Sequence[str], column: Column) -> list[str]:
-    """Return the values of a column of numbers that are not numbers."""
+    """Return the values of a column of numbers that are not numbers.
+
+    Infinite numbers are numbers, so that they are reported as invalid and do not become categories.
+    """
     numbers = numbers_of([*values], column)
     others = [values[i] for i in np.flatnonzero(np.isnan(numbers))]
     return [text for text in others if not INFINITY.fullmatch(text)]
@@ -144,7 +153,7 @@ def placeholders(texts: Sequence[str], distinct: Distinct, column: Column) -> li
     Such a text has no digits and occurs in several rows. If there are many, they are values.
     """
     counts = dict(zip(distinct.texts, np.bincount(distinct.codes).tolist()))
-    others = [text for text in other_texts(texts, column) if text not in MISSING]
+    others = other_texts(texts, column)
     found = [text for text in others if counts[text] > 1 and not HAS_DIGIT.search(text)]
     return found if len(found) <= FEW_OTHERS else []
 
@@ -157,18 +166,6 @@ def is_code(values: Sequence[str]) -> bool:
         return True
     large = [integer_of(text) for text in values if len(text) > 15 and INTEGER.fullmatch(text)]
     return len(set(map(float, large))) < len(set(large))
-
-
-def share_of_numbers(values: Sequence[str], column: Column) -> float:
-    """Return the share of `values` that are numbers.
-
-    Infinite numbers count, so that they are reported as invalid and do not become categories.
-    """
-    # Most columns of texts need only these few values.
-    sample = values[:100]
-    if len(other_texts(sample, column)) == len(sample):
-        return 0
-    return 1 - len(other_texts(values, column)) / len(values)
 
 
 def is_prose(values: Sequence[str], distinct: Distinct) -> bool:
@@ -210,11 +207,16 @@ def type_of_values(distinct: Distinct, column: Column, is_label: bool = False) -
     return "text"
 
 
-def problem_of(column: Column, distinct: Distinct) -> str:
-    """Return why a column can't help a model, or ""."""
+def problem_of(column: Column, distinct: Distinct, is_stated: bool) -> str:
+    """Return why a column can't help a model, or "".
+
+    A column that is stated is used, unless it has no values.
+    """
     values = distinct.without(column.missing)
     if not values:
         return "has no values"
+    if is_stated:
+        return ""
     if len(distinct.texts) == 1:
         return f"is constant ({values[0][:30]!r})"
     if not column.name:

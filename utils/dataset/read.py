@@ -170,8 +170,9 @@ class DatasetBuilder:
 def check_names(table: TextTable, stated: Stated) -> None:
     """Raise TrainingError if the table lacks a column that the description names."""
     named = [stated["label"]["name"], *stated.get("columns", ()), *stated.get("ignore", ())]
+    known = set(table.names)
     for name in (*named, *used_columns(stated)):
-        if name not in table.names:
+        if name not in known:
             raise TrainingError(
                 f"{table.path}: no column {name!r}, but {description_path(table.path)} names it. "
                 f"{suggest(name, table.names)}"

@@ -83,6 +83,13 @@ def test_column_that_is_stated_is_not_ignored(tmp_path: Path) -> None:
     assert description.ignore == ()
 
 
+def test_stated_column_without_values_is_ignored_with_a_notice(tmp_path: Path) -> None:
+    stated = 'label = "y"\n[columns]\nx = "number"\nz = "number"'
+    _, description = read_table(tmp_path, "x,z,y\n" + ",1,a\n,2,b\n" * 10, stated)
+    assert description.ignore == ("x",)
+    assert "column 'x' has no values; it is ignored" in description.notices
+
+
 def test_unnamed_column_of_a_saved_index_is_ignored(tmp_path: Path) -> None:
     rows = "".join(f"{i},{i % 3},{'ab'[i % 2]}\n" for i in range(40))
     _, description = read_table(tmp_path, f",z,y\n{rows}")

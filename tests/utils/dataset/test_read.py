@@ -47,6 +47,11 @@ def test_file_of_another_encoding_is_rejected_with_its_line(tmp_path: Path) -> N
     )
 
 
+def test_damaged_utf_16_is_rejected_without_a_line(tmp_path: Path) -> None:
+    message = rejection(tmp_path, "x,y\n1,a\n".encode("utf-16") + b"\x00\xd8")
+    assert message.startswith("t.csv: not in the encoding utf-16.")
+
+
 @pytest.mark.parametrize("encoding", ["none", "base64", "rot13"])
 def test_encoding_that_is_none_is_rejected(tmp_path: Path, encoding: str) -> None:
     message = rejection(tmp_path, CITIES, f'label = "y"\nencoding = "{encoding}"')
