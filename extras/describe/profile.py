@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from utils.dataset.checks import warnings_of
 from utils.dataset.description import Column
-from utils.dataset.infer import LEADING_ZERO, Inferred, warnings_of
+from utils.dataset.infer import LEADING_ZERO, Inferred
 from utils.dataset.kinds import convert
 from utils.dataset.read import is_absent
 from utils.dataset.text_table import Distinct, TextTable

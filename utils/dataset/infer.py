@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,9 +67,7 @@ def infer_column(name: str, distinct: Distinct, stated: Stated, separator: str) 
     if not column.kind:
         column = with_kind(column, values or texts, distinct, separator)
     if missing is None:
-        missing = ["", *missing_texts(column.kind, texts)]
-        if not settings and column.kind == "number":
-            missing += placeholders(values, distinct, column)
+        missing = ["", *missing_texts(column.kind, texts), *column.missing]
     column = replace(column, missing=tuple(missing))
 
     problem = problem_of(column, distinct, is_stated=bool(settings))
@@ -96,12 +93,15 @@ def stated_column(name: str, settings: Stated, stated: Stated) -> Column:
 
 
 def with_kind(column: Column, values: Sequence[str], distinct: Distinct, separator: str) -> Column:
-    """Return the column with the kind that its distinct values have."""
+    """Return the column with the kind that its distinct values have.
+
+    `missing` are placeholders among numbers.
+    """
     if are_booleans(values):
         return replace(column, kind="boolean")
-    number = with_spelling(column, values, separator)
+    number, others = with_spelling(column, values, separator)
     if number is not None:
-        return replace(number, kind="number")
+        return replace(number, kind="number", missing=placeholders(others, distinct))
     if fitting_formats(values, MOSTLY):
         return replace(column, kind="date")
     return replace(column, kind="text" if is_prose(values, distinct) else "category")
@@ -112,10 +112,15 @@ def are_booleans(values: Sequence[str]) -> bool:
     return bool(values) and all(text.lower() in ("true", "false") for text in values)
 
 
-def with_spelling(column: Column, values: Sequence[str], separator: str) -> Column | None:
-    """Return the column with the spelling of its numbers, or None without numbers."""
+def with_spelling(
+    column: Column, values: Sequence[str], separator: str
+) -> tuple[Column | None, list[str]]:
+    """Return the column with the spelling of its numbers, and its other values.
+
+    If it has no numbers, the column is None.
+    """
     if not values or is_code(values):
-        return None
+        return None, []
     unit = column.unit or next((unit for unit in UNITS if unit in values[0]), "")
     for decimal, thousands in ((column.decimal, column.thousands), *SPELLINGS):
         # "1,234" can be read in two ways. If commas separate the values of the file, numbers are
@@ -133,8 +138,8 @@ def with_spelling(column: Column, values: Sequence[str], separator: str) -> Colu
         others = other_texts(values, candidate)
         if len(others) <= (1 - MOSTLY) * len(values):
             with_digits = [text for text in others if HAS_DIGIT.search(text)]
-            return candidate if len(with_digits) <= FEW_OTHERS else None
-    return None
+            return (candidate if len(with_digits) <= FEW_OTHERS else None), others
+    return None, []
 
 
 def other_texts(values: Sequence[str], column: Column) -> list[str]:
@@ -147,15 +152,16 @@ def other_texts(values: Sequence[str], column: Column) -> list[str]:
     return [text for text in others if not INFINITY.fullmatch(text)]
 
 
-def placeholders(texts: Sequence[str], distinct: Distinct, column: Column) -> list[str]:
+def placeholders(others: Sequence[str], distinct: Distinct) -> tuple[str, ...]:
     """Return the texts that mean missing in a column of numbers: "not stated".
 
     Such a text has no digits and occurs in several rows. If there are many, they are values.
     """
+    if not others:
+        return ()
     counts = dict(zip(distinct.texts, np.bincount(distinct.codes).tolist()))
-    others = other_texts(texts, column)
     found = [text for text in others if counts[text] > 1 and not HAS_DIGIT.search(text)]
-    return found if len(found) <= FEW_OTHERS else []
+    return tuple(found) if len(found) <= FEW_OTHERS else ()
 
 
 def is_code(values: Sequence[str]) -> bool:
@@ -244,7 +250,7 @@ def infer_label(distinct: Distinct, stated: Stated, separator: str) -> tuple[Col
     column = stated_column(settings["name"], settings, stated)
     column = replace(column, missing=tuple(settings.get("missing", [""])))
     values = distinct.without(column.missing)
-    number = with_spelling(column, [t for t in values if t not in MISSING], separator)
+    number, _ = with_spelling(column, [t for t in values if t not in MISSING], separator)
     kind = column.kind or kind_of_label(values, distinct, number, stated.get("task", ""))
     if kind == "number":
         is_spelled = {"decimal", "thousands", "unit"} & settings.keys()
@@ -269,27 +275,3 @@ def kind_of_label(
         return "category"
     few = min(FEW_CLASSES, max(2, len(distinct.codes) / ROWS_PER_CLASS))
     return "category" if len(values) <= few else "number"
-
-
-def warnings_of(column: Column, distinct: Distinct, numbers: np.ndarray) -> Iterator[str]:
-    """Yield what a person should know about a column before a model is trained.
-
-    `numbers` are the values of a column of numbers.
-    """
-    name = f"column {column.name!r}"
-    values = distinct.without(column.missing)
-    if column.kind == "number":
-        distinct_numbers = np.unique(numbers[np.isfinite(numbers)])
-        lost = len(distinct_numbers) - len(np.unique(distinct_numbers.astype(np.float32)))
-        if lost and (distinct_numbers == np.round(distinct_numbers)).all():
-            advice = "State category or a date, or ignore it."
-            yield f"{name}: {lost:,} distinct values are lost in float32. {advice}"
-        return
-    if "NA" in values and have_codes_like_na(values):
-        advice = 'If it means missing, state missing = ["", "NA"].'
-        yield f"{name}: NA is a category, because the others have two letters too. {advice}"
-    composed = {unicodedata.normalize("NFC", text) for text in values if not text.isascii()}
-    spellings = sum(not text.isascii() for text in values)
-    if column.kind != "text" and len(composed) < spellings:
-        advice = "Write them in one way, for example in Unicode's form NFC."
-        yield f"{name}: some categories differ only in how their accents are encoded. {advice}"

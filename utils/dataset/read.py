@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from utils.dataset.checks import warnings_of
 from utils.dataset.description import (
     Column,
     Description,
@@ -27,7 +28,7 @@ from utils.dataset.description import (
     read_description,
     suggest,
 )
-from utils.dataset.infer import MISSING, Inferred, infer_column, infer_label, warnings_of
+from utils.dataset.infer import MISSING, Inferred, infer_column, infer_label
 from utils.dataset.kinds import EXPECTED, convert
 from utils.dataset.text_table import Distinct, TextTable, read_texts
 from utils.errors import TrainingError
