@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -34,7 +35,7 @@ class Values:
     values: np.ndarray
     invalid: np.ndarray
 
-    @property
+    @cached_property
     def counts(self) -> list[tuple[str, int]]:
         """The texts that are not missing and their counts, the most common first."""
         numbers = np.bincount(self.distinct.codes, minlength=len(self.distinct.texts)).tolist()
@@ -42,7 +43,7 @@ class Values:
         present = [pair for pair in pairs if pair[0] not in self.column.missing]
         return sorted(present, key=lambda pair: -pair[1])
 
-    @property
+    @cached_property
     def by_row(self) -> np.ndarray:
         """The value of each row."""
         return self.values[self.distinct.codes]
