@@ -1,4 +1,4 @@
-"""The error of a model file.
+"""The errors of training and of model files.
 
 This module uses only the standard library, and runs on Python 3.9.
 """
@@ -8,6 +8,16 @@ from __future__ import annotations
 
 class ModelFileError(Exception):
     """A model file or key that is missing, invalid or of another origin.
+
+    The message names the problem and what to do.
+    """
+
+    # The train runner exits with this code, which is EX_CONFIG of sysexits.h.
+    exit_code = 78
+
+
+class TrainingError(ValueError):
+    """A payload or data that can't be used for training.
 
     The message names the problem and what to do.
     """

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from utils.table_encoder import FLOAT32_MAX
+from utils.table.columns import FLOAT32_MAX
 
 
 def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:

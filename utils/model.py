@@ -16,7 +16,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
 from utils.errors import ModelFileError
-from utils.table_encoder import Buffer, InvalidInstances, TableEncoder, format_value, truncate
+from utils.table.encoder import Buffer, TableEncoder
+from utils.table.rows import InvalidInstances, format_value, truncate
 
 # ONNX Runtime and scikit-learn or xgboost add float32 numbers in different orders.
 TOLERANCE = 1e-5
@@ -28,29 +29,29 @@ class OneRow:
     """A session for one row, whose input and outputs are bound once.
 
     For a small model, passing arrays to the session takes longer than running it. The session's
-    outputs must be int64 labels and float32 scores (1 x classes).
+    outputs must be int64 class numbers and float32 scores (1 x classes), or float32 numbers (1 x 1)
+    if there are no classes.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, width: int, classes: int):
         self.buffer = Buffer(1, width)
-        self._label = np.zeros(1, dtype=np.int64)
-        self._scores = np.zeros((1, classes), dtype=np.float32)
+        self._numbers = np.zeros(1, dtype=np.int64)
+        self._scores = np.zeros((1, classes or 1), dtype=np.float32)
+        arrays = [self._numbers, self._scores] if classes else [self._scores]
 
-        input_name = session.get_inputs()[0].name
-        label_name, scores_name = (output.name for output in session.get_outputs())
         # An OrtValue shares its array's memory.
         share = onnxruntime.OrtValue.ortvalue_from_numpy
         self._binding = session.io_binding()
-        self._binding.bind_ortvalue_input(input_name, share(self.buffer.matrix))
-        self._binding.bind_ortvalue_output(label_name, share(self._label))
-        self._binding.bind_ortvalue_output(scores_name, share(self._scores))
+        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, share(self.buffer.matrix))
+        for output, array in zip(session.get_outputs(), arrays):
+            self._binding.bind_ortvalue_output(output.name, share(array))
 
         self._run = session.run_with_iobinding
 
-    def run(self) -> tuple[list[Any], list[Any]]:
-        """Return the class and the scores (1 x classes) of the row in `buffer`."""
+    def run(self) -> tuple[list[int], list[list[float]]]:
+        """Return the class number and the scores (1 x classes) of the row in `buffer`."""
         self._run(self._binding)
-        return self._label.tolist(), self._scores.tolist()
+        return self._numbers.tolist(), self._scores.tolist()
 
 
 class OneRowOfThread(threading.local):
@@ -60,12 +61,11 @@ class OneRowOfThread(threading.local):
     each thread.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, width: int, classes: int):
-        label = session.get_outputs()[0]
+    def __init__(self, session: onnxruntime.InferenceSession, width: int, schema: dict[str, Any]):
         self.one_row: OneRow | None = None
-        # Classes that are texts can't be bound, because their length is not known.
-        if label.type == "tensor(int64)":
-            self.one_row = OneRow(session, width, classes)
+        # The outputs of an estimator without probabilities have other shapes.
+        if schema.get("scores", True) or not schema["classes"]:
+            self.one_row = OneRow(session, width, len(schema["classes"]))
 
 
 class Model:
@@ -82,10 +82,17 @@ class Model:
         self.golden: dict[str, Any] = contents["golden"]
         self.encoder = TableEncoder(contents["scaler"], ignore_unknown)
 
+        self.has_scores: bool = self.schema.get("scores", True)
+        self.tolerance: float = self.schema.get("tolerance", TOLERANCE)
+        # A class is its number if the classes are 0 to n-1. False and True are not numbers in JSON.
+        are_integers = set(map(type, self.classes)) == {int}
+        is_in_order = self.classes == list(range(len(self.classes)))
+        self._are_numbers = self.has_scores and are_integers and is_in_order
+
         self._session = _start_session(contents["model"])
         self._input = self._session.get_inputs()[0].name
         self._outputs = [output.name for output in self._session.get_outputs()]
-        self._of_thread = OneRowOfThread(self._session, self.encoder.width, len(self.classes))
+        self._of_thread = OneRowOfThread(self._session, self.encoder.width, self.schema)
 
     def answer(self, msg: Any) -> dict[str, Any]:
         """Return the result of predict() for `msg.payload["instances"]`.
@@ -107,30 +114,52 @@ class Model:
     def predict(self, instances: Any) -> dict[str, Any]:
         """Return `predictions`, `scores` and `labels` of a batch.
 
-        TableEncoder.encode describes `instances`. `predictions` has one class per row, and `scores`
-        is rows x classes. `labels` are the classes in the order of the scores.
+        RowOrder.arrange describes `instances`. `predictions` has one class or one number per row,
+        and `scores` is rows x classes. `labels` are the classes in the order of the scores. There
+        are no `scores` without probabilities, and no `labels` without classes.
         Raises InvalidInstances, which names the row and the column.
         """
         one_row = self._of_thread.one_row
         buffer = one_row.buffer if one_row else None
         matrix = self.encoder.encode(instances, buffer)
         if one_row is not None and len(matrix) == 1:
-            predictions, scores = one_row.run()
+            numbers, scores = one_row.run()
+            if scores[0][numbers[0]] > 1.0:
+                scores = self._clip(scores)
         else:
-            predictions, probabilities = self.run(matrix)
+            numbers, probabilities = self.run(matrix)
             scores = probabilities.tolist()
+
+        if self._are_numbers:
+            return {"predictions": numbers, "scores": scores, "labels": self.classes}
+        if not self.classes:
+            return {"predictions": [row[0] for row in scores]}
+        predictions = [self.classes[number] for number in numbers]
+        if not self.has_scores:
+            return {"predictions": predictions, "labels": self.classes}
         return {"predictions": predictions, "scores": scores, "labels": self.classes}
 
-    def run(self, matrix: np.ndarray) -> tuple[list[Any], np.ndarray]:
-        """Return the classes and probabilities of an encoded matrix.
+    def _clip(self, scores: Any) -> list[list[float]]:
+        """Return the scores, clipped to 0..1 if they are probabilities.
 
-        `matrix` is rows x width, float32. There is one class per row. The probabilities are
-        rows x classes.
+        The sum of many float32 numbers can be slightly greater than 1.
+        """
+        return np.clip(scores, 0.0, 1.0).tolist() if self.classes else scores
+
+    def run(self, matrix: np.ndarray) -> tuple[list[int], np.ndarray]:
+        """Return the class numbers and the probabilities of an encoded matrix.
+
+        `matrix` is rows x width, float32. The probabilities are rows x classes. Without classes,
+        the second result has the predicted numbers (rows x 1).
         """
         if not len(matrix):
             return [], np.empty((0, len(self.classes)), dtype=np.float32)
-        labels, scores = self._session.run(self._outputs, {self._input: matrix})
-        return labels.tolist(), scores
+        outputs = self._session.run(self._outputs, {self._input: matrix})
+        if not self.classes:
+            return [], outputs[0].reshape(-1, 1)
+        if not self.has_scores:
+            return outputs[0].tolist(), np.empty((len(matrix), 0), dtype=np.float32)
+        return outputs[0].tolist(), np.clip(outputs[1], 0.0, 1.0)
 
     def replay_golden(self) -> float:
         """Predict the golden rows and return the seconds per row.
@@ -150,17 +179,20 @@ class Model:
 
         # One row uses a different code path than batches.
         first_answer = self.predict(rows[:1])
-        first_golden = {key: self.golden[key][:1] for key in ("predictions", "scores")}
-        self._compare(first_answer, first_golden)
+        self._compare(first_answer, {key: values[:1] for key, values in self.golden.items()})
         return seconds
 
     def _compare(self, answer: dict[str, Any], recorded: dict[str, Any]) -> None:
         """Raise ModelFileError if `answer` differs from the recorded one."""
-        differences = np.abs(np.array(answer["scores"]) - np.array(recorded["scores"]))
-        difference = differences.max(initial=0.0)
-        same_classes = answer["predictions"] == recorded["predictions"]
-        # The condition is not "difference > TOLERANCE", because that is false for NaN.
-        if not same_classes or not difference <= TOLERANCE:
+        # The predictions of a regressor are numbers, which are compared as scores are.
+        key = "scores" if self.classes else "predictions"
+        same_classes = not self.classes or answer["predictions"] == recorded["predictions"]
+        difference = 0.0
+        if key in answer:
+            differences = np.abs(np.array(answer[key]) - np.array(recorded[key]))
+            difference = differences.max(initial=0.0)
+        # The condition is not "difference > tolerance", because that is false for NaN.
+        if not same_classes or not difference <= self.tolerance:
             raise self_check_error(self.name, f"largest difference {difference:.5f}")
 
 

@@ -17,7 +17,7 @@ from utils.encode_decode import init_model
 from utils.errors import ModelFileError
 from utils.forms.onnx import to_onnx
 from utils.model import Model
-from utils.table_encoder import InvalidInstances
+from utils.table.rows import InvalidInstances
 
 NAMES = [setting(directory, "MODEL_NAME") for directory in MODEL_DIRS]
 NAME = NAMES[0]
@@ -192,7 +192,7 @@ def imported_by(module: str) -> set[str]:
 
 
 def test_a_model_imports_nothing_of_serving_or_of_the_model_file() -> None:
-    ours = {"utils.model", "utils.errors", "utils.table_encoder"}
+    ours = {"utils.model", "utils.errors", "utils.table", *TABLE}
     assert imported_by("utils.model") == ours
     assert imported_by("utils.serving") > ours, "the control: serving imports more"
 

@@ -1,0 +1,1 @@
+"""Describe a data set and read it (docs/your-data.md)."""

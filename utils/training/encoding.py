@@ -1,0 +1,244 @@
+"""Choose the default encoding of each column for a family of estimators.
+
+docs/your-data.md describes the choices and the measurements behind them.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    OneHotEncoder,
+    SplineTransformer,
+    TargetEncoder,
+)
+from sklearn.utils import get_tags
+
+from utils.dataset.description import Column, Description
+from utils.errors import TrainingError
+from utils.table.columns import WORD
+from utils.training.split import SEED, Parts
+
+# The encodings of numbers. An author states one of the first two with `numbers`.
+ENCODINGS = ("raw", "binned", "filled", "pieces")
+# The bins per number for a linear model were chosen by cross-validation on the training part.
+QUANTILES = 32
+DISTINCT_QUANTILES = 128
+# The pieces of a number for a linear model. Numbers outside these quantiles count as outliers.
+KNOTS = 16
+OUTLIERS = (0.005, 0.995)
+# A table with more columns of numbers gets only two knots for each, so that it fits into memory.
+WIDE = 200
+# A column with more categories gets the mean of the label for each category.
+ONE_HOT_CATEGORIES = 50
+# A category in fewer rows shares the cell of all rare and unknown ones. In a small table, the limit
+# is a hundredth of the rows, but at least 2.
+COMMON_ROWS = 10
+WORDS = 300
+TREES = re.compile("Tree|Forest|Boost|XGB|LGBM|Bagging")
+# The graph of these estimators has no branches for missing values.
+NO_MISSING_BRANCHES = re.compile("Bagging")
+DATE_PARTS = ("days", "year", "month", "day", "weekday", "hour")
+
+
+def encoding_of_numbers(estimator: Any, numbers: str | None) -> str:
+    """Return the encoding of numbers, one of ENCODINGS.
+
+    It is `numbers` if an author states it. Otherwise, the family of the estimator decides. Trees
+    get raw numbers, with NaN for a missing value or with the median where they cannot take NaN. All
+    others get pieces.
+    """
+    if numbers is not None:
+        if numbers not in ENCODINGS[:2]:
+            raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
+    name = type(estimator[-1] if isinstance(estimator, Pipeline) else estimator).__name__
+    if numbers == "binned" or (numbers is None and not TREES.search(name)):
+        return numbers or "pieces"
+    takes_missing = get_tags(estimator).input_tags.allow_nan and not NO_MISSING_BRANCHES.search(name)
+    return "raw" if takes_missing else "filled"
+
+
+def make_encoder(numbers: str, description: Description, parts: Parts) -> ColumnTransformer:
+    """Return the encoder of the described columns, not fitted.
+
+    It has one transformer for each column, in the order of the description. `numbers` is one of
+    ENCODINGS. For trees, the matrix is dense float32. Otherwise it is sparse, which is faster for
+    linear solvers. The values of the training part decide about edges, knots and kinds of encoding.
+    The held-out part only decides whether a column accepts missing values.
+    """
+    chooser = Chooser(numbers, description, parts.train)
+    steps = []
+    for place, column in enumerate(description.columns):
+        values = parts.train[column.name]
+        step: Any = "drop"
+        if values.notna().any():
+            has_missing = any(bool(part[column.name].isna().any()) for part in parts)
+            step = chooser.step(column, values, has_missing)
+        selected = column.name if column.kind == "text" else [column.name]
+        steps.append((f"column {place}", step, selected))
+    return ColumnTransformer(steps, sparse_threshold=0 if chooser.dense else 1)
+
+
+class Chooser:
+    """The choice of a transformer for a column.
+
+    With `strict`, categories are encoded one-hot, and unknown ones are rejected.
+    """
+
+    def __init__(self, numbers: str, description: Description, train: pd.DataFrame):
+        self.numbers = numbers
+        self.dense = numbers in ("raw", "filled")
+        self.strict = description.unknown == "reject"
+        wide = sum(column.kind == "number" for column in description.columns) > WIDE
+        self.knots = 2 if wide else KNOTS
+        self.target_type = "continuous"
+        if description.task == "classification":
+            classes = train[description.label.name].nunique()
+            self.target_type = "binary" if classes == 2 else "multiclass"
+
+    def step(self, column: Column, values: pd.Series, has_missing: bool) -> Any:
+        """Return the transformer for a column with these values in the training part."""
+        if column.kind == "number":
+            return self.number(values, has_missing)
+        if column.kind == "date":
+            return self.date(values, has_missing)
+        if column.kind == "text":
+            return self.text(values)
+        if column.kind == "boolean":
+            return self.one_hot(None)
+        return self.category(values)
+
+    def number(self, values: pd.Series, has_missing: bool) -> Any:
+        """Return the transformer of a number."""
+        if self.numbers == "raw":
+            return FunctionTransformer(to_float32)
+        if self.numbers == "filled":
+            return SimpleImputer(strategy="median", add_indicator=has_missing)
+        known = values.dropna()
+        if self.numbers == "binned":
+            step = bins(known)
+        else:
+            knots = knots_of(known, self.knots)
+            step = SplineTransformer(
+                degree=1, knots=knots, handle_missing="zeros", sparse_output=True
+            )
+        if not has_missing:
+            return step
+        if self.numbers == "binned":
+            step = make_pipeline(SimpleImputer(strategy="median"), step)
+        return make_union(step, MissingIndicator(features="all"))
+
+    def category(self, values: pd.Series) -> Any:
+        """Return the transformer of a category."""
+        if self.strict:
+            return self.one_hot(None, handle_unknown="ignore")
+        if values.nunique() > ONE_HOT_CATEGORIES:
+            return TargetEncoder(target_type=self.target_type, random_state=SEED)
+        return self.one_hot(max(2, min(COMMON_ROWS, len(values) // 100)))
+
+    def one_hot(self, rows: int | None, handle_unknown: str = "infrequent_if_exist") -> Any:
+        """Return a transformer with a cell for each category that has at least `rows` rows."""
+        return OneHotEncoder(
+            handle_unknown=handle_unknown,
+            min_frequency=rows,
+            sparse_output=not self.dense,
+            dtype=np.float32 if self.dense else np.float64,
+        )
+
+    def date(self, values: pd.Series, has_missing: bool) -> Any:
+        """Return the transformer of a date: its parts, each encoded as a number."""
+        parts = date_parts(values.to_frame())
+        names = [name for name in DATE_PARTS if name != "hour" or parts[name].any()]
+        steps = [(name, self.number(parts[name], has_missing), [name]) for name in names]
+        numbers = ColumnTransformer(steps, sparse_threshold=0 if self.dense else 1)
+        return make_pipeline(FunctionTransformer(date_parts), numbers)
+
+    def text(self, values: pd.Series) -> Any:
+        """Return the transformer of a text, or "drop" if no text has a word."""
+        if not values.dropna().map(WORD.search).any():
+            return "drop"
+        return make_pipeline(FunctionTransformer(fill_texts), TfidfVectorizer(max_features=WORDS))
+
+
+def bins(values: pd.Series) -> Any:
+    """Return the transformer that bins a number into quantiles.
+
+    If more than half of the rows have the same value, it uses the quantiles of the distinct values.
+    For example, most people have no capital gain. With quantiles of all rows, only a few bins would
+    remain for the gains, and the logistic regression would lose a point of accuracy.
+    """
+    column = values.to_frame()
+    crowded = is_crowded(values)
+    distinct = column.drop_duplicates()
+    binning = KBinsDiscretizer(
+        n_bins=min(DISTINCT_QUANTILES if crowded else QUANTILES, len(distinct)),
+        quantile_method="averaged_inverted_cdf",
+        subsample=None,
+    )
+    return FrozenEstimator(fit_quietly(binning, distinct)) if crowded else binning
+
+
+def is_crowded(values: pd.Series) -> bool:
+    """Return whether more than half of the values are the same."""
+    return bool(values.value_counts(normalize=True).iloc[0] > 0.5)
+
+
+def knots_of(values: pd.Series, count: int) -> np.ndarray:
+    """Return at most `count` knots (knots x 1) at the quantiles of a number.
+
+    The quantiles of the distinct values are used for a crowded number, as in `bins`.
+    """
+    numbers = values.drop_duplicates() if is_crowded(values) else values
+    knots = np.unique(np.quantile(numbers, np.linspace(*OUTLIERS, count)))
+    if len(knots) == 1:
+        # A constant number, or one that is constant except for outliers.
+        knots = np.append(knots, knots + max(1.0, abs(knots[0])))
+    return knots.reshape(-1, 1)
+
+
+def fit_quietly(estimator: Any, *data: Any, **options: Any) -> Any:
+    """Fit without the warnings that are normal for some columns.
+
+    A number with many equal values has fewer quantiles than bins, or a cell without rows.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
+        return estimator.fit(*data, **options)
+
+
+def to_float32(numbers: pd.DataFrame) -> np.ndarray:
+    """Return numbers as float32, the type of the matrix in the server."""
+    return numbers.to_numpy(np.float32)
+
+
+def fill_texts(texts: pd.Series) -> pd.Series:
+    """Return texts, with an empty one for a missing value."""
+    return texts.fillna("")
+
+
+def date_parts(dates: pd.DataFrame) -> pd.DataFrame:
+    """Return the numbers of a column of dates, with the names DATE_PARTS."""
+    moments = dates.iloc[:, 0]
+    clock = moments.dt
+    return pd.DataFrame(
+        {
+            "days": (moments - pd.Timestamp(0)) / pd.Timedelta(days=1),
+            "year": clock.year,
+            "month": clock.month,
+            "day": clock.day,
+            "weekday": clock.weekday,
+            "hour": clock.hour + clock.minute / 60 + clock.second / 3600,
+        },
+        dtype=np.float64,
+    )

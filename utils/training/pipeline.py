@@ -1,0 +1,108 @@
+"""Make and fit the pipeline of encoder and estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier, is_regressor
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
+
+from utils.dataset.description import Description
+from utils.errors import TrainingError
+from utils.training.encoding import encoding_of_numbers, fit_quietly, make_encoder
+from utils.training.labels import classes_of, target, with_class_numbers
+from utils.training.split import SEED, Parts
+
+# With early stopping, this part of the training part decides when to stop.
+STOPPING_PART = 0.1
+STOPPING_ROUNDS = ("early_stopping_rounds", "early_stopping_round")
+
+
+def fit_pipeline(
+    parts: Parts, description: Description, estimator: Any, numbers: str | None = None
+) -> Pipeline:
+    """Return the pipeline of encoder and estimator, fitted on the training part.
+
+    The estimator is fitted on the numbers of the classes (utils/training/labels.py). `numbers` is
+    the encoding of numbers that an author states. Raises TrainingError if the estimator does not
+    fit the task.
+    """
+    check_task(estimator, description)
+    train = parts.train
+    label = train[description.label.name]
+    classes = classes_of(label, description)
+    encoding = encoding_of_numbers(estimator, numbers)
+    encoder = make_encoder(encoding, description, parts)
+    pipeline = Pipeline(
+        [("encoder", encoder), ("estimator", with_class_numbers(estimator, classes))]
+    )
+    weights = train[description.weight].to_numpy() if description.weight else None
+    fit(pipeline, features_of(train, description), target(label, classes), weights)
+    return pipeline
+
+
+def features_of(part: pd.DataFrame, description: Description) -> pd.DataFrame:
+    """Return the columns of the features, in the order of the description."""
+    return part[[column.name for column in description.columns]]
+
+
+def check_task(estimator: Any, description: Description) -> None:
+    """Raise TrainingError unless the estimator fits the task."""
+    name = type(estimator).__name__
+    if not hasattr(estimator, "fit"):
+        raise TrainingError(f"{name} is not an estimator. Pass one to train_model.")
+    label = description.label.name
+    if description.task == "regression" and not is_regressor(estimator):
+        raise TrainingError(
+            f"{name} is not a regressor, but the label {label!r} is a number. "
+            'Use a regressor, or write task = "classification" in the description.'
+        )
+    predicts_classes = is_classifier(estimator) or hasattr(estimator, "predict_proba")
+    if description.task == "classification" and not predicts_classes:
+        raise TrainingError(
+            f"{name} is not a classifier, but the label {label!r} has classes. "
+            'Use a classifier, or write task = "regression" in the description.'
+        )
+
+
+def fit(
+    pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, weights: np.ndarray | None
+) -> None:
+    """Fit the pipeline, with early stopping if the estimator asks for it."""
+    estimator = pipeline["estimator"]
+    options = {}
+    if weights is not None:
+        if not has_fit_parameter(estimator, "sample_weight"):
+            name = type(estimator).__name__
+            raise TrainingError(f"{name} takes no sample weights. Remove `weight`.")
+        options["sample_weight"] = weights
+    if stops_early(estimator):
+        fit_with_early_stopping(pipeline, features, target, options)
+        return
+    options = {f"estimator__{name}": value for name, value in options.items()}
+    fit_quietly(pipeline, features, target, **options)
+
+
+def stops_early(estimator: Any) -> bool:
+    """Return whether the estimator needs rows that decide when to stop."""
+    settings = estimator.get_params()
+    return any(settings.get(name) for name in STOPPING_ROUNDS)
+
+
+def fit_with_early_stopping(
+    pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, options: dict[str, Any]
+) -> None:
+    """Fit the pipeline; a part of the training part decides when to stop."""
+    classes = target if target.dtype == np.int64 else None
+    rows, stopping_rows = train_test_split(
+        np.arange(len(target)), test_size=STOPPING_PART, random_state=SEED, stratify=classes
+    )
+    matrix = pipeline["encoder"].fit_transform(features.iloc[rows], target[rows])
+    stopping_matrix = pipeline["encoder"].transform(features.iloc[stopping_rows])
+    fitted_options = {name: values[rows] for name, values in options.items()}
+    stopping = [(stopping_matrix, target[stopping_rows])]
+    pipeline["estimator"].fit(matrix, target[rows], eval_set=stopping, **fitted_options)
