@@ -3,7 +3,7 @@
 include common.mk
 
 .PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor clean
-.PHONY: test test-faults soak lint constraints quality size inspect sbom tune
+.PHONY: test test-faults soak lint constraints quality size inspect sbom tune describe
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
 demo: ## train the models, serve them, send test requests, stop
 	@./demo.sh
@@ -53,6 +53,9 @@ quality: ## score the three models on UCI's own split
 
 size: ## list what the predict images contain; BUDGET_MB=130 sets a limit
 	@bench/size.sh
+
+describe: ## write the description of a table: DATASET_NAME=data/x.csv LABEL=COLUMN
+	@extras/describe/describe.sh
 
 inspect: ##- show what a model file contains (MODEL=NAME or a path)
 	@extras/inspect/inspect.sh

@@ -23,7 +23,7 @@ all="# Every package that this repository's requirements bring in, with hashes: 
 or file is taken.
 # Made by \`make constraints\` from the requirements files; don't edit."
 pin constraints.txt "$all" "${@:---constraint=constraints.txt}" \
-  builders/runtime/requirements.txt ./*/requirements_*.txt ./extras/*/requirements.txt \
+  builders/runtime/requirements.txt ./*/requirements_*.txt ./extras/*/requirements*.txt \
   tests/requirements.txt tools/requirements_lint.txt
 
 fetched="# The installer of packages, fetched by builders/install.sh. Made by \`make constraints\`;\

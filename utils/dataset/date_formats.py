@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
@@ -16,7 +18,7 @@ DATES = (
 NAMED_DATES = ("%d %b %Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y")
 # All dates have two groups of digits and something between them. The check saves the time to try
 # each format on each column.
-DATE_LIKE = re.compile(r"(\d{1,4}[-/.]\w{1,9}[-/.]\d|\d{1,2} [A-Za-z]|[A-Za-z]{3,9} \d{1,2}).*\d")
+DATE_LIKE = re.compile(r"\d{1,4}[-/.]\w{1,9}[-/.]\d|(\d{1,2} [A-Za-z]|[A-Za-z]{3,9} \d{1,2}).*\d")
 TIME = re.compile(
     r"(?P<before>[T ])\d{1,2}:\d\d(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,6})?"
     r"(?P<half> ?[AaPp][Mm])?(?P<zone> ?(Z|[+-]\d\d:?\d\d))?$"
@@ -55,7 +57,10 @@ def candidates(sample: Sequence[str]) -> Iterator[str]:
 
 
 def time_format(text: str) -> str:
-    """Return the format of the time at the end of `text`, with the character before it, or ""."""
+    """Return the format of the time at the end of `text`, or "".
+
+    It begins with the character before the time.
+    """
     match = TIME.search(text)
     if not match:
         return ""
@@ -72,4 +77,10 @@ def parse_dates(texts: Sequence[str], format: str) -> np.ndarray:
     """Return the dates as datetime64[us] in UTC; NaT for a text that does not fit."""
     series = pd.Series(list(texts), dtype=object)
     dates = pd.to_datetime(series, format=format, errors="coerce", utc=True)
-    return dates.dt.tz_localize(None).to_numpy("datetime64[us]").copy()
+    moments = dates.dt.tz_localize(None).to_numpy("datetime64[us]").copy()
+    # For a format of ISO 8601, pandas expects two digits. Python's strptime also reads 2021-3-1.
+    for i in np.flatnonzero(np.isnat(moments)):
+        with suppress(ValueError, OverflowError):
+            moment = datetime.strptime(texts[i], format)
+            moments[i] = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    return moments

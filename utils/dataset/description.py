@@ -139,7 +139,7 @@ def line_of_key(text: str, key: str) -> str:
 
 
 def suggest(word: object, known: Iterable[str]) -> str:
-    """Return the advice for an unknown `word`: the closest known word, or some of them."""
+    """Return advice for an unknown word: the closest known word, or some."""
     known = list(known)
     close = difflib.get_close_matches(str(word)[:100], known[:2000], 1)
     if close:
@@ -153,12 +153,9 @@ def check_keys(stated: Stated) -> None:
     for key, value in stated.items():
         if key not in KEYS:
             raise InvalidKey(key, f"unknown key {key[:60]!r}. {suggest(key, KEYS)}")
-        if key in TEXT_KEYS and not isinstance(value, str):
-            raise InvalidKey(key, f"{key}: expected a text, found {found(value)}.")
-        if key in LIST_KEYS and not is_list_of_texts(value):
-            raise InvalidKey(key, f"{key}: expected a list of texts, found {found(value)}.")
-    if not isinstance(stated.get("columns", {}), dict):
-        raise InvalidKey("columns", "columns: expected a table, [columns].")
+        expected = expected_type(key, value)
+        if expected:
+            raise InvalidKey(key, f"{key}: expected {expected}, found {found(value)}.")
     if "label" not in stated:
         raise InvalidKey("label", 'no label. Add a line with the column to predict: label = "…"')
     if stated.get("task", TASKS[0]) not in TASKS:
@@ -166,9 +163,17 @@ def check_keys(stated: Stated) -> None:
         raise InvalidKey("task", f"{problem} {suggest(stated['task'], TASKS)}")
     if stated.get("unknown", "reject") != "reject":
         raise InvalidKey("unknown", 'unknown: expected "reject". Otherwise, remove the line.')
-    for key in ("separator", "decimal"):
-        if len(stated.get(key, ",")) != 1:
-            raise InvalidKey(key, f"{key}: expected one character, found {found(stated[key])}.")
+
+
+def expected_type(key: str, value: object) -> str:
+    """Return the type that the value of a key must have, or "" if it has that type."""
+    if key in LIST_KEYS:
+        return "" if is_list_of_texts(value) else "a list of texts"
+    if key in ("separator", "decimal"):
+        return "" if isinstance(value, str) and len(value) == 1 else "one character"
+    if key in TEXT_KEYS:
+        return "" if isinstance(value, str) else "a text"
+    return "" if key != "columns" or isinstance(value, dict) else "a table"
 
 
 def found(value: object) -> str:

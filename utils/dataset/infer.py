@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from utils.dataset.date_formats import fitting_formats
 from utils.dataset.description import Column, Stated
-from utils.dataset.kinds import INTEGER, NUMBER, number_of
+from utils.dataset.kinds import INTEGER, integer_of, numbers_of
 from utils.dataset.text_table import Distinct
 
 # A column is of a kind if this share of its distinct values is. The other values are then reported
@@ -24,24 +24,28 @@ MISSING = frozenset(
 # These texts mean missing in a column of categories too, unless they are codes like the others.
 MISSING_CATEGORIES = frozenset("NA N/A n/a NaN nan null NULL <NA> #N/A".split())
 INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
-LEADING_ZERO = re.compile(r"0\d+", re.ASCII)
+LEADING_ZERO = re.compile(r"\x000\d+\x00", re.ASCII)
 PART_NUMBER = re.compile(r"\d+E\d+", re.ASCII)
+ID_NAME = re.compile(r"(?:.*[^a-zA-Z])?(?:id|uuid|key|index|ID)|.*[a-z](?:Id|ID)")
 UNITS = "%€$£¥"
-# Pairs of decimal point and thousands separator. In a file with commas as separators, a comma in a
-# number is more often a thousands separator.
+# The ways to write numbers, as decimal point and thousands separator; the first that fits counts.
 SPELLINGS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", "'"), (",", " "), (",", "\u00a0"))
+# A number as label is a class if it has at most FEW_CLASSES values, with ROWS_PER_CLASS on average.
 FEW_CLASSES = 20
 ROWS_PER_CLASS = 5
+# In a column with fewer rows, different values don't prove that it is an id.
 FEW_ROWS = 20
+# Texts have several words and rarely repeat. Categories have few words, or repeat.
 WORDS_OF_TEXT = 3
+MOSTLY_DISTINCT = 0.95
 
 
 @dataclass(frozen=True)
 class Inferred:
-    """What was inferred about a column.
+    """What is stated and inferred about a column.
 
     `problem` is the reason to ignore the column, or "". `formats` are the formats of a date if
-    several of them fit.
+    none or several fit.
     """
 
     column: Column
@@ -49,44 +53,47 @@ class Inferred:
     formats: tuple[str, ...] = ()
 
 
-def infer_column(name: str, distinct: Distinct, settings: Stated, defaults: Stated) -> Inferred:
-    """Return what is stated and inferred about a feature.
+def infer_column(name: str, distinct: Distinct, stated: Stated, separator: str) -> Inferred:
+    """Return what is stated and inferred about a column that is not the label."""
+    settings = stated.get("columns", {}).get(name, {})
+    missing = settings.get("missing", stated.get("missing"))
+    column = stated_column(name, settings, stated)
 
-    `settings` are the stated settings of the column, `defaults` those of the file.
-    """
-    column = Column(
-        name,
-        settings.get("kind", ""),
-        format=settings.get("format", ""),
-        decimal=settings.get("decimal", defaults.get("decimal", ".")),
-        thousands=settings.get("thousands", ""),
-        unit=settings.get("unit", ""),
-    )
-    missing = settings.get("missing", defaults.get("missing"))
-    texts = [text for text in distinct.texts if text not in (missing or [""])]
-    values = [text for text in texts if missing is not None or text not in MISSING]
+    texts = distinct.without(missing or [""])
+    values = texts if missing else [text for text in texts if text not in MISSING]
     if not column.kind:
-        if not texts:
-            return Inferred(replace(column, kind="category", missing=("",)), "has no values")
-        column = with_kind(column, values, distinct, defaults.get("separator", ","))
+        column = with_kind(column, values or texts, distinct, separator)
     if missing is None:
         missing = ["", *missing_texts(column.kind, texts)]
     column = replace(column, missing=tuple(missing))
-    formats: tuple[str, ...] = ()
+
+    problem = "" if settings else problem_of(column, distinct)
     if column.kind == "category":
-        column = replace(column, values=type_of_categories(texts, column))
+        return Inferred(replace(column, values=type_of_values(distinct, column)), problem)
     if column.kind == "date" and not column.format:
-        formats = fitting_formats(values, MOSTLY)
-        column = replace(column, format=formats[0] if len(formats) == 1 else "")
-    problem = "" if settings.get("kind") else problem_of(column, distinct)
-    return Inferred(column, problem, formats)
+        formats = fitting_formats(distinct.without(missing), MOSTLY)
+        format = formats[0] if len(formats) == 1 else ""
+        return Inferred(replace(column, format=format), problem, formats)
+    return Inferred(column, problem)
+
+
+def stated_column(name: str, settings: Stated, stated: Stated) -> Column:
+    """Return a column with the stated settings; its kind may be empty."""
+    return Column(
+        name,
+        settings.get("kind", ""),
+        format=settings.get("format", ""),
+        decimal=settings.get("decimal", str(stated.get("decimal", "."))),
+        thousands=settings.get("thousands", ""),
+        unit=settings.get("unit", ""),
+    )
 
 
 def with_kind(column: Column, values: Sequence[str], distinct: Distinct, separator: str) -> Column:
     """Return the column with the kind that its distinct values have."""
-    if values and all(text.lower() in ("true", "false") for text in values):
+    if are_booleans(values):
         return replace(column, kind="boolean")
-    number = with_number_spelling(column, values, separator)
+    number = with_spelling(column, values, separator)
     if number is not None:
         return replace(number, kind="number")
     if fitting_formats(values, MOSTLY):
@@ -94,15 +101,23 @@ def with_kind(column: Column, values: Sequence[str], distinct: Distinct, separat
     return replace(column, kind="text" if is_prose(values, distinct) else "category")
 
 
-def with_number_spelling(column: Column, values: Sequence[str], separator: str) -> Column | None:
-    """Return the column with the way its numbers are written, or None if it has no numbers."""
+def are_booleans(values: Sequence[str]) -> bool:
+    """Return whether all values are true or false."""
+    return bool(values) and all(text.lower() in ("true", "false") for text in values)
+
+
+def with_spelling(column: Column, values: Sequence[str], separator: str) -> Column | None:
+    """Return the column with the spelling of its numbers, or None without numbers."""
     if not values or is_code(values):
         return None
-    unit = next((unit for unit in UNITS if unit in values[0]), "")
-    for decimal, thousands in SPELLINGS:
-        if decimal == "," and separator == ",":
+    unit = column.unit or next((unit for unit in UNITS if unit in values[0]), "")
+    for decimal, thousands in ((column.decimal, column.thousands), *SPELLINGS):
+        # "1,234" can be read in two ways. If commas separate the values of the file, numbers are
+        # rarely written with a decimal comma.
+        is_comma_file = separator == ","
+        if decimal == "," and is_comma_file and column.decimal != ",":
             continue
-        if thousands == "," and separator != "," and not any("." in text for text in values):
+        if thousands == "," and not is_comma_file and not any("." in text for text in values):
             continue
         candidate = replace(column, decimal=decimal, thousands=thousands, unit=unit)
         if share_of_numbers(values, candidate) >= MOSTLY:
@@ -111,126 +126,147 @@ def with_number_spelling(column: Column, values: Sequence[str], separator: str) 
 
 
 def is_code(values: Sequence[str]) -> bool:
-    """Return whether values of digits are codes: 01234, 12E5, or integers beyond float64."""
-    if any(map(LEADING_ZERO.fullmatch, values)):
+    """Return whether values are codes: 01234, 12E5, integers beyond float64."""
+    if LEADING_ZERO.search("\0".join(["", *values, ""])):
         return True
-    if sum(bool(PART_NUMBER.fullmatch(text)) for text in values) > len(values) / 2:
+    if all(map(PART_NUMBER.fullmatch, values)):
         return True
-    integers = [text for text in values if INTEGER.fullmatch(text)]
-    return len(set(map(float, integers))) < len(set(map(int_of, integers)))
-
-
-def int_of(text: str) -> int:
-    """Return an integer that may be written as 2.0."""
-    return int(text.partition(".")[0])
+    large = [integer_of(text) for text in values if len(text) > 15 and INTEGER.fullmatch(text)]
+    return len(set(map(float, large))) < len(set(large))
 
 
 def share_of_numbers(values: Sequence[str], column: Column) -> float:
-    """Return the share of `values` that are numbers in the column's spelling.
+    """Return the share of `values` that are numbers.
 
-    Infinite numbers count, so that they are reported as invalid.
+    Infinite numbers count, so that they are reported as invalid and do not become categories.
     """
-    count = 0
-    for text in values:
-        if number_of(text, column) is not None or INFINITY.fullmatch(text):
-            count += 1
-        elif NUMBER.fullmatch(text):
-            # The number is beyond float32.
-            count += 1
-    return count / len(values)
+    # Most columns of texts need only these few values.
+    sample = values[:100]
+    if np.isnan(numbers_of([*sample], column)).all():
+        return float(all(map(INFINITY.fullmatch, sample)))
+    numbers = numbers_of([*values], column)
+    others = [values[i] for i in np.flatnonzero(np.isnan(numbers))]
+    infinite = sum(bool(INFINITY.fullmatch(text)) for text in others)
+    return 1 - (len(others) - infinite) / len(values)
 
 
 def is_prose(values: Sequence[str], distinct: Distinct) -> bool:
-    """Return whether the values are texts of several words, most of which occur once."""
+    """Return whether the values are texts and not categories."""
     if not values:
         return False
     words = sum(len(text.split()) for text in values) / len(values)
-    occurrences = len(distinct.codes) / len(values)
-    return words >= WORDS_OF_TEXT and (occurrences < 2 or words >= 2 * WORDS_OF_TEXT)
+    share = len(values) / len(distinct.codes)
+    if words >= 2 * WORDS_OF_TEXT or (words >= WORDS_OF_TEXT and share > 0.5):
+        return True
+    return words >= 2 and share >= MOSTLY_DISTINCT
 
 
 def missing_texts(kind: str, texts: Sequence[str]) -> list[str]:
     """Return the texts in a column that mean missing, in addition to the empty one."""
     if kind == "text":
         return []
-    known = MISSING_CATEGORIES if kind == "category" else MISSING
-    found = [text for text in texts if text in known]
-    if kind == "category" and are_two_letter_codes([text for text in texts if text not in found]):
+    if kind != "category":
+        return [text for text in texts if text in MISSING]
+    found = [text for text in texts if text in MISSING_CATEGORIES]
+    others = [text for text in texts if text not in found]
+    if have_codes_like_na(others):
         found = [text for text in found if text != "NA"]
     return found
 
 
-def are_two_letter_codes(values: Sequence[str]) -> bool:
+def have_codes_like_na(values: Sequence[str]) -> bool:
     """Return whether most values have two capital letters, as NA for Namibia has."""
     return sum(len(t) == 2 and t.isalpha() and t.isupper() for t in values) > len(values) / 2
 
 
-def type_of_categories(texts: Sequence[str], column: Column, is_label: bool = False) -> str:
-    """Return the type of the categories, `Column.values`."""
-    values = [text for text in texts if text not in column.missing]
+def type_of_values(distinct: Distinct, column: Column, is_label: bool = False) -> str:
+    """Return the type of the values of a category, `Column.values`."""
+    values = distinct.without(column.missing)
     if values and all(map(INTEGER.fullmatch, values)):
         return "integer"
-    if is_label and values and all(number_of(text, column) is not None for text in values):
+    if is_label and values and np.isfinite(numbers_of(values, column)).all():
         return "decimal"
     return "text"
 
 
 def problem_of(column: Column, distinct: Distinct) -> str:
     """Return why a column can't help a model, or ""."""
-    values = [text for text in distinct.texts if text not in column.missing]
-    rows = len(distinct.codes)
+    values = distinct.without(column.missing)
     if not values:
         return "has no values"
     if len(distinct.texts) == 1:
         return f"is constant ({values[0][:30]!r})"
-    if len(values) < rows or rows < FEW_ROWS:
+    if not column.name:
+        return "has no name, like a saved index"
+    if len(distinct.codes) < FEW_ROWS:
         return ""
-    if column.kind == "category":
-        return "has a different value in each row, like an id"
-    if column.kind == "number" and all(map(INTEGER.fullmatch, values)):
-        numbers = np.array([int_of(text) for text in distinct.texts])[distinct.codes]
-        if len(set(np.diff(numbers).tolist())) == 1:
-            return "counts the rows"
-        if re.search(r"(?:^|[^a-z])(id|uuid|key|index)$|[a-z](Id|ID)$", column.name):
-            return "has a different value in each row, like an id"
-    return ""
+    return id_problem(column, values, len(distinct.codes))
 
 
-def infer_label(distinct: Distinct, stated: Stated) -> tuple[Column, str]:
+def id_problem(column: Column, values: Sequence[str], rows: int) -> str:
+    """Return why a column is an id, or ""."""
+    if column.kind == "category" and len(values) >= MOSTLY_DISTINCT * rows:
+        return "has a different value in almost each row, like an id"
+    if column.kind != "number" or len(values) < rows or not all(map(INTEGER.fullmatch, values)):
+        return ""
+    steps = np.diff([integer_of(text) for text in values])
+    if (steps == steps[0]).all():
+        return "counts the rows"
+    return "has a different value in each row, like an id" if ID_NAME.fullmatch(column.name) else ""
+
+
+def infer_label(distinct: Distinct, stated: Stated, separator: str) -> tuple[Column, str]:
     """Return the label and the task."""
-    settings: dict[str, Any] = stated["label"]
-    name = settings["name"]
-    kind = settings.get("kind", "")
-    task = stated.get("task", "")
-    missing = tuple(settings.get("missing", [""]))
-    values = [text for text in distinct.texts if text not in missing]
-    column = Column(
-        name,
-        kind,
-        missing=missing,
-        decimal=settings.get("decimal", stated.get("decimal", ".")),
-        thousands=settings.get("thousands", ""),
-        unit=settings.get("unit", ""),
-    )
-    spelled = column
-    if not {"decimal", "thousands", "unit"} & settings.keys():
-        spelled = with_number_spelling(column, values, stated.get("separator", ",")) or column
-    is_number = bool(values) and share_of_numbers(values, spelled) == 1 and not is_code(values)
-    if not kind:
-        kind = label_kind(values, len(distinct.codes), is_number, task)
+    settings = stated["label"]
+    column = stated_column(settings["name"], settings, stated)
+    column = replace(column, missing=tuple(settings.get("missing", [""])))
+    values = distinct.without(column.missing)
+    number = with_spelling(column, values, separator)
+    kind = column.kind or kind_of_label(values, distinct, number, stated.get("task", ""))
     if kind == "number":
-        return replace(spelled, kind=kind), "regression"
-    values_type = type_of_categories(values, column, is_label=True)
+        is_spelled = {"decimal", "thousands", "unit"} & settings.keys()
+        number = column if is_spelled else number or column
+        return replace(number, kind=kind), "regression"
+    values_type = type_of_values(distinct, column, is_label=True)
     return replace(column, kind=kind, values=values_type), "classification"
 
 
-def label_kind(values: Sequence[str], rows: int, is_number: bool, task: str) -> str:
-    """Return the kind of a label whose kind is not stated."""
+def kind_of_label(
+    values: Sequence[str], distinct: Distinct, number: Column | None, task: str
+) -> str:
+    """Return the kind of a label whose kind is not stated.
+
+    `number` is the column as a column of numbers, or None.
+    """
     if task == "regression":
         return "number"
-    if values and all(text.lower() in ("true", "false") for text in values):
+    if are_booleans(values):
         return "boolean"
-    if task == "classification" or not is_number:
+    if task == "classification" or number is None or share_of_numbers(values, number) < 1:
         return "category"
-    few = len(values) <= min(FEW_CLASSES, max(2, rows / ROWS_PER_CLASS))
-    return "category" if few else "number"
+    few = min(FEW_CLASSES, max(2, len(distinct.codes) / ROWS_PER_CLASS))
+    return "category" if len(values) <= few else "number"
+
+
+def warnings_of(column: Column, distinct: Distinct, numbers: np.ndarray) -> Iterator[str]:
+    """Yield what a person should know about a column before a model is trained.
+
+    `numbers` are the values of a column of numbers.
+    """
+    name = f"column {column.name!r}"
+    values = distinct.without(column.missing)
+    if column.kind == "number":
+        distinct_numbers = np.unique(numbers[np.isfinite(numbers)])
+        lost = len(distinct_numbers) - len(np.unique(distinct_numbers.astype(np.float32)))
+        if lost and (distinct_numbers == np.round(distinct_numbers)).all():
+            advice = "State category or a date, or ignore it."
+            yield f"{name}: {lost:,} distinct values are lost in float32. {advice}"
+        return
+    if "NA" in values and have_codes_like_na(values):
+        advice = 'If it means missing, state missing = ["", "NA"].'
+        yield f"{name}: NA is a category, because the others have two letters too. {advice}"
+    composed = {unicodedata.normalize("NFC", text) for text in values if not text.isascii()}
+    spellings = sum(not text.isascii() for text in values)
+    if column.kind != "text" and len(composed) < spellings:
+        advice = "Write them in one way, for example in Unicode's form NFC."
+        yield f"{name}: some categories differ only in how their accents are encoded. {advice}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,6 @@ from utils.dataset.date_formats import parse_dates
 from utils.dataset.description import Column
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
-# Python's float and int accept more: 1_000, infinity and digits of other scripts.
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})(\.0+)?", re.ASCII)
 TRUE = ("true", "t", "yes", "y", "1", "on")
 FALSE = ("false", "f", "no", "n", "0", "off")
@@ -21,24 +20,44 @@ BOOLEANS = {**dict.fromkeys(TRUE, True), **dict.fromkeys(FALSE, False)}
 EXPECTED = {
     "number": "a finite number",
     "boolean": "true or false",
-    "category": "a whole number",
+    "category": "a number, like the other categories",
 }
 
 
+@lru_cache
+def number_pattern(decimal: str, thousands: str, unit: str) -> re.Pattern[str]:
+    """Return the pattern of numbers that are written in a certain way.
+
+    Its groups are the sign and the digits. Python's float accepts more than the pattern: 1_000,
+    infinity, and digits of other scripts.
+    """
+    digits = r"\d+"
+    if thousands:
+        digits = rf"(?:\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|\d+)"
+    point = re.escape(decimal)
+    number = rf"({digits}(?:{point}\d*)?(?:[eE][+-]?\d+)?|{point}\d+(?:[eE][+-]?\d+)?)"
+    if not unit:
+        return re.compile(rf"([+-]?){number}", re.ASCII)
+    sign = re.escape(unit)
+    return re.compile(rf"(?:{sign}\s?)?([+-]?)(?:{sign}\s?)?{number}(?:\s?{sign})?", re.ASCII)
+
+
+PLAIN = (".", "", "")
+PLAIN_NUMBERS = re.compile(rf"(?:{number_pattern(*PLAIN).pattern}\0)*", re.ASCII)
+
+
 def number_of(text: str, column: Column) -> float | None:
-    """Return the number that `text` is in the column's spelling, or None."""
-    if column.unit:
-        text = text.removeprefix(column.unit).removesuffix(column.unit).strip()
-    if column.thousands:
-        text = text.replace(column.thousands, "")
-    if column.decimal != ".":
-        if "." in text:
-            return None
-        text = text.replace(column.decimal, ".")
-    if not NUMBER.fullmatch(text):
+    """Return the number that `text` is, as the column writes numbers, or None.
+
+    The number may be infinite, if it has too many digits.
+    """
+    match = number_pattern(column.decimal, column.thousands, column.unit).fullmatch(text)
+    if not match:
         return None
-    number = float(text)
-    return number if abs(number) <= FLOAT32_MAX else None
+    sign, digits = match.groups()
+    if column.thousands:
+        digits = digits.replace(column.thousands, "")
+    return float(sign + digits.replace(column.decimal, "."))
 
 
 def boolean_of(text: str, column: Column) -> bool | None:
@@ -47,24 +66,21 @@ def boolean_of(text: str, column: Column) -> bool | None:
 
 
 def category_of(text: str, column: Column) -> str | int | float | None:
-    """Return the category that `text` is, or None if it is not of the type of the others."""
-    if column.values == "text":
-        return text
+    """Return the category that `text` is, or None if it has another type."""
     if column.values == "integer":
-        return int(text.partition(".")[0]) if INTEGER.fullmatch(text) else None
-    return number_of(text, column)
+        return integer_of(text) if INTEGER.fullmatch(text) else None
+    return number_of(text, column) if column.values == "decimal" else text
 
 
-def text_of(text: str, column: Column) -> str:
-    """Return `text`, which is any text."""
-    return text
+def integer_of(text: str) -> int:
+    """Return an integer, which may be written as 2.0."""
+    return int(text.partition(".")[0])
 
 
 CONVERSIONS: dict[str, Callable[[str, Column], Any]] = {
-    "number": number_of,
     "boolean": boolean_of,
     "category": category_of,
-    "text": text_of,
+    "text": lambda text, column: text,
 }
 
 
@@ -73,15 +89,41 @@ def convert(texts: Sequence[str], column: Column) -> tuple[np.ndarray, np.ndarra
 
     A missing value is NaN, NaT or None, and is valid.
     """
-    is_missing = np.isin(np.array(texts, dtype=object), list(column.missing))
-    if column.kind == "date":
-        values = parse_dates(texts, column.format)
-        values[is_missing] = np.datetime64("NaT")
-        return values, np.isnat(values) & ~is_missing
+    present = np.array([text not in column.missing for text in texts], dtype=bool)
+    values = present_values([text for text in texts if text not in column.missing], column)
+    fills = {"number": np.nan, "date": np.datetime64("NaT")}
+    result = np.full(len(texts), fills.get(column.kind), dtype=values.dtype)
+    result[present] = values
+    invalid = np.zeros(len(texts), dtype=bool)
+    invalid[present] = invalid_values(values, column.kind)
+    return result, invalid
 
+
+def present_values(texts: list[str], column: Column) -> np.ndarray:
+    """Return the values of distinct `texts`, of which none is missing."""
+    if column.kind == "number":
+        return numbers_of(texts, column)
+    if column.kind == "date":
+        return parse_dates(texts, column.format)
     conversion = CONVERSIONS[column.kind]
     values = np.empty(len(texts), dtype=object)
-    for i, text in enumerate(texts):
-        values[i] = None if is_missing[i] else conversion(text, column)
-    invalid = np.array([value is None for value in values], dtype=bool) & ~is_missing
-    return (values.astype(np.float64) if column.kind == "number" else values), invalid
+    values[:] = [conversion(text, column) for text in texts]
+    return values
+
+
+def numbers_of(texts: list[str], column: Column) -> np.ndarray:
+    """Return the numbers that `texts` are; NaN for a text that is no number."""
+    is_plain = (column.decimal, column.thousands, column.unit) == PLAIN
+    # One match of all texts is ten times faster than one match of each text.
+    if is_plain and PLAIN_NUMBERS.fullmatch("\0".join([*texts, ""])):
+        return np.array(list(map(float, texts)), dtype=np.float64)
+    return np.array([number_of(text, column) for text in texts], dtype=np.float64)
+
+
+def invalid_values(values: np.ndarray, kind: str) -> np.ndarray:
+    """Return which of the values of texts that are not missing are invalid."""
+    if kind == "number":
+        return ~(np.abs(values) <= FLOAT32_MAX)
+    if kind == "date":
+        return np.isnat(values)
+    return np.array([value is None for value in values], dtype=bool)

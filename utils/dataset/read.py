@@ -5,7 +5,7 @@ The values of the data frame have these types:
 - number: float64, NaN is missing
 - category: object, each value a str, or an int if all categories are integers; None is missing
 - boolean: object, True and False; None is missing
-- date: datetime64[us], NaT is missing
+- date: datetime64[us] in UTC, NaT is missing
 - text: object, each value a str; None is missing
 
 The label has no missing values, therefore its type is int64, float64, bool, or object for texts.
@@ -13,6 +13,7 @@ The label has no missing values, therefore its type is int64, float64, bool, or 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from utils.dataset.description import (
     read_description,
     suggest,
 )
-from utils.dataset.infer import Inferred, infer_column, infer_label
+from utils.dataset.infer import Inferred, infer_column, infer_label, warnings_of
 from utils.dataset.kinds import EXPECTED, convert
 from utils.dataset.text_table import Distinct, TextTable, read_texts
 from utils.errors import TrainingError
@@ -40,170 +41,219 @@ LABEL_TYPES = {
 }
 
 
-def read_dataset(path: Path) -> tuple[pd.DataFrame, Description]:
+def read_dataset(path: Path | str) -> tuple[pd.DataFrame, Description]:
     """Return the table in `path` and its complete description.
 
-    The data frame has the features, the label and `description.others`. Raises TrainingError, which
+    The data frame has the features, `description.others` and the label. Raises TrainingError, which
     names the column, the line and the value.
     """
     path = Path(path)
-    description_file = description_path(path)
-    if not description_file.is_file():
+    file = description_path(path)
+    if not file.is_file():
         command = f"make describe DATASET_NAME={path} LABEL=COLUMN"
-        raise TrainingError(f"{description_file}: no such file. Write it with `{command}`.")
-    if description_file.resolve().parent != path.parent.resolve():
-        raise TrainingError(f"{description_file}: a link to another folder. Copy the file there.")
-    stated = read_description(description_file)
+        raise TrainingError(f"{file}: no such file. Write it with `{command}`.")
+    check_inside(file, path.parent)
+    stated = read_description(file)
     table = read_texts(path, stated.get("encoding", ""), stated.get("separator", ""))
-    return build_dataset(table, stated)
+    return DatasetBuilder(table, stated).build()
 
 
-def build_dataset(table: TextTable, stated: Stated) -> tuple[pd.DataFrame, Description]:
-    """Return the data frame and the complete description. Raises TrainingError."""
-    check_names_of(table, stated)
-    name = stated["label"]["name"]
-    label, task = infer_label(table.factorize(name), stated)
+def read_test(path: Path | str, description: Description) -> pd.DataFrame:
+    """Return the table in the test file that the description of `path` names.
+
+    Raises TrainingError, as read_dataset.
+    """
+    path = Path(path)
+    file = path.parent / description.test
+    if not file.is_file():
+        raise TrainingError(f"{file}: no such file. Correct `test` in {description_path(path)}.")
+    check_inside(file, path.parent)
+    table = read_texts(file, description.encoding, description.separator)
     frame = {}
-    columns = []
-    others = []
-    ignore = list(stated.get("ignore", ()))
-    notices = table.notices
-    used = used_columns(stated)
-    settings = stated.get("columns", {})
-    defaults = {**stated, "separator": table.separator}
-    for name in table.names:
-        if name == label.name or (name in ignore and name not in used):
-            continue
-        distinct = table.factorize(name)
-        inferred = infer_column(name, distinct, settings.get(name, {}), defaults)
-        if name in used and (name in ignore or name not in settings):
-            others.append(inferred.column)
-        elif inferred.problem or not name:
-            notices.append(f"column {name!r} {inferred.problem}; it is ignored")
-            ignore.append(name)
-            continue
-        else:
-            columns.append(inferred.column)
-        if inferred.column.kind == "date" and not inferred.column.format:
-            raise TrainingError(unclear_format(table, inferred))
-        frame[name] = converted(table, inferred.column, distinct)
-    frame[label.name] = converted(table, label, table.factorize(label.name))
-    description = Description(
-        label,
-        task,
-        tuple(columns),
-        tuple(others),
-        tuple(ignore),
-        split=stated.get("split", ""),
-        test=stated.get("test", ""),
-        weight=stated.get("weight", ""),
-        groups=tuple(stated.get("groups", ())),
-        unknown=stated.get("unknown", ""),
-        encoding=table.encoding,
-        separator=table.separator,
-        notices=tuple(notices),
-    )
-    return without_unlabelled_rows(table, pd.DataFrame(frame), description, stated), description
+    for column in (*description.columns, *description.others, description.label):
+        if column.name not in table.names:
+            problem = f"{file}: no column {column.name!r}"
+            raise TrainingError(f"{problem}. {suggest(column.name, table.names)}")
+        frame[column.name] = convert_column(table, column, table.factorize(column.name))
+    return labelled_rows(pd.DataFrame(frame), description.label)
 
 
-def label_type(label: Column) -> str:
-    """Return the key of LABEL_TYPES for a label."""
-    return label.values if label.kind == "category" else label.kind
+def check_inside(file: Path, folder: Path) -> None:
+    """Raise TrainingError if `file` is not inside `folder`, or links elsewhere."""
+    if folder.resolve() not in file.resolve().parents:
+        raise TrainingError(f"{file}: not a file inside {folder}/. Copy it there.")
 
 
-def check_names_of(table: TextTable, stated: Stated) -> None:
-    """Raise TrainingError if the description names a column that the table does not have."""
-    names = {stated["label"]["name"], *stated.get("columns", ()), *stated.get("ignore", ())}
-    names |= used_columns(stated)
-    for name in sorted(names - set(table.names)):
-        raise TrainingError(
-            f"{table.path}: no column {name!r}, which {description_path(table.path)} names. "
-            f"{suggest(name, table.names)}"
+class DatasetBuilder:
+    """Builds the data frame and the complete description, column by column."""
+
+    def __init__(self, table: TextTable, stated: Stated):
+        self.table = table
+        self.stated = stated
+        self.frame: dict[str, pd.Series] = {}
+        self.columns: list[Column] = []
+        self.others: list[Column] = []
+        self.ignore: list[str] = list(stated.get("ignore", ()))
+
+    def build(self) -> tuple[pd.DataFrame, Description]:
+        """Return the data frame and the description. Raises TrainingError."""
+        check_names(self.table, self.stated)
+        for name in self.table.names:
+            role = role_of(name, self.stated)
+            if role == "label":
+                label, task = self.add_label(name)
+            elif role != "ignored":
+                self.add_column(name, role)
+
+        stated = self.stated
+        description = Description(
+            label,
+            task,
+            tuple(self.columns),
+            tuple(self.others),
+            tuple(self.ignore),
+            split=stated.get("split", ""),
+            test=stated.get("test", ""),
+            weight=stated.get("weight", ""),
+            groups=tuple(stated.get("groups", ())),
+            unknown=stated.get("unknown", ""),
+            encoding=self.table.encoding,
+            separator=self.table.separator,
+            notices=(*self.table.notices, *inferred_kinds(self.columns, stated)),
         )
+        frame = labelled_rows(pd.DataFrame(self.frame), label)
+        self.check(frame, description)
+        return frame, description
+
+    def add_label(self, name: str) -> tuple[Column, str]:
+        """Add the label and return it, with the task. Raises TrainingError."""
+        distinct = self.table.factorize(name)
+        label, task = infer_label(distinct, self.stated, self.table.separator)
+        if "missing" not in self.stated["label"]:
+            check_labels(self.table, label, distinct)
+        self.frame[name] = convert_column(self.table, label, distinct)
+        return label, task
+
+    def add_column(self, name: str, role: str) -> None:
+        """Add a column that is not the label. Raises TrainingError."""
+        distinct = self.table.factorize(name)
+        inferred = infer_column(name, distinct, self.stated, self.table.separator)
+        column = inferred.column
+        notices = self.table.notices
+        if role == "feature" and inferred.problem:
+            self.ignore.append(name)
+            notices.append(f"column {name!r} {inferred.problem}; it is ignored")
+            return
+        if column.kind == "date" and not column.format:
+            raise TrainingError(unclear_format(self.table, inferred))
+        (self.columns if role == "feature" else self.others).append(column)
+        values = convert_column(self.table, column, distinct)
+        self.frame[name] = values
+        notices.extend(warnings_of(column, distinct, values))
+
+    def check(self, frame: pd.DataFrame, description: Description) -> None:
+        """Raise TrainingError if no model can be trained on the table."""
+        path = self.table.path
+        name = description.label.name
+        distinct = frame[name].unique().tolist()[:2]
+        if len(distinct) < 2:
+            what = "classes" if description.task == "classification" else "values"
+            found = f"found {distinct} in {len(frame):,} rows"
+            raise TrainingError(f"{path}: expected at least two {what} of {name!r}, {found}")
+        if not self.columns:
+            raise TrainingError(f"{path}: no feature is left. Check {description_path(path)}.")
+        if description.weight and not (frame[description.weight] >= 0).all():
+            problem = f"the weight {description.weight!r} is missing or negative in some rows"
+            raise TrainingError(f"{path}: {problem}. Correct these rows.")
 
 
-def used_columns(stated: Stated) -> set[str]:
+def check_names(table: TextTable, stated: Stated) -> None:
+    """Raise TrainingError if the table lacks a column that the description names."""
+    named = [stated["label"]["name"], *stated.get("columns", ()), *stated.get("ignore", ())]
+    for name in (*named, *used_columns(stated)):
+        if name not in table.names:
+            raise TrainingError(
+                f"{table.path}: no column {name!r}, but {description_path(table.path)} names it. "
+                f"{suggest(name, table.names)}"
+            )
+
+
+def used_columns(stated: Stated) -> list[str]:
     """Return the columns of the weight, the split and the groups."""
-    used = {stated.get("weight", ""), stated.get("split", "").partition(":")[2]}
-    return (used | set(stated.get("groups", ()))) - {""}
+    return [*not_features(stated), *stated.get("groups", ())]
+
+
+def not_features(stated: Stated) -> list[str]:
+    """Return the columns of the weight and the split."""
+    names = [stated.get("weight", ""), stated.get("split", "").partition(":")[2]]
+    return [name for name in names if name]
+
+
+def role_of(name: str, stated: Stated) -> str:
+    """Return the role of a column: label, feature, other or ignored."""
+    if name == stated["label"]["name"]:
+        return "label"
+    if name in stated.get("ignore", ()):
+        return "other" if name in used_columns(stated) else "ignored"
+    if name in not_features(stated) and name not in stated.get("columns", {}):
+        return "other"
+    return "feature"
+
+
+def inferred_kinds(columns: list[Column], stated: Stated) -> Iterator[str]:
+    """Yield a sentence for each kind that was inferred for some columns."""
+    by_kind: dict[str, list[str]] = {}
+    for column in columns:
+        if column.name not in stated.get("columns", {}):
+            by_kind.setdefault(column.kind, []).append(column.name)
+    for kind, names in by_kind.items():
+        more = f" and {len(names) - 10:,} more" if len(names) > 10 else ""
+        yield f"inferred kind {kind}: {', '.join(names[:10])}{more}"
 
 
 def unclear_format(table: TextTable, inferred: Inferred) -> str:
     """Return the message for a date whose format is not clear."""
     name = inferred.column.name
+    found = "no known date format fits"
     if inferred.formats:
-        found = f"{len(inferred.formats)} date formats fit all rows ({', '.join(inferred.formats)})"
-        example = inferred.formats[0]
-    else:
-        found = "no known date format fits"
-        example = "%d.%m.%Y"
+        found = f"{len(inferred.formats)} date formats fit all rows: {', '.join(inferred.formats)}"
+    example = (*inferred.formats, "%d.%m.%Y")[0]
     advice = f'"{name}" = {{kind = "date", format = "{example}"}}'
     return f"{table.path}: column {name!r}: {found}. State the format: {advice}"
 
 
-def without_unlabelled_rows(
-    table: TextTable, frame: pd.DataFrame, description: Description, stated: Stated
-) -> pd.DataFrame:
-    """Return the rows that have a label.
-
-    Raises TrainingError if there are others and the description does not state what a missing label
-    is.
-    """
-    label = description.label.name
-    missing = frame[label].isna()
-    if not missing.any() or "missing" in stated["label"]:
-        labelled = frame[~missing].reset_index(drop=True)
-        return labelled.astype({label: LABEL_TYPES[label_type(description.label)]})
-    place = table.place(int(np.flatnonzero(missing)[0]))
-    setting = f'label = {{name = "{label}", missing = [""]}}'
-    raise TrainingError(
-        f"{table.path}: {missing.sum():,} of {len(frame):,} rows have no value of the label "
-        f"{label!r}, the first one is {place}. To leave these rows out, write {setting}"
-    )
+def check_labels(table: TextTable, label: Column, distinct: Distinct) -> None:
+    """Raise TrainingError if the label is missing in some rows."""
+    missing = np.isin(distinct.codes, [i for i, text in enumerate(distinct.texts) if not text])
+    if missing.any():
+        count = f"{missing.sum():,} of {len(missing):,} rows have no label {label.name!r}"
+        place = table.place(int(np.flatnonzero(missing)[0]))
+        setting = f'label = {{name = "{label.name}", missing = [""]}}'
+        raise TrainingError(
+            f"{table.path}: {count}, the first one is {place}. Add the labels. To leave these rows "
+            f"out, state {setting}"
+        )
 
 
-def read_test(path: Path, description: Description) -> pd.DataFrame:
-    """Return the table in the test file that the description of `path` names.
-
-    Raises TrainingError, as read_dataset.
-    """
-    folder = Path(path).parent
-    file = folder / description.test
-    if not file.is_file():
-        raise TrainingError(f"{file}: no such file. Correct `test` in {description_path(path)}.")
-    if folder.resolve() not in file.resolve().parents:
-        raise TrainingError(f"{file}: not inside {folder}/. Put the file there.")
-    return data_frame(read_texts(file, description.encoding, description.separator), description)
+def labelled_rows(frame: pd.DataFrame, label: Column) -> pd.DataFrame:
+    """Return the rows that have a label."""
+    labelled = frame[frame[label.name].notna()].reset_index(drop=True)
+    key = label.values if label.kind == "category" else label.kind
+    return labelled.astype({label.name: LABEL_TYPES[key]})
 
 
-def data_frame(table: TextTable, description: Description) -> pd.DataFrame:
-    """Return the described columns of `table`. Raises TrainingError."""
-    columns = (*description.columns, *description.others, description.label)
-    frame = {}
-    for column in columns:
-        if column.name not in table.names:
-            problem = f"{table.path}: no column {column.name!r}"
-            raise TrainingError(f"{problem}. {suggest(column.name, table.names)}")
-        frame[column.name] = converted(table, column, table.factorize(column.name))
-    label = description.label.name
-    return (
-        pd.DataFrame(frame)
-        .dropna(subset=[label])
-        .astype({label: LABEL_TYPES[label_type(description.label)]})
-    )
-
-
-def converted(table: TextTable, column: Column, distinct: Distinct) -> pd.Series:
+def convert_column(table: TextTable, column: Column, distinct: Distinct) -> pd.Series:
     """Return the values of a column. Raises TrainingError for the first invalid value."""
-    texts, codes = distinct
-    values, invalid = convert(texts, column)
-    if invalid.any():
-        row = int(np.flatnonzero(invalid[codes])[0])
+    values, invalid = convert(distinct.texts, column)
+    rows = np.flatnonzero(invalid[distinct.codes])
+    if len(rows):
+        text = distinct.texts[distinct.codes[rows[0]]]
+        found = text if len(text) <= 60 else f"{text[:57]}..."
         expected = EXPECTED.get(column.kind, f"a date like {column.format}")
         raise TrainingError(
-            f"{table.path}: column {column.name!r}, {table.place(row)}: expected {expected}, "
-            f"found {texts[codes[row]][:60]!r}. Correct the value, add it to `missing`, or state "
+            f"{table.path}: column {column.name!r}, {table.place(int(rows[0]))}: expected "
+            f"{expected}, found {found!r}. Correct the value, state it in `missing`, or state "
             "another kind."
         )
-    # Without the type, pandas makes its own type of text columns, whose missing values are NaN.
-    return pd.Series(values[codes], dtype=values.dtype)
+    # Without the type, pandas uses a type of its own for texts, whose missing values are NaN.
+    return pd.Series(values[distinct.codes], dtype=values.dtype)

@@ -10,10 +10,10 @@ import codecs
 import csv
 import io
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,7 @@ from utils.errors import TrainingError
 # without line breaks, can't fill the memory.
 MAX_VALUE = 2**20
 MAX_LINE = 2**24
+MAX_COLUMNS = 100_000
 SAMPLE = 2**16
 SEPARATORS = ",;\t|"
 # Rows are collected until they have this number of values. Each value is a Python object of about
@@ -43,6 +44,11 @@ class Distinct(NamedTuple):
 
     texts: list[str]
     codes: np.ndarray
+
+    def without(self, missing: Iterable[str]) -> list[str]:
+        """Return the texts that are not in `missing`."""
+        missing = frozenset(missing)
+        return [text for text in self.texts if text not in missing]
 
 
 class TextTable:
@@ -155,7 +161,7 @@ def undecodable(path: Path, encoding: str, error: UnicodeError) -> str:
             except UnicodeError:
                 place = f", line {number}"
                 break
-    advice = f'State it in {path.with_suffix(".toml")}, for example encoding = "latin-1".'
+    advice = 'State the encoding in the description, for example encoding = "latin-1".'
     return f"{path}{place}: not in the encoding {encoding}. {advice}"
 
 
@@ -164,35 +170,43 @@ def read_csv(path: Path, file: TextIO, separator: str) -> TextTable:
     sample = file.read(SAMPLE)
     file.seek(0)
     separator = separator or detect_separator(sample)
-    reader = csv.reader(
-        checked_lines(path, file),
-        delimiter=separator,
-        strict=True,
-        # A quote after a blank starts a quoted value only with this setting.
-        skipinitialspace=f'{separator} "' in sample,
-    )
+    # A quote after a blank starts a quoted value only with the setting `skipinitialspace`.
+    has_blanks = f'{separator} "' in sample
+    lines = checked_lines(path, file)
+    reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=has_blanks)
+    rows = numbered_rows(path, reader)
+    _, header = next(rows, (1, []))
+    if len(header) > MAX_COLUMNS:
+        raise TrainingError(f"{path}: {len(header):,} columns. At most {MAX_COLUMNS:,} are read.")
+
+    table = TextTable(path, header, separator=separator)
+    if has_blanks:
+        table.notices.append("blanks after separators are removed")
+    size = max(1, CHUNK_VALUES // max(1, len(header)))
+    chunk = []
+    for start, row in rows:
+        if len(row) == len(header):
+            chunk.append(row)
+            table.starts.append(start)
+        elif "".join(row).strip():
+            raise TrainingError(wrong_width(path, start, header, row))
+        if len(chunk) == size:
+            table.append(chunk)
+            chunk = []
+    table.append(chunk)
+    return table
+
+
+def numbered_rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows with the lines on which they start. Raises TrainingError."""
     start = 1
     try:
-        header = next(reader, [])
-        table = TextTable(path, header, separator=separator)
-        size = max(1, CHUNK_VALUES // max(1, len(header)))
-        chunk = []
-        start = reader.line_num + 1
         for row in reader:
-            if len(row) == len(header):
-                chunk.append(row)
-                table.starts.append(start)
-            elif "".join(row).strip():
-                raise TrainingError(wrong_width(path, start, header, row))
+            yield start, row
             start = reader.line_num + 1
-            if len(chunk) == size:
-                table.append(chunk)
-                chunk = []
     except csv.Error as error:
         advice = "Check the quotes there: write a quote within a quoted value twice."
         raise TrainingError(f"{path}, line {start}: not valid CSV: {error}. {advice}") from error
-    table.append(chunk)
-    return table
 
 
 def wrong_width(path: Path, line: int, header: list[str], row: list[str]) -> str:
@@ -202,7 +216,7 @@ def wrong_width(path: Path, line: int, header: list[str], row: list[str]) -> str
 
 
 def checked_lines(path: Path, file: TextIO) -> Iterator[str]:
-    """Yield the lines of a file. Raises TrainingError for one that is no line of a CSV."""
+    """Yield the lines of a file. Raises TrainingError for a line of no CSV."""
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1

@@ -1,0 +1,1 @@
+"""Describe a data set: `make describe` (docs/your-data.md)."""
