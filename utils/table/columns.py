@@ -63,14 +63,14 @@ class Column:
         self.width = width if block is None else len(block)
         self.accepts_missing = block is not None
         self._missing = nonzero(block or [])
-        self._missing_texts = frozenset(plain.get("missing_texts", ()))
+        self.missing_texts = frozenset(plain.get("missing_texts", ()))
 
     def cells(self, value: Any) -> Cells:
         """Return the nonzero cells of `value`.
 
         Raises InvalidValue with the expected value in words.
         """
-        if value is None or (type(value) is str and value in self._missing_texts):
+        if value is None or (type(value) is str and value in self.missing_texts):
             if self.accepts_missing:
                 return self._missing
             raise InvalidValue(self.expected())
@@ -178,41 +178,41 @@ class Category(Column):
         super().__init__(plain, start, width)
 
         self._has_unknown_block = unknown is not None
-        self._accepts_unknown = ignore_unknown or self._has_unknown_block
+        self.accepts_unknown = ignore_unknown or self._has_unknown_block
         self._unknown = nonzero(unknown or [])
         self._blocks = None if means is None else [nonzero(block) for block in means]
-        self._types: set[type] = {str}
+        self.types: set[type] = {str}
         if plain.get("integers"):
-            self._types.add(int)
+            self.types.add(int)
         if "texts" in plain:
-            self._types.add(bool)
+            self.types.add(bool)
         self._places = {category: place for place, category in enumerate(self._categories)}
-        # The places in a row of the matrix.
-        self.cell_of = {category: start + place for category, place in self._places.items()}
-        if self._types != {str}:
+        if self.types != {str}:
             texts = {str(category): category for category in self._categories}
             texts.update(plain.get("texts", {}))
             known = {text: value for text, value in texts.items() if value in self._places}
             self._places |= {text: self._places[value] for text, value in known.items()}
+        # The places in a row of the matrix.
+        self.cell_of = {category: start + place for category, place in self._places.items()}
 
     @property
     def is_one_hot_of_texts(self) -> bool:
         """Whether a lookup in `cell_of` gives the only cell of a value."""
-        return self._blocks is None and self._types == {str}
+        return self._blocks is None and self.types == {str}
 
     def _cells(self, value: Any) -> Cells:
         if type(value) is float and value.is_integer():
             value = int(value)
-        if type(value) not in self._types:
+        if type(value) not in self.types:
             raise InvalidValue(self.expected())
 
         place = self._places.get(value)
         if place is None and type(value) is str:
             text = value.strip()
-            place = self._places.get(text if self._types == {str} else text.lower())
+            place = self._places.get(text if self.types == {str} else text.lower())
         if place is not None:
             return ((place, 1.0),) if self._blocks is None else self._blocks[place]
-        if self._accepts_unknown:
+        if self.accepts_unknown:
             return self._unknown
         raise InvalidValue(self.expected())
 
@@ -225,7 +225,7 @@ class Category(Column):
         more = len(self._categories) - 3
         listed = ", ".join(examples) + (f" and {more} more" if more > 0 else "")
         if self._has_unknown_block:
-            return f"{'a text' if self._types == {str} else 'a whole number'} such as {listed}"
+            return f"{'a text' if self.types == {str} else 'a whole number'} such as {listed}"
         return f"one of {listed}"
 
     def fill(self, values: Sequence[Any], buffer: Buffer, starts: np.ndarray) -> None:

@@ -51,7 +51,8 @@ class TableEncoder:
 
         names = [column.name for column in self.columns]
         optional = [column.name for column in self.columns if column.accepts_missing]
-        self._arrange = RowOrder(names, optional, scaler.get("ignored", ())).arrange
+        self.ignored: list[str] = scaler.get("ignored", [])
+        self._arrange = RowOrder(names, optional, self.ignored).arrange
         self._plan = [step_of(column) for column in self.columns]
         self._zero_row = Buffer(1, self.width).cells
 
