@@ -56,8 +56,9 @@ def draft_of(table: TextTable, label_name: str) -> Draft:
     for name in table.names:
         if name == label_name:
             continue
-        inferred = infer_column(name, table.factorize(name), stated, table.separator)
-        values = values_of(inferred.column, table.factorize(name))
+        distinct = table.factorize(name)
+        inferred = infer_column(name, distinct, stated, table.separator)
+        values = values_of(inferred.column, distinct)
         warnings = list(column_warnings(table, inferred, values))
         if not inferred.problem and gives_label_away(values, label, draft.task):
             warnings.append(

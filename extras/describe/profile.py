@@ -12,10 +12,12 @@ import pandas as pd
 from utils.dataset.description import Column
 from utils.dataset.infer import LEADING_ZERO, Inferred, warnings_of
 from utils.dataset.kinds import convert
+from utils.dataset.read import is_absent
 from utils.dataset.text_table import Distinct, TextTable
 
 MOST_COMMON = 3
 FEW_ROWS_PER_CLASS = 10
+FEW_CODES = 10
 # The correlation from which a number is a copy of the label, in another unit.
 SAME = 0.9999
 # Seconds since 1970 of the years 2000 to 2035; the same in milliseconds has three more digits.
@@ -82,7 +84,9 @@ def detail_of(values: Values, counts: list[tuple[str, int]], rows: int) -> str:
     if not len(known):
         return ""
     if values.column.kind == "number":
-        return f"{known.min():g} to {known.max():g}"
+        are_codes = len(counts) <= FEW_CODES and (known == np.round(known)).all()
+        advice = "; a category if they are codes" if are_codes else ""
+        return f"{known.min():g} to {known.max():g}{advice}"
     if values.column.kind == "date":
         return f"{str(known.min())[:10]} to {str(known.max())[:10]}"
     if values.column.kind == "text":
@@ -129,10 +133,12 @@ def label_warnings(values: Values, task: str) -> Iterator[str]:
     """Yield what a person should check about the label."""
     column = values.column
     rows = len(values.distinct.codes)
-    missing = rows - sum(count for _, count in values.counts)
+    absent = [text for text in values.distinct.texts if is_absent(text, column)]
+    missing = np.isin(values.distinct.codes, list(map(values.distinct.texts.index, absent))).sum()
     name = f"label {column.name!r}"
     if missing:
-        advice = 'Training stops at them. To leave them out, add missing = [""] to the label.'
+        texts = ", ".join(map(repr, absent))
+        advice = f"Training stops at them. To leave them out, add missing = [{texts}] to the label."
         yield f"{name}: {missing:,} of {rows:,} rows have no label. {advice}"
     if task == "regression":
         advice = 'If they are classes, state task = "classification".'
@@ -150,7 +156,7 @@ def gives_label_away(values: Values, label: Values, task: str) -> bool:
     if values.column.kind == "number" and task == "regression":
         both = np.isfinite(values.by_row) & np.isfinite(label.by_row)
         pair = values.by_row[both], label.by_row[both]
-        if min(map(np.ptp, pair), default=0) == 0:
+        if not both.any() or min(map(np.ptp, pair)) == 0:
             return False
         return bool(abs(np.corrcoef(*pair)[0, 1]) >= SAME)
     if values.column.kind == "number" and separates(values.by_row, label.distinct.codes):

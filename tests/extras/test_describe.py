@@ -146,7 +146,11 @@ LABELS = {
     ),
     "missing labels": (
         labels(*["a", "b", ""] * 20),
-        "label 'y': 20 of 60 rows have no label. Training stops at them. To leave them out, add ",
+        "rows have no label. Training stops at them. To leave them out, add missing = ['']",
+    ),
+    "missing numbers": (
+        labels(*(str(i * i) for i in range(60)), "", "NA"),
+        "rows have no label. Training stops at them. To leave them out, add missing = ['', 'NA']",
     ),
 }
 
@@ -156,6 +160,14 @@ def test_label_that_needs_a_decision_is_reported(
     data: Path, content: str, warning: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert warning in described(data, content, capsys)[1]
+
+
+def test_columns_without_common_rows_are_described(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{i % 7},,{i % 3}\n" if i % 2 else f",{i * i},{i % 3}\n" for i in range(60)]
+    stated, _ = described(data, f"x,y,z\n{''.join(rows)}", capsys)
+    assert stated["columns"] == {"x": "number", "z": "number"}
 
 
 def test_usual_label_is_not_reported(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

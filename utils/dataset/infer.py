@@ -27,6 +27,10 @@ INFINITY = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 LEADING_ZERO = re.compile(r"\x000\d+\x00", re.ASCII)
 PART_NUMBER = re.compile(r"\d+E\d+", re.ASCII)
 ID_NAME = re.compile(r"(?:.*[^a-zA-Z])?(?:id|uuid|key|index|ID)|.*[a-z](?:Id|ID)")
+HAS_DIGIT = re.compile(r"\d")
+SAMPLE = 100
+# More different values than these that are not numbers are not errors.
+FEW_OTHERS = 3
 UNITS = "%€$£¥"
 # The ways to write numbers, as decimal point and thousands separator; the first that fits counts.
 SPELLINGS = ((".", ""), (".", ","), (",", ""), (",", "."), (".", "'"), (",", " "), (",", "\u00a0"))
@@ -65,9 +69,11 @@ def infer_column(name: str, distinct: Distinct, stated: Stated, separator: str) 
         column = with_kind(column, values or texts, distinct, separator)
     if missing is None:
         missing = ["", *missing_texts(column.kind, texts)]
+        if not settings and column.kind == "number":
+            missing += placeholders(values, distinct, column)
     column = replace(column, missing=tuple(missing))
 
-    problem = "" if settings else problem_of(column, distinct)
+    problem = problem_of(column, distinct, is_stated=bool(settings))
     if column.kind == "category":
         return Inferred(replace(column, values=type_of_values(distinct, column)), problem)
     if column.kind == "date" and not column.format:
@@ -120,9 +126,36 @@ def with_spelling(column: Column, values: Sequence[str], separator: str) -> Colu
         if thousands == "," and not is_comma_file and not any("." in text for text in values):
             continue
         candidate = replace(column, decimal=decimal, thousands=thousands, unit=unit)
-        if share_of_numbers(values, candidate) >= MOSTLY:
-            return candidate
+        # These few values show that most columns of texts have no numbers.
+        sample = values[:SAMPLE]
+        if len(other_texts(sample, candidate)) == len(sample):
+            continue
+        others = other_texts(values, candidate)
+        if len(others) <= (1 - MOSTLY) * len(values):
+            with_digits = [text for text in others if HAS_DIGIT.search(text)]
+            return candidate if len(with_digits) <= FEW_OTHERS else None
     return None
+
+
+def other_texts(values: Sequence[str], column: Column) -> list[str]:
+    """Return the values of a column of numbers that are not numbers.
+
+    Infinite numbers are numbers, so that they are reported as invalid and do not become categories.
+    """
+    numbers = numbers_of([*values], column)
+    others = [values[i] for i in np.flatnonzero(np.isnan(numbers))]
+    return [text for text in others if not INFINITY.fullmatch(text)]
+
+
+def placeholders(texts: Sequence[str], distinct: Distinct, column: Column) -> list[str]:
+    """Return the texts that mean missing in a column of numbers: "not stated".
+
+    Such a text has no digits and occurs in several rows. If there are many, they are values.
+    """
+    counts = dict(zip(distinct.texts, np.bincount(distinct.codes).tolist()))
+    others = other_texts(texts, column)
+    found = [text for text in others if counts[text] > 1 and not HAS_DIGIT.search(text)]
+    return found if len(found) <= FEW_OTHERS else []
 
 
 def is_code(values: Sequence[str]) -> bool:
@@ -133,21 +166,6 @@ def is_code(values: Sequence[str]) -> bool:
         return True
     large = [integer_of(text) for text in values if len(text) > 15 and INTEGER.fullmatch(text)]
     return len(set(map(float, large))) < len(set(large))
-
-
-def share_of_numbers(values: Sequence[str], column: Column) -> float:
-    """Return the share of `values` that are numbers.
-
-    Infinite numbers count, so that they are reported as invalid and do not become categories.
-    """
-    # Most columns of texts need only these few values.
-    sample = values[:100]
-    if np.isnan(numbers_of([*sample], column)).all():
-        return float(all(map(INFINITY.fullmatch, sample)))
-    numbers = numbers_of([*values], column)
-    others = [values[i] for i in np.flatnonzero(np.isnan(numbers))]
-    infinite = sum(bool(INFINITY.fullmatch(text)) for text in others)
-    return 1 - (len(others) - infinite) / len(values)
 
 
 def is_prose(values: Sequence[str], distinct: Distinct) -> bool:
@@ -189,11 +207,16 @@ def type_of_values(distinct: Distinct, column: Column, is_label: bool = False) -
     return "text"
 
 
-def problem_of(column: Column, distinct: Distinct) -> str:
-    """Return why a column can't help a model, or ""."""
+def problem_of(column: Column, distinct: Distinct, is_stated: bool) -> str:
+    """Return why a column can't help a model, or "".
+
+    A column that is stated is used, unless it has no values.
+    """
     values = distinct.without(column.missing)
     if not values:
         return "has no values"
+    if is_stated:
+        return ""
     if len(distinct.texts) == 1:
         return f"is constant ({values[0][:30]!r})"
     if not column.name:
@@ -221,7 +244,7 @@ def infer_label(distinct: Distinct, stated: Stated, separator: str) -> tuple[Col
     column = stated_column(settings["name"], settings, stated)
     column = replace(column, missing=tuple(settings.get("missing", [""])))
     values = distinct.without(column.missing)
-    number = with_spelling(column, values, separator)
+    number = with_spelling(column, [t for t in values if t not in MISSING], separator)
     kind = column.kind or kind_of_label(values, distinct, number, stated.get("task", ""))
     if kind == "number":
         is_spelled = {"decimal", "thousands", "unit"} & settings.keys()
@@ -242,7 +265,7 @@ def kind_of_label(
         return "number"
     if are_booleans(values):
         return "boolean"
-    if task == "classification" or number is None or share_of_numbers(values, number) < 1:
+    if task == "classification" or number is None:
         return "category"
     few = min(FEW_CLASSES, max(2, len(distinct.codes) / ROWS_PER_CLASS))
     return "category" if len(values) <= few else "number"

@@ -27,7 +27,7 @@ from utils.dataset.description import (
     read_description,
     suggest,
 )
-from utils.dataset.infer import Inferred, infer_column, infer_label, warnings_of
+from utils.dataset.infer import MISSING, Inferred, infer_column, infer_label, warnings_of
 from utils.dataset.kinds import EXPECTED, convert
 from utils.dataset.text_table import Distinct, TextTable, read_texts
 from utils.errors import TrainingError
@@ -170,8 +170,9 @@ class DatasetBuilder:
 def check_names(table: TextTable, stated: Stated) -> None:
     """Raise TrainingError if the table lacks a column that the description names."""
     named = [stated["label"]["name"], *stated.get("columns", ()), *stated.get("ignore", ())]
+    known = set(table.names)
     for name in (*named, *used_columns(stated)):
-        if name not in table.names:
+        if name not in known:
             raise TrainingError(
                 f"{table.path}: no column {name!r}, but {description_path(table.path)} names it. "
                 f"{suggest(name, table.names)}"
@@ -223,16 +224,26 @@ def unclear_format(table: TextTable, inferred: Inferred) -> str:
 
 
 def check_labels(table: TextTable, label: Column, distinct: Distinct) -> None:
-    """Raise TrainingError if the label is missing in some rows."""
-    missing = np.isin(distinct.codes, [i for i, text in enumerate(distinct.texts) if not text])
-    if missing.any():
+    """Raise TrainingError if the label is missing in some rows.
+
+    In a label of numbers, NA and similar words are missing too. As a class, they are valid.
+    """
+    absent = [text for text in distinct.texts if is_absent(text, label)]
+    missing = np.isin(distinct.codes, [distinct.texts.index(text) for text in absent])
+    if absent:
         count = f"{missing.sum():,} of {len(missing):,} rows have no label {label.name!r}"
         place = table.place(int(np.flatnonzero(missing)[0]))
-        setting = f'label = {{name = "{label.name}", missing = [""]}}'
+        texts = ", ".join(f'"{text}"' for text in absent)
+        setting = f'label = {{name = "{label.name}", missing = [{texts}]}}'
         raise TrainingError(
             f"{table.path}: {count}, the first one is {place}. Add the labels. To leave these rows "
             f"out, state {setting}"
         )
+
+
+def is_absent(text: str, label: Column) -> bool:
+    """Return whether the text of a label means that the row has no label."""
+    return not text or (label.kind == "number" and text in MISSING)
 
 
 def labelled_rows(frame: pd.DataFrame, label: Column) -> pd.DataFrame:

@@ -107,7 +107,7 @@ def read_texts(path: Path, encoding: str = "", separator: str = "") -> TextTable
     except LookupError as error:
         raise TrainingError(f"{path}: {error}. State another encoding.") from error
     except UnicodeError as error:
-        raise TrainingError(undecodable(path, used, error)) from error
+        raise TrainingError(undecodable(path, used)) from error
     finally:
         csv.field_size_limit(limit)
     table.encoding = used
@@ -126,12 +126,13 @@ def check_names(table: TextTable) -> None:
         table.notices.append("blanks around the names of columns are removed")
     table.names = stripped
     for i in reversed(range(1, len(stripped))):
-        if not stripped[i] and not any("".join(table.chunks[i]).replace(NUL, "").strip()):
+        if not stripped[i] and not "".join(table.chunks[i]).replace(NUL, "").strip():
             table.notices.append(f"column {i + 1} has no name and no values; it is ignored")
             del table.names[i]
             del table.chunks[i]
+    places: dict[str, int] = {}
     for i, name in enumerate(table.names):
-        first = table.names.index(name)
+        first = places.setdefault(name, i)
         if first < i:
             raise TrainingError(
                 f"{table.path}: columns {first + 1} and {i + 1} have the same name {name!r}. "
@@ -151,16 +152,18 @@ def byte_order_mark(path: Path) -> str:
     return ""
 
 
-def undecodable(path: Path, encoding: str, error: UnicodeError) -> str:
+def undecodable(path: Path, encoding: str) -> str:
     """Return the message for a file that is not in `encoding`, with the line."""
-    place = ""
+    number = 0
     with open(path, "rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), 1):
+        # In UTF-16, a line does not end with the byte of a line break.
+        while encoding != "utf-16" and (line := file.readline(MAX_LINE)):
+            number += 1
             try:
                 line.decode(encoding)
             except UnicodeError:
-                place = f", line {number}"
                 break
+    place = f", line {number}" if number else ""
     advice = 'State the encoding in the description, for example encoding = "latin-1".'
     return f"{path}{place}: not in the encoding {encoding}. {advice}"
 

@@ -9,6 +9,7 @@ from sklearn import datasets
 from support.tables import column_csv, feature, read_table
 
 from utils.dataset.description import Description
+from utils.errors import TrainingError
 
 SENTENCES = [f"the {word} of house {i} was very loud" for i in range(20) for word in ("dog", "cat")]
 KINDS = {
@@ -22,6 +23,11 @@ KINDS = {
     "part numbers": (["12E5", "120E4", "7E10"] * 10, "category"),
     "integers beyond float64": (["9007199254740993", "9007199254740992"] * 20, "category"),
     "spellings of Python": (["1_000", "0x1F", "5", "١٢"] * 10, "category"),
+    "numbers and a placeholder": (
+        [str(i) for i in range(40)] + ["not stated"] * 2,
+        "number",
+    ),
+    "house numbers": ([*map(str, range(60)), "12a", "14b", "3c", "9d"] * 2, "category"),
     "names": (["Lima", "São Paulo", "New York"] * 10, "category"),
     "booleans": (["true", "False", "", "TRUE"] * 10, "boolean"),
     "yes and no": (["yes", "no"] * 20, "category"),
@@ -35,6 +41,15 @@ KINDS = {
 def test_kind_is_inferred_from_the_values(tmp_path: Path, values: list[str], kind: str) -> None:
     _, description = read_table(tmp_path, column_csv(values))
     assert feature(description).kind == kind
+
+
+def test_repeated_text_in_a_column_of_numbers_is_missing(tmp_path: Path) -> None:
+    values = [str(i % 35) for i in range(80)]
+    frame, description = read_table(tmp_path, column_csv([*values, "not stated", "not stated"]))
+    assert feature(description).missing == ("", "not stated")
+    assert frame.x.isna().sum() == 2
+    with pytest.raises(TrainingError, match="line 82: expected a finite number, found 'ninety'"):
+        read_table(tmp_path, column_csv([*values, "ninety"]))
 
 
 def test_stated_kind_takes_precedence_over_the_values(tmp_path: Path) -> None:
@@ -66,6 +81,13 @@ def test_column_that_is_stated_is_not_ignored(tmp_path: Path) -> None:
     stated = 'label = "y"\n[columns]\nx = "number"'
     _, description = read_table(tmp_path, column_csv([str(i) for i in range(40)]), stated)
     assert description.ignore == ()
+
+
+def test_stated_column_without_values_is_ignored_with_a_notice(tmp_path: Path) -> None:
+    stated = 'label = "y"\n[columns]\nx = "number"\nz = "number"'
+    _, description = read_table(tmp_path, "x,z,y\n" + ",1,a\n,2,b\n" * 10, stated)
+    assert description.ignore == ("x",)
+    assert "column 'x' has no values; it is ignored" in description.notices
 
 
 def test_unnamed_column_of_a_saved_index_is_ignored(tmp_path: Path) -> None:
@@ -139,6 +161,12 @@ def test_label_has_the_kind_of_its_values(
     assert (description.label.kind, description.label.values) == (kind, type_)
     assert description.task == ("regression" if kind == "number" else "classification")
     assert frame.y.dtype == dtype
+
+
+def test_label_of_many_numbers_with_another_text_is_rejected_with_its_line(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 5},{i / 7}\n" for i in range(100))
+    with pytest.raises(TrainingError, match="column 'y', line 102: expected a finite number"):
+        read_table(tmp_path, f"x,y\n{rows}1,other\n")
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,11 @@ def test_file_of_another_encoding_is_rejected_with_its_line(tmp_path: Path) -> N
     )
 
 
+def test_damaged_utf_16_is_rejected_without_a_line(tmp_path: Path) -> None:
+    message = rejection(tmp_path, "x,y\n1,a\n".encode("utf-16") + b"\x00\xd8")
+    assert message.startswith("t.csv: not in the encoding utf-16.")
+
+
 @pytest.mark.parametrize("encoding", ["none", "base64", "rot13"])
 def test_encoding_that_is_none_is_rejected(tmp_path: Path, encoding: str) -> None:
     message = rejection(tmp_path, CITIES, f'label = "y"\nencoding = "{encoding}"')
@@ -233,6 +238,16 @@ def test_rows_without_a_label_are_rejected_with_what_to_state(tmp_path: Path) ->
     stated = 'label = {name = "y", missing = [""]}\n[columns]\nx = "number"'
     frame, _ = read_table(tmp_path, content, stated)
     assert frame.to_dict("list") == {"x": [1, 3] * 10, "y": ["a", "b"] * 10}
+
+
+def test_words_for_missing_numbers_are_missing_labels(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 5},{i * i}\n" for i in range(60))
+    message = rejection(tmp_path, f"x,y\n{rows}1,NA\n2,\n")
+    assert "2 of 62 rows have no label 'y', the first one is line 62." in message
+    setting = 'label = {name = "y", missing = ["NA", ""]}'
+    assert message.endswith(f"state {setting}")
+    frame, description = read_table(tmp_path, f"x,y\n{rows}1,NA\n2,\n", setting)
+    assert (len(frame), description.task) == (60, "regression")
 
 
 def test_dates_that_two_formats_fit_are_rejected_until_one_is_stated(tmp_path: Path) -> None:
