@@ -44,7 +44,7 @@ def _request(columns: dict[str, Any], optional: set[str], ignored: list[str]) ->
     }
     by_name = _object(columns)
     by_name["required"] = [name for name in columns if name not in optional]
-    by_name["properties"] = {**{name: {} for name in ignored}, **columns}
+    by_name["properties"] = {**columns, **{name: {} for name in ignored}}
     by_name["additionalProperties"] = False
 
     rows = _list({"anyOf": [in_order, by_name]})

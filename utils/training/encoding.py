@@ -249,7 +249,7 @@ def date_parts(dates: pd.DataFrame) -> pd.DataFrame:
             "year": clock.year,
             "month": clock.month,
             "day": clock.day,
-            "weekday": clock.weekday,
+            "weekday": clock.day_of_week,
             "hour": clock.hour + clock.minute / 60 + clock.second / 3600,
         },
         dtype=np.float64,
