@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -27,7 +28,7 @@ from sklearn.utils import get_tags
 
 from utils.dataset.description import Column, Description
 from utils.errors import TrainingError
-from utils.table.columns import WORD
+from utils.table.texts import WORD
 from utils.training.split import SEED, Parts
 
 # The encodings of numbers. An author states one of the first two with `numbers`.
@@ -45,6 +46,7 @@ ONE_HOT_CATEGORIES = 50
 # A category in fewer rows shares the cell of all rare and unknown ones. In a small table, the limit
 # is a hundredth of the rows, but at least 2.
 COMMON_ROWS = 10
+FOLDS = 5
 WORDS = 300
 TREES = re.compile("Tree|Forest|Boost|XGB|LGBM|Bagging")
 # The graph of these estimators has no branches for missing values.
@@ -52,32 +54,41 @@ NO_MISSING_BRANCHES = re.compile("Bagging")
 DATE_PARTS = ("days", "year", "month", "day", "weekday", "hour")
 
 
-def encoding_of_numbers(estimator: Any, numbers: str | None) -> str:
-    """Return the encoding of numbers, one of ENCODINGS.
+class Family(NamedTuple):
+    """The encoding that suits an estimator.
 
-    It is `numbers` if an author states it. Otherwise, the family of the estimator decides. Trees
-    get raw numbers, with NaN for a missing value or with the median where they cannot take NaN. All
-    others get pieces.
+    `numbers` is one of ENCODINGS. The matrix is dense, or sparse, which is faster for linear
+    solvers.
     """
-    if numbers is not None:
-        if numbers not in ENCODINGS[:2]:
-            raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
+
+    numbers: str
+    dense: bool
+
+
+def family_of(estimator: Any, numbers: str | None) -> Family:
+    """Return the encoding of numbers and the form of the matrix for an estimator.
+
+    `numbers` is the encoding of numbers that an author states, or None. Trees get raw numbers, with
+    NaN for a missing value, or with the median where they cannot take NaN. All others get pieces.
+    """
+    if numbers not in (None, *ENCODINGS[:2]):
+        raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
+    accepted = get_tags(estimator).input_tags
     name = type(estimator[-1] if isinstance(estimator, Pipeline) else estimator).__name__
     if numbers == "binned" or (numbers is None and not TREES.search(name)):
-        return numbers or "pieces"
-    takes_missing = get_tags(estimator).input_tags.allow_nan and not NO_MISSING_BRANCHES.search(name)
-    return "raw" if takes_missing else "filled"
+        return Family(numbers or "pieces", not accepted.sparse)
+    takes_missing = accepted.allow_nan and not NO_MISSING_BRANCHES.search(name)
+    return Family("raw" if takes_missing else "filled", True)
 
 
-def make_encoder(numbers: str, description: Description, parts: Parts) -> ColumnTransformer:
+def make_encoder(family: Family, description: Description, parts: Parts) -> ColumnTransformer:
     """Return the encoder of the described columns, not fitted.
 
-    It has one transformer for each column, in the order of the description. `numbers` is one of
-    ENCODINGS. For trees, the matrix is dense float32. Otherwise it is sparse, which is faster for
-    linear solvers. The values of the training part decide about edges, knots and kinds of encoding.
-    The held-out part only decides whether a column accepts missing values.
+    It has one transformer for each column, in the order of the description. The values of the
+    training part decide about edges, knots and kinds of encoding. The held-out part only decides
+    whether a column accepts missing values.
     """
-    chooser = Chooser(numbers, description, parts.train)
+    chooser = Chooser(family, description, parts.train)
     steps = []
     for place, column in enumerate(description.columns):
         values = parts.train[column.name]
@@ -96,9 +107,8 @@ class Chooser:
     With `strict`, categories are encoded one-hot, and unknown ones are rejected.
     """
 
-    def __init__(self, numbers: str, description: Description, train: pd.DataFrame):
-        self.numbers = numbers
-        self.dense = numbers in ("raw", "filled")
+    def __init__(self, family: Family, description: Description, train: pd.DataFrame):
+        self.numbers, self.dense = family
         self.strict = description.unknown == "reject"
         wide = sum(column.kind == "number" for column in description.columns) > WIDE
         self.knots = 2 if wide else KNOTS
@@ -144,11 +154,13 @@ class Chooser:
         if self.strict:
             return self.one_hot(None, handle_unknown="ignore")
         if values.nunique() > ONE_HOT_CATEGORIES:
-            return TargetEncoder(target_type=self.target_type, random_state=SEED)
+            # The training rows get means that were computed on other rows.
+            folds = KFold(FOLDS, shuffle=True, random_state=SEED)
+            return TargetEncoder(target_type=self.target_type, cv=folds)
         return self.one_hot(max(2, min(COMMON_ROWS, len(values) // 100)))
 
     def one_hot(self, rows: int | None, handle_unknown: str = "infrequent_if_exist") -> Any:
-        """Return a transformer with a cell for each category that has at least `rows` rows."""
+        """Return a transformer with a cell for each category of at least `rows` rows."""
         return OneHotEncoder(
             handle_unknown=handle_unknown,
             min_frequency=rows,
@@ -237,7 +249,7 @@ def date_parts(dates: pd.DataFrame) -> pd.DataFrame:
             "year": clock.year,
             "month": clock.month,
             "day": clock.day,
-            "weekday": clock.weekday,
+            "weekday": clock.day_of_week,
             "hour": clock.hour + clock.minute / 60 + clock.second / 3600,
         },
         dtype=np.float64,

@@ -152,4 +152,3 @@ def block_of(step: Any, column: Column, value: Any) -> list[float | None]:
     found = step.transform(values if column.kind == "text" else values.to_frame())
     block = found.toarray() if sparse.issparse(found) else np.asarray(found)
     return [None if np.isnan(cell) else float(cell) for cell in block[0].astype(np.float64)]
-
