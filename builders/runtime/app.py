@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Seque
 from typing import Any
 
 from runtime.auth import has_valid_key, unauthorized
-from runtime.calls import FunctionThread
+from runtime.calls import FunctionThread, Request, RunningCalls
 from runtime.endpoint import Endpoint
 from runtime.errors import RequestError, Response, error_response, method_not_allowed
 from runtime.http_limits import BodyReader, Disconnected, HeaderTimeout, Receive
@@ -41,8 +41,8 @@ class App:
     """The ASGI application of one worker.
 
     The worker sets `draining` when it begins to stop. It sets `connections` to uvicorn's open
-    connections. `replace_worker` stops it. `keys` are the API keys. Without keys, every request is
-    accepted.
+    connections, and `running_calls` to memory that its parent reads. `replace_worker` stops it.
+    `keys` are the API keys. Without keys, every request is accepted.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class App:
         self.keys = keys
         self.draining = False
         self.connections: Iterable[Any] = ()
+        self.running_calls = RunningCalls()
         self.replace_worker: Callable[[], None] = lambda: None
 
         self._body_reader = BodyReader(settings.max_body_bytes, settings.body_seconds)
@@ -89,7 +90,7 @@ class App:
         sent_id = headers.get(b"x-request-id")
         needs_id = response.status >= self._lowest_status_with_id
         if needs_id or sent_id is not None or endpoint is None:
-            request_id = choose_request_id(sent_id)
+            request_id = scope.get("request_id") or choose_request_id(sent_id)
             self._log(scope, endpoint, response, request_id, started)
         return await self._send(send, response, request_id)
 
@@ -104,17 +105,17 @@ class App:
             response = unauthorized()
             return response if endpoint is None else endpoint.reject(response)
         if endpoint is not None:
-            return await self._predict(endpoint, scope["method"], headers, receive)
+            return await self._predict(scope, endpoint, headers, receive)
         if scope["path"] in PROBES:
             return await self._probe(scope["path"], scope["method"])
         return await self._page(scope)
 
     async def _predict(
-        self, endpoint: Endpoint, method: str, headers: Headers, receive: Receive
+        self, scope: Scope, endpoint: Endpoint, headers: Headers, receive: Receive
     ) -> Response:
         """Read the body and let the endpoint answer it."""
-        if method != "POST":
-            return endpoint.reject(method_not_allowed(method, "POST"))
+        if scope["method"] != "POST":
+            return endpoint.reject(method_not_allowed(scope["method"], "POST"))
         try:
             body = await self._body_reader.read(headers.get(b"content-length"), receive)
         except RequestError as error:
@@ -124,10 +125,13 @@ class App:
         encoding = headers.get(b"content-encoding", b"")
         if len(body) <= endpoint.quick_bytes:
             return endpoint.answer(body, content_type, encoding)
-        return await self._answer_in_thread(endpoint, body, content_type, encoding)
+        # If the worker crashes, its parent logs the id.
+        scope["request_id"] = choose_request_id(headers.get(b"x-request-id"))
+        request = (body, content_type, encoding)
+        return await self._answer_in_thread(endpoint, request, scope["request_id"])
 
     async def _answer_in_thread(
-        self, endpoint: Endpoint, body: bytearray, content_type: str, encoding: bytes
+        self, endpoint: Endpoint, request: Request, request_id: bytes
     ) -> Response:
         """Let the endpoint answer in the thread of its function.
 
@@ -142,7 +146,7 @@ class App:
         self._batches += 1
         try:
             thread = self._threads[endpoint.path]
-            return await thread.answer(endpoint, body, content_type, encoding)
+            return await thread.answer(endpoint, request, request_id)
         finally:
             self._batches -= 1
 
@@ -227,8 +231,9 @@ class App:
         endpoints: dict[int, list[Endpoint]] = {}
         for endpoint in self.endpoints.values():
             endpoints.setdefault(id(endpoint.function), []).append(endpoint)
+        seconds = self.settings.function_seconds
         threads = [
-            FunctionThread(group, self.settings.function_seconds) for group in endpoints.values()
+            FunctionThread(group, seconds, self.running_calls) for group in endpoints.values()
         ]
         return {endpoint.path: thread for thread in threads for endpoint in thread.endpoints}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import mmap
 import sys
 import threading
 import time
@@ -16,15 +17,46 @@ from runtime.text import TRACEBACK_CHARACTERS, truncate
 
 # A worker is not replaced if the call returns within this time after its limit.
 GRACE_SECONDS = 2.0
+CALLS_BYTES = 1024
+
+# The body of a request, its Content-Type and its Content-Encoding.
+Request = tuple[bytearray, str, bytes]
+
+
+class RunningCalls:
+    """The calls that a worker has not answered. Its parent reads them after its end."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, CALLS_BYTES)
+        self._calls: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, call: str) -> None:
+        """Add a call; any thread may do so."""
+        with self._lock:
+            self._calls.add(call)
+            self._write()
+
+    def remove(self, call: str) -> None:
+        """Remove a call, unless that has been done."""
+        with self._lock:
+            self._calls.discard(call)
+            self._write()
+
+    def _write(self) -> None:
+        text = ", ".join(self._calls).encode()[:CALLS_BYTES]
+        self._memory[:] = text.ljust(CALLS_BYTES, b"\0")
+
+    def read(self) -> str:
+        """Return the calls as text; an empty text if none runs."""
+        return self._memory[:].rstrip(b"\0").decode(errors="replace")
 
 
 class Call:
-    """One call of a function, and the response that its client gets.
+    """One call of a function, and the response that its client gets."""
 
-    `request` are the arguments of Endpoint.compute.
-    """
-
-    def __init__(self, endpoint: Endpoint, request: tuple[bytearray, str, bytes]):
+    def __init__(self, endpoint: Endpoint, request: Request, request_id: bytes):
+        self.name = f"POST {endpoint.path} (request {request_id.decode()})"
         self.endpoint = endpoint
         self.request = request
         self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -42,8 +74,9 @@ class FunctionThread:
     of other calls get 503 until it returns.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint], seconds: float):
+    def __init__(self, endpoints: Sequence[Endpoint], seconds: float, running: RunningCalls):
         self.endpoints = endpoints
+        self.running = running
         self.seconds = seconds or math.inf
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, endpoints[0].path)
@@ -51,13 +84,11 @@ class FunctionThread:
         # The first one runs, the others wait.
         self._calls: list[Call] = []
 
-    async def answer(
-        self, endpoint: Endpoint, body: bytearray, content_type: str, encoding: bytes
-    ) -> Response:
+    async def answer(self, endpoint: Endpoint, request: Request, request_id: bytes) -> Response:
         """Let the endpoint answer in this thread."""
         if endpoint.overdue:
             return endpoint.reject(not_ready(endpoint.overdue))
-        call = Call(endpoint, (body, content_type, encoding))
+        call = Call(endpoint, request, request_id)
         self._calls.append(call)
         self._executor.submit(self._run, call)
         return await call.response
@@ -69,7 +100,9 @@ class FunctionThread:
         # A call that waited for an overdue call has its response already.
         if not call.response.done():
             call.started = time.monotonic()
+            self.running.add(call.name)
             outcome = call.endpoint.compute(*call.request)
+            self.running.remove(call.name)
         self._loop.call_soon_threadsafe(self._finish, call, outcome)
 
     def _finish(self, call: Call, outcome: Outcome | None) -> None:
@@ -102,6 +135,7 @@ class FunctionThread:
         error = error_response(RequestError(504, "timeout", f"{text}. {advice}"))
         response = error._replace(traceback=self._stack())
         running.response.set_result(running.endpoint.reject(response))
+        self.running.remove(running.name)
 
         self._set_overdue(f"{text}, and still runs")
         for call in waiting:

@@ -19,6 +19,7 @@ from gunicorn.app.base import BaseApplication
 
 from runtime.app import App
 from runtime.auth import read_keys
+from runtime.calls import RunningCalls
 from runtime.endpoint import load_endpoints
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.log import configure_logging, log_event
@@ -75,7 +76,8 @@ class PredictServer(BaseApplication):
             "graceful_timeout": self.drain_seconds + FINISH_SECONDS,
             "control_socket_disable": True,
             "worker_tmp_dir": writable_directory(),
-            "pre_fork": assign_slot,
+            "pre_fork": assign_memory,
+            "child_exit": lambda arbiter, worker: log_interrupted(worker),
             "post_fork": lambda arbiter, worker: self.start_worker(worker),
             "post_worker_init": self.prepare_worker,
             "when_ready": lambda arbiter: self.log_routes(),
@@ -117,6 +119,7 @@ class PredictServer(BaseApplication):
     def prepare_worker(self, worker: Any) -> None:
         """Prepare a worker that has the application and does not answer yet."""
         seed_generators()
+        worker.wsgi.running_calls = worker.running_calls
         if worker.age == 1 and not self.is_preloaded:
             self.log_routes()
 
@@ -153,11 +156,23 @@ def writable_directory() -> str:
     return tempfile.gettempdir()
 
 
-def assign_slot(arbiter: Any, worker: Any) -> None:
-    """Give a worker the lowest slot of counters that no running worker uses."""
+def assign_memory(arbiter: Any, worker: Any) -> None:
+    """Give a worker memory that its parent reads.
+
+    Its counters are the lowest slot that no running worker uses.
+    """
+    worker.running_calls = RunningCalls()
     used = {other.slot for other in arbiter.WORKERS.values()}
     free = set(range(MAX_WORKERS)) - used
     worker.slot = min(free, default=0)
+
+
+def log_interrupted(worker: Any) -> None:
+    """Log the calls that a worker has not finished when it ended."""
+    calls = worker.running_calls.read()
+    if calls:
+        message = f"a worker ended during {calls}. Its client gets no answer."
+        log_event("worker crashed", message, logging.ERROR)
 
 
 def port_problem(host: str, port: int) -> str:

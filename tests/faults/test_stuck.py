@@ -17,7 +17,7 @@ from support.server import JSON, Server, error_in
 
 LIMIT = 1
 STUCK = ("sleep_in_c", "loop", "deadlock", "wait_for_thread", "retry")
-ROUTES = routes("sleep", "sleep_too", "work", "hold_lock", *STUCK, module="stuck")
+ROUTES = routes("sleep", "sleep_too", "work", "hold_lock", "crash", *STUCK, module="stuck")
 ANY = b'{"payload": 1}'
 TWO_SECONDS = b'{"payload": 2}'
 LONG = b'{"payload": 600}'
@@ -96,10 +96,14 @@ def test_call_that_does_not_return_is_answered_and_its_worker_replaced(
     replaced = time.monotonic() - started
     times = f"504 after {seconds:.1f} s, a new worker after {replaced:.1f} s"
     figure(f"/{name} does not return", times)
-    assert f"POST /{name} 504 in " in server.output
-    assert f"(request mine-{name})" in server.output
-    assert f"in {name}\n" in server.output
-    assert f"/{name}: the predict function does not return." in server.output
+    lines = (
+        f"POST /{name} 504 in ",
+        f"(request mine-{name})",
+        f"in {name}\n",
+        f"/{name}: the predict function does not return.",
+    )
+    assert [line for line in lines if line not in server.output] == []
+    assert f"a worker ended during POST /{name}" not in server.output
     assert server.metrics()["predict_requests_total", f"/{name}", "504"] == 1
     assert server.metrics()["predict_requests_total", f"/{name}", "503"] == 1
 
@@ -136,8 +140,9 @@ def test_calls_that_wait_for_an_overdue_call_are_rejected(server: Server) -> Non
 
 def hold_the_lock(server: Server, seconds: float) -> None:
     """Call the function that keeps Python's lock, and expect no answer."""
+    headers = {**JSON, "X-Request-Id": "mine"}
     with pytest.raises(requests.RequestException):
-        server.request("POST", "/hold_lock", ANY, seconds=seconds)
+        server.request("POST", "/hold_lock", ANY, headers, seconds)
 
 
 def test_worker_whose_function_keeps_the_lock_is_replaced(
@@ -149,6 +154,7 @@ def test_worker_whose_function_keeps_the_lock_is_replaced(
     wait_for_new_worker(server, old, 5)
     seconds = time.monotonic() - started
     assert "WORKER TIMEOUT" in server.output
+    assert "a worker ended during POST /hold_lock (request mine)." in server.output
 
     with Server(directory, ROUTES, FUNCTION_SECONDS="0") as unlimited:
         unlimited.wait_until_ready()
@@ -159,6 +165,21 @@ def test_worker_whose_function_keeps_the_lock_is_replaced(
 
     figure("a function keeps Python's lock", f"replaced after {seconds:.1f} s", "no limit: stuck")
     assert seconds < LIMIT + 7
+
+
+def test_log_names_the_call_during_which_a_worker_crashed(server: Server) -> None:
+    old = worker_pid(server)
+    with pytest.raises(requests.ConnectionError):
+        server.post("/crash", ANY, {**JSON, "X-Request-Id": "mine"})
+    wait_for_new_worker(server, old, 5)
+    assert "a worker ended during POST /crash (request mine). Its client gets no answer." in (
+        server.output
+    )
+
+    crashes = server.output.count("a worker ended during")
+    os.kill(worker_pid(server), signal.SIGKILL)
+    wait_until(lambda: server.status() == 200, 5)
+    assert server.output.count("a worker ended during") == crashes
 
 
 def seconds_during(server: Server, path: str, body: bytes) -> float:
