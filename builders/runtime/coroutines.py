@@ -1,29 +1,19 @@
-"""Call functions, and wait for the result of those that are `async`.
+"""Wait for the result of a predict function that is `async`.
 
-Their coroutines run on one event loop in a thread of its own. A connection pool that one call
+Coroutines run on one event loop in a thread of its own. A connection pool that one call
 creates works in the next call, because both run on the same loop. The server's event loop is not
 used: a function that blocks would stop all requests.
 """
 
 import asyncio
-import inspect
 import os
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-
-
-def call(function: Callable[[Any], Any], message: Any) -> Any:
-    """Return the function's answer; wait for it if the function is `async`."""
-    answer = function(message)
-    # Most answers are dicts, and the other check takes longer.
-    if not isinstance(answer, dict) and inspect.isawaitable(answer):
-        return wait(answer)
-    return answer
 
 
 def wait(awaitable: Awaitable[Any]) -> Any:

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from runtime.answer import check_answer, encode_value
-from runtime.coroutines import call
 from runtime.environment import Route
 from runtime.errors import RequestError, Response, error_response
 from runtime.hook import ModelHook
 from runtime.loader import load_function
 from runtime.log import log_event
-from runtime.message import Message
+from runtime.message import Message, call
 from runtime.metrics import Counts
 from runtime.text import truncate
 

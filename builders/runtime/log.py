@@ -29,8 +29,10 @@ class Console(NamedTuple):
     """Where and how events are written.
 
     `stdout` and `stderr` are descriptors. `streams` are the objects that Python made for them.
+    Without configure_logging, only warnings and errors are written, as by Python.
     """
 
+    lowest: int = logging.WARNING
     is_json: bool = False
     stdout: int = 1
     stderr: int = 2
@@ -86,6 +88,8 @@ def _write(level: int, text: str, fields: dict[str, Any], trace: str) -> None:
 
     Debug and info go to stdout, and warnings and errors go to stderr.
     """
+    if level < _console.lowest:
+        return
     trace = truncate(trace, TRACEBACK_CHARACTERS)
     line = f"{trace}{text}"
     if _console.is_json:
@@ -155,7 +159,7 @@ def configure_logging(log_format: str, level: str) -> None:
     global _console
     is_json = log_format.lower() == "json" if log_format else not os.isatty(2)
     streams = (sys.stdout, sys.stderr)
-    _console = Console(is_json, _copy_of(1), _copy_of(2), streams)
+    _console = Console(logging.NOTSET, is_json, _copy_of(1), _copy_of(2), streams)
 
     known = level.lower() if level.lower() in LEVELS else "warning"
     logging.basicConfig(handlers=[ConsoleHandler()], level=known.upper(), force=True)

@@ -14,10 +14,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from runtime.coroutines import call
 from runtime.environment import CONFIGURATION, check, report_misspelled
 from runtime.loader import load_function
-from runtime.message import Message
+from runtime.message import Message, call
 from runtime.output import take_stdout
 from runtime.settings import ConfigurationError
 from runtime.text import format_traceback, truncate

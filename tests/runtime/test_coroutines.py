@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime.coroutines import call, wait
+from runtime.coroutines import wait
 from runtime.endpoint import Endpoint
 from runtime.loader import load_function
+from runtime.message import call
 from runtime.settings import ConfigurationError
 
 BODY = b'{"payload": 1}'
