@@ -31,6 +31,10 @@ make_setup_image() { # make_setup_image NAME: makes the image in which setup.sh 
   elif grep -q "^. $app_root/" <<<"$changes"; then
     docker build --quiet --label writes-application=yes --tag "$1" - <<<"FROM $base" >/dev/null
   else
+    # The application's files are not kept, because a module that is deleted later must not stay.
+    docker commit "$container" "$unfinished" >/dev/null
+    run_in "$unfinished" find "$app_root" -mindepth 1 -maxdepth 1 ! -name data ! -name models \
+      -exec rm -rf {} +
     commit "$1"
   fi
   docker rm "$container" >/dev/null
