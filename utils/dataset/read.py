@@ -237,8 +237,8 @@ def check_labels(table: TextTable, label: Column, distinct: Distinct) -> None:
         texts = ", ".join(f'"{text}"' for text in absent)
         setting = f'label = {{name = "{label.name}", missing = [{texts}]}}'
         raise TrainingError(
-            f"{table.path}: {count}, the first one is {place}. {format_classes(label, distinct)}Add "
-            f"the labels. To leave these rows out, state {setting}"
+            f"{table.path}: {count}, the first one is {place}. {format_classes(label, distinct)}"
+            f"Add the labels. To leave these rows out, state {setting}"
         )
 
 
