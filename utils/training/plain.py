@@ -82,10 +82,10 @@ def plain_step(step: Any) -> dict[str, Any]:
     """
     if isinstance(step, (FeatureUnion, Pipeline)):
         members = step.transformer_list if isinstance(step, FeatureUnion) else step.steps
-        plain = {}
+        merged: dict[str, Any] = {}
         for _, member in members:
-            plain |= plain_step(member)
-        return plain
+            merged |= plain_step(member)
+        return merged
     if isinstance(step, FrozenEstimator):
         return plain_step(step.estimator)
     for kind, plain in PLAIN.items():
