@@ -3,7 +3,7 @@
 include common.mk
 
 .PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor clean
-.PHONY: test test-faults soak lint constraints quality size inspect sbom tune describe
+.PHONY: test test-faults test-tables soak lint constraints quality size inspect sbom tune describe
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
 demo: ## train the models, serve them, send test requests, stop
 	@./demo.sh
@@ -41,6 +41,9 @@ test: ## install the test dependencies and run the tests
 test-faults: ##- run the fault tests in full (tests/faults/README.md); an hour
 	@FAULTS=full tests/run.sh tests/faults tests/extras \
 		tests/engines/test_build_sh.py tests/engines/test_docker_engine.py
+
+test-tables: ##- train and serve all kinds of tables with all families of estimators
+	@TABLES=full tests/run.sh tests/utils/training
 
 soak: ##- serve under load for MINUTES (10), replace models, kill workers
 	@MINUTES="$${MINUTES:-10}" tests/run.sh tests/faults/test_soak.py

@@ -31,29 +31,24 @@ from measure import (
 from runtime.endpoint import Endpoint, decode
 from train_once import training_arguments
 
-from common_utils.train_utils import (
-    LABEL,
-    data_file,
-    fit,
-    make_pipeline,
-    read_table,
-    rows_of,
-    split,
-)
+from utils.dataset.description import Description
+from utils.dataset.read import read_dataset
 from utils.serving import served
+from utils.training.pipeline import fit_pipeline
+from utils.training.record import rows_of
+from utils.training.split import Parts, split
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 SIZES = (1, 100, 1_000, 14_653)
 GOAL = 1.5
 
 
-def fit_pipeline(directory: str, train: pd.DataFrame) -> Any:
+def fit_model(directory: str, parts: Parts, description: Description) -> Any:
     """Return the fitted pipeline of a model's train.py.
 
     Its estimator predicts with one thread.
     """
-    pipeline = make_pipeline(*training_arguments(directory), train)
-    fit(pipeline, train)
+    pipeline = fit_pipeline(parts, description, *training_arguments(directory))
     if hasattr(pipeline["estimator"], "n_jobs"):
         pipeline["estimator"].n_jobs = 1
     return pipeline
@@ -117,13 +112,14 @@ def line(name: str, rows: int, values: Mapping[str, Sequence[float]]) -> dict[st
 
 
 def compare_with_least_and_usual(
-    train: pd.DataFrame, rows: Sequence[Any], columns: list[str]
+    parts: Parts, description: Description, rows: Sequence[Any]
 ) -> None:
     """Measure every model at every size and report the results."""
+    columns = [column.name for column in description.columns]
     lines = []
     measured = {}
     for name, directory in models().items():
-        pipeline = fit_pipeline(directory, train)
+        pipeline = fit_model(directory, parts, description)
         endpoint = Endpoint(name, served(name)(lambda msg, model: model.answer(msg)))
         endpoint.refresh()
         for size in SIZES:
@@ -163,14 +159,14 @@ def main() -> None:
     os.chdir(ROOT)
     # One held-out row has a country that is not in the training data.
     os.environ["UNKNOWN"] = "ignore"
-    train, held_out = split(read_table(data_file(TABLE)), None)
-    rows = rows_of(held_out)
-    columns = [name for name in train if name != LABEL]
+    table, description = read_dataset(Path(TABLE))
+    parts = split(table, description)
+    rows = rows_of(parts.held_out, description.columns)
 
     # The server also calls gc.freeze(). Without this call, the garbage collector visits all
     # objects of scikit-learn and pandas at every large batch.
     gc.freeze()
-    compare_with_least_and_usual(train, rows, columns)
+    compare_with_least_and_usual(parts, description, rows)
 
     baseline = baseline_root()
     if baseline:

@@ -29,8 +29,12 @@ from sklearn.model_selection import train_test_split  # noqa: E402
 from sklearn.preprocessing import LabelEncoder, StandardScaler  # noqa: E402
 
 from common_utils import train_utils  # noqa: E402
+from utils.dataset.read import read_dataset  # noqa: E402
+from utils.training.encoding import family_of, fit_quietly, make_encoder  # noqa: E402
+from utils.training.split import split  # noqa: E402
 
 TABLE = "data/table.csv"
+LABEL = "income"
 Times = dict[str, float]
 
 
@@ -42,7 +46,7 @@ def timed(times: Times, name: str) -> Iterator[None]:
     times[name] = times.get(name, 0) + time.perf_counter() - begun
 
 
-def training_arguments(directory: str) -> tuple[Any, str]:
+def training_arguments(directory: str) -> tuple[Any, str | None]:
     """Return the arguments `estimator` and `numbers` of a model's train.py.
 
     The estimator is not fitted.
@@ -50,7 +54,7 @@ def training_arguments(directory: str) -> tuple[Any, str]:
     module = importlib.import_module(f"{directory}.train")
     recorded: list[Any] = []
 
-    def train_model(msg: Any, estimator: Any, description: str, numbers: str = "raw") -> None:
+    def train_model(msg: Any, estimator: Any, description: str, numbers: str | None = None) -> None:
         recorded.extend((estimator, numbers))
 
     module.train_model = train_model
@@ -94,14 +98,15 @@ def least(directory: str, times: Times) -> None:
     The steps in between are not measured.
     """
     estimator, numbers = training_arguments(directory)
-    texts = {name: str for name, kind in train_utils.COLUMNS.items() if kind == "category"}
+    table, description = read_dataset(Path(TABLE))
+    texts = {column.name: str for column in description.columns if column.kind == "category"}
     with timed(times, "train"):
         pd.read_csv(TABLE, dtype=texts, keep_default_na=False, low_memory=False)
 
-    train, _ = train_utils.split(train_utils.read_table(Path(TABLE)), None)
-    encoder = train_utils.make_pipeline(estimator, numbers, train)["encoder"]
-    matrix = train_utils.fit_quietly(encoder, train).transform(train)
-    labels = train[train_utils.LABEL].to_numpy()
+    parts = split(table, description)
+    encoder = make_encoder(family_of(estimator, numbers), description, parts)
+    matrix = fit_quietly(encoder, parts.train).transform(parts.train)
+    labels = parts.train[description.label.name].to_numpy()
     with timed(times, "train"):
         estimator.fit(matrix, labels)
 
@@ -114,7 +119,7 @@ def document(directory: str, times: Times) -> None:
     estimator = type(training_arguments(directory)[0])()
     with timed(times, "train"):
         table = pd.read_csv(TABLE)
-        labels = LabelEncoder().fit_transform(table.pop(train_utils.LABEL))
+        labels = LabelEncoder().fit_transform(table.pop(LABEL))
         features = StandardScaler().fit_transform(pd.get_dummies(table))
         train, test, train_labels, test_labels = train_test_split(
             features, labels, test_size=0.3, random_state=0

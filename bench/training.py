@@ -7,6 +7,7 @@ times as many rows.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,8 @@ def make_table(folder: Path, times: int) -> Path:
     for name in ("data", "models"):
         (folder / name).mkdir(parents=True)
 
+    description = (ROOT / TABLE).with_suffix(".toml")
+    shutil.copy(description, folder / "data/table.toml")
     table = pd.read_csv(ROOT / TABLE, keep_default_na=False)
     noise = np.random.default_rng(0)
     for number in range(times):

@@ -9,6 +9,7 @@ gain is too small for a larger model.
 import os
 import statistics
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed
@@ -18,7 +19,11 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import StratifiedKFold
 from train_once import training_arguments
 
-from common_utils.train_utils import LABEL, data_file, fit, make_pipeline, read_table
+from utils.dataset.description import Description
+from utils.dataset.read import read_dataset
+from utils.training.pipeline import features_of, fit_pipeline
+from utils.training.split import Parts
+from utils.training.verify import answers_of
 
 # adult.data has this number of rows. In the CSV, the 16,281 rows of adult.test follow them.
 TRAINING_ROWS = 32561
@@ -67,28 +72,31 @@ class Scores(NamedTuple):
 
 
 def score_fold(
-    estimator: Any, numbers: str, table: Any, inside: Any, outside: Any
+    parts: Parts, description: Description, estimator: Any, numbers: str | None
 ) -> tuple[float, float]:
-    """Return accuracy and log loss of a model on one fold.
+    """Return accuracy and log loss of a model on one fold, the held-out part.
 
     The model is fitted on the other folds.
     """
-    train = table.iloc[inside]
-    test = table.iloc[outside]
-    pipeline = make_pipeline(clone(estimator), numbers, train)
-    fit(pipeline, train)
-
-    probabilities = pipeline.predict_proba(test.drop(columns=LABEL))
-    classes = pipeline.classes_
-    labels = classes[probabilities.argmax(axis=1)]
-    accuracy = accuracy_score(test[LABEL], labels)
-    return accuracy, log_loss(test[LABEL], probabilities, labels=classes)
+    pipeline = fit_pipeline(parts, description, clone(estimator), numbers)
+    scores = answers_of(pipeline, features_of(parts.held_out, description)).scores
+    # The classes of the data are 0 and 1, which are also their numbers.
+    labels = parts.held_out[description.label.name]
+    return accuracy_score(labels, scores.argmax(axis=1)), log_loss(labels, scores)
 
 
-def cross_validate(estimator: Any, numbers: str, table: Any) -> Scores:
+def cross_validate(
+    estimator: Any, numbers: str | None, table: Any, description: Description
+) -> Scores:
     """Return the scores of an estimator; the folds run in parallel on all cores."""
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(table, table[LABEL])
-    calls = [delayed(score_fold)(estimator, numbers, table, *fold) for fold in folds]
+    splitter = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
+    folds = splitter.split(table, table[description.label.name])
+    calls = [
+        delayed(score_fold)(
+            Parts(table.iloc[inside], table.iloc[outside]), description, estimator, numbers
+        )
+        for inside, outside in folds
+    ]
     accuracies, losses = zip(*Parallel(n_jobs=-1)(calls))
     return Scores(list(accuracies), list(losses))
 
@@ -117,13 +125,13 @@ def format_change(change: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in change.items()) or COMMITTED
 
 
-def try_changes(directory: str, table: Any) -> dict[str, Scores]:
+def try_changes(directory: str, table: Any, description: Description) -> dict[str, Scores]:
     """Return the scores of every change of a model's settings."""
     estimator, numbers = training_arguments(directory)
     tried = {}
     for change in CHANGES[directory]:
         changed = clone(estimator).set_params(**change)
-        tried[format_change(change)] = cross_validate(changed, numbers, table)
+        tried[format_change(change)] = cross_validate(changed, numbers, table, description)
     return tried
 
 
@@ -139,9 +147,10 @@ def line(setting: str, scores: Scores) -> dict[str, Any]:
 def main() -> None:
     """Try every setting of every model and print whether train.py has the best one."""
     os.chdir(ROOT)
-    table = read_table(data_file(TABLE))[:TRAINING_ROWS]
+    table, description = read_dataset(Path(TABLE))
+    table = table[:TRAINING_ROWS]
     for directory in CHANGES:
-        tried = try_changes(directory, table)
+        tried = try_changes(directory, table, description)
         lines = [line(setting, scores) for setting, scores in tried.items()]
         title = f"{directory}, {FOLDS} folds of {TRAINING_ROWS:,} rows"
         report(f"tune-{directory}", title, lines, tried)

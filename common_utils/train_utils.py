@@ -78,7 +78,7 @@ def train_parts(
     answers = answers_of(pipeline, features_of(parts.held_out, dataset))
     scaler = plain_encoder(pipeline["encoder"], dataset, parts)
     has_missing = any("missing" in column for column in scaler["columns"])
-    contents = {
+    contents: dict[str, Any] = {
         "modelName": name,
         "schema": record.schema(dataset, parts.train, answers.scores is not None),
         "scaler": scaler,
@@ -95,11 +95,10 @@ def train_parts(
 
 def format_metrics(metrics: dict[str, Any]) -> str:
     """Return the metrics as a text."""
-    names = [name for name in ("accuracy", "auc", "log_loss") if name in metrics]
-    if names:
-        return ", ".join(f"{name} {metrics[name]:.4f}" for name in names)
-    names = [name for name in ("mae", "rmse", "r2") if name in metrics]
-    return ", ".join(f"{name} {metrics[name]:.4g}" for name in names)
+    formats = {"accuracy": ".4f", "auc": ".4f", "log_loss": ".4f"}
+    formats |= {"mae": ".4g", "rmse": ".4g", "r2": ".4f"}
+    found = {name: format(metrics[name], form) for name, form in formats.items() if name in metrics}
+    return ", ".join(f"{name} {text}" for name, text in found.items())
 
 
 def checked_payload(payload: Any) -> dict[str, Any]:

@@ -6,8 +6,9 @@ Usage: check_endpoint.py MODEL_DIR...      on 127.0.0.1, PORT (5111)
 
 The exit code is 0 if each model answers 200 with one prediction per instance, and each prediction
 is one of its labels. If MODEL_DIR/test/test_instances.json has `expected`, the predictions must be
-equal to it. Otherwise the exit code is 1, and the output has the reason. With several models, all
-are tested, and the output ends with a table.
+equal to it. Without labels, numbers with a fraction may differ by a ten-thousandth. Otherwise the
+exit code is 1, and the output has the reason. With several models, all are tested, and the output
+ends with a table.
 
 The program waits only while a server is starting. It stops at once if nothing listens and no server
 of this folder is starting, or if the server has rejected a model. On a terminal it prints progress.
@@ -20,6 +21,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
+import operator
 import os
 import sys
 from pathlib import Path
@@ -37,6 +40,8 @@ from runtime.settings import ConfigurationError  # noqa: E402
 from runtime.text import truncate  # noqa: E402
 
 INTERRUPTED = 130
+# Two predictions of a number are equal if they differ by at most this part.
+TOLERANCE = 1e-4
 # A server, its answers and a model directory can cause these errors. They need no traceback.
 FAILURES = (WrongAnswer, ConfigurationError, OSError, http.client.HTTPException, ValueError)
 
@@ -93,8 +98,27 @@ def check_payload(payload: dict[str, Any], case: Case) -> None:
         raise WrongAnswer(f"expected predictions among {labels}, found {predictions}")
 
     expected = case.content.get("expected", predictions)
-    if predictions != expected:
+    same = numbers_are_close if "labels" not in payload else operator.eq
+    if not same(predictions, expected):
         raise WrongAnswer(f"expected {expected} ({case.file}), found {predictions}")
+
+
+def numbers_are_close(predictions: list[Any], expected: Any) -> bool:
+    """Return whether the predictions are equal, or are numbers within TOLERANCE.
+
+    The predictions of a regressor depend on the library versions and the processor.
+    """
+    if not isinstance(expected, list) or len(predictions) != len(expected):
+        return False
+    return all(map(is_close, predictions, expected))
+
+
+def is_close(found: Any, expected: Any) -> bool:
+    """Return whether two values are equal, or are numbers within TOLERANCE."""
+    types = {type(found), type(expected)}
+    if float in types and types <= {int, float}:
+        return math.isclose(found, expected, rel_tol=TOLERANCE)
+    return bool(found == expected)
 
 
 def check_model(server: str, route: str, directory: Path) -> None:

@@ -16,9 +16,12 @@ from sklearn.pipeline import Pipeline
 from support.commands import ROOT, output_of, run
 from support.models import MODEL_DIRS, example, setting, train
 
-from common_utils.train_utils import fit, make_pipeline
+from utils.dataset.description import Description
+from utils.dataset.read import read_dataset
 from utils.encode_decode import init_model
 from utils.serving import Model
+from utils.training.pipeline import fit_pipeline
+from utils.training.split import Parts
 
 UCI_TRAINING_ROWS = 32561
 
@@ -105,14 +108,16 @@ class Fit(NamedTuple):
     """The arguments of train.py: its estimator, and the encoding of numbers."""
 
     estimator: Any
-    numbers: str
+    numbers: str | None
 
 
 def fit_of(directory: str, monkeypatch: pytest.MonkeyPatch) -> Fit:
     """Return the arguments that a directory's train.py passes to train_model."""
     fits: list[Fit] = []
 
-    def train_model(_: Message, estimator: Any, description: str, numbers: str = "raw") -> None:
+    def train_model(
+        _: Message, estimator: Any, description: str, numbers: str | None = None
+    ) -> None:
         fits.append(Fit(estimator, numbers))
 
     module = importlib.import_module(f"{directory}.train")
@@ -121,30 +126,47 @@ def fit_of(directory: str, monkeypatch: pytest.MonkeyPatch) -> Fit:
     return fits[0]
 
 
-def fitted_again(directory: str, table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """Return train.py's pipeline, fitted with only scikit-learn and xgboost."""
-    estimator, numbers = fit_of(directory, monkeypatch)
-    pipeline = make_pipeline(estimator, numbers, table)
-    fit(pipeline, table)
+@pytest.fixture(scope="module")
+def dataset() -> tuple[pd.DataFrame, Description]:
+    """The real data and their description, as training reads them."""
+    return read_dataset(ROOT / "data" / "adult_income-prepped.csv")
+
+
+def fitted_again(
+    directory: str,
+    dataset: tuple[pd.DataFrame, Description],
+    rows: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Pipeline:
+    """Return train.py's pipeline, fitted with only scikit-learn and xgboost.
+
+    The first `rows` are the training part.
+    """
+    table, description = dataset
+    parts = Parts(table[:rows], table[rows:])
+    pipeline = fit_pipeline(parts, description, *fit_of(directory, monkeypatch))
 
     encoders = [encoder for _, encoder, _ in pipeline[0].transformers_]
-    parts = [pipeline, pipeline[0], pipeline[1], *encoders]
-    packages = {type(part).__module__.split(".")[0] for part in parts}
+    steps = [pipeline, pipeline[0], pipeline[1], *encoders]
+    packages = {type(step).__module__.split(".")[0] for step in steps}
     assert packages <= {"sklearn", "xgboost"}
     return pipeline
 
 
 def test_the_file_answers_as_the_estimator_itself(
-    directory: str, answers: dict[str, Any], table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    directory: str,
+    answers: dict[str, Any],
+    dataset: tuple[pd.DataFrame, Description],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    held_out = table[UCI_TRAINING_ROWS:].drop(columns="income")
+    held_out = dataset[0][UCI_TRAINING_ROWS:].drop(columns="income")
     scores = np.array(answers["scores"])
 
-    same = fitted_again(directory, table[:UCI_TRAINING_ROWS], monkeypatch)
+    same = fitted_again(directory, dataset, UCI_TRAINING_ROWS, monkeypatch)
     assert np.abs(scores - same.predict_proba(held_out)).max() <= 1e-5
     assert answers["predictions"] == same.predict(held_out).tolist()
 
-    other = fitted_again(directory, table[:10_000], monkeypatch)
+    other = fitted_again(directory, dataset, 10_000, monkeypatch)
     assert np.abs(scores - other.predict_proba(held_out)).max() > 0.1
     assert answers["predictions"] != other.predict(held_out).tolist()
 

@@ -36,8 +36,6 @@ PRODUCT = {
     "tools",
     "bench",
 }
-# This module will become shorter when data sets describe themselves.
-LONG_MODULES = {"common_utils/train_utils.py"}
 # These files keep the style of the peer's documentation.
 PEERS = re.compile(r"bench/peers/\w+/(users|ours)\.py")
 SHFMT = Path(sys.executable).with_name("shfmt")
@@ -163,7 +161,7 @@ def faults(path: PurePath, text: str) -> Iterator[Fault]:
         yield from shell_faults(text)
     if path.suffix == ".py" and not PEERS.fullmatch(path.as_posix()):
         yield from python_faults(text)
-    if path.suffix == ".py" and path.parts[0] in PRODUCT and path.as_posix() not in LONG_MODULES:
+    if path.suffix == ".py" and path.parts[0] in PRODUCT:
         yield from size_faults(text, MODULE_LINES)
 
 

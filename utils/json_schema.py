@@ -2,20 +2,31 @@
 
 from typing import Any
 
-from utils.table.columns import FLOAT32_MAX
+from utils.table.columns import FLOAT32_MAX, Category
+from utils.table.encoder import TableEncoder
+
+# A longer list of categories is not part of the schema.
+MAX_CATEGORIES = 1000
 
 
-def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:
+def schemas(
+    schema: dict[str, Any], golden: dict[str, Any], encoder: TableEncoder
+) -> dict[str, Any]:
     """Return the schemas of a model's payloads, with examples.
 
-    `schema` and `golden` are those of the model file. In the result, `request` and `reply` are JSON
-    schemas, and `examples` are payloads of one golden row by name.
+    `schema` and `golden` are those of the model file. `encoder` decides which values are valid. In
+    the result, `request` and `reply` are JSON schemas, and `examples` are payloads of one golden
+    row by name.
     """
-    columns = {column["name"]: _column(column, ignore_unknown) for column in schema["columns"]}
+    columns = {
+        described["name"]: _value(described, column)
+        for described, column in zip(schema["columns"], encoder.columns)
+    }
+    optional = {column.name for column in encoder.columns if column.accepts_missing}
     row = golden["instances"][0]
     return {
-        "request": _request(columns),
-        "reply": _reply(schema["classes"]),
+        "request": _request(columns, optional, encoder.ignored),
+        "reply": _reply(schema),
         "examples": {
             "in order": {"instances": [row]},
             "by name": {"instances": [dict(zip(columns, row))]},
@@ -23,7 +34,7 @@ def schemas(schema: dict[str, Any], golden: dict[str, Any], ignore_unknown: bool
     }
 
 
-def _request(columns: dict[str, Any]) -> dict[str, Any]:
+def _request(columns: dict[str, Any], optional: set[str], ignored: list[str]) -> dict[str, Any]:
     """Return the schema of instances: a list of rows, or one flat row."""
     in_order = {
         "type": "array",
@@ -32,39 +43,69 @@ def _request(columns: dict[str, Any]) -> dict[str, Any]:
         "items": False,
     }
     by_name = _object(columns)
+    by_name["required"] = [name for name in columns if name not in optional]
+    by_name["properties"] = {**columns, **{name: {} for name in ignored}}
     by_name["additionalProperties"] = False
 
     rows = _list({"anyOf": [in_order, by_name]})
     return _object({"instances": {"anyOf": [rows, in_order]}})
 
 
-def _reply(classes: list[Any]) -> dict[str, Any]:
-    """Return the schema of predictions, scores and labels."""
+def _reply(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of predictions and, for classes, of scores and labels."""
+    classes = schema["classes"]
+    if not classes:
+        return _object({"predictions": _list({"type": "number"})})
+
     one_class = {"enum": classes}
     row_scores = _list({"type": "number"})
     row_scores["minItems"] = len(classes)
-    return _object(
-        {"predictions": _list(one_class), "scores": _list(row_scores), "labels": _list(one_class)}
-    )
+    reply = {"predictions": _list(one_class), "scores": _list(row_scores)}
+    if not schema.get("scores", True):
+        del reply["scores"]
+    return _object({**reply, "labels": _list(one_class)})
 
 
-def _column(column: dict[str, Any], ignore_unknown: bool) -> dict[str, Any]:
-    """Return the schema of a value of one column.
+def _value(described: dict[str, Any], column: Any) -> dict[str, Any]:
+    """Return the schema of a value of one column."""
+    value = _not_missing(described, column)
+    if column.accepts_missing:
+        return {"anyOf": [value, {"type": "null"}, {"enum": sorted(column.missing_texts)}]}
+    return value
 
-    Unless unknown categories are ignored, only the categories of the training data are valid. A
-    number may be outside the range of the training data.
+
+def _not_missing(described: dict[str, Any], column: Any) -> dict[str, Any]:
+    """Return the schema of a value of one column that is not missing.
+
+    A number may be outside the range of the training data.
     """
-    if column["kind"] == "category":
-        if ignore_unknown:
-            return {"type": "string"}
-        return {"type": "string", "enum": column["categories"]}
+    if isinstance(column, Category):
+        return _category(described["categories"], column)
+    if described["kind"] == "number":
+        value = {"type": "number", "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX}
+        if "minimum" in described:
+            found = f"{described['minimum']:g} to {described['maximum']:g} in training"
+            value["description"] = found
+        return value
+    if described["kind"] == "date":
+        return {"type": "string", "description": f"format {described['format']}, or ISO 8601"}
+    return {"type": "string"}
 
-    return {
-        "type": "number",
-        "minimum": -FLOAT32_MAX,
-        "maximum": FLOAT32_MAX,
-        "description": f"{column['minimum']:g} to {column['maximum']:g} in training",
-    }
+
+def _category(categories: list[Any], column: Category) -> dict[str, Any]:
+    """Return the schema of a category.
+
+    The categories of the training data are an enumeration if no others are valid.
+    """
+    if column.accepts_unknown or len(categories) > MAX_CATEGORIES:
+        types = sorted({JSON_TYPES[kind] for kind in column.types})
+        return {"type": types if len(types) > 1 else types[0]}
+    if column.types == {str}:
+        return {"type": "string", "enum": categories}
+    return {"enum": [*categories, *(text for text in column.cell_of if type(text) is str)]}
+
+
+JSON_TYPES: dict[type, str] = {str: "string", int: "integer", bool: "boolean"}
 
 
 def _list(items: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime  # noqa: E402
 
 from utils.errors import ModelFileError
-from utils.table.encoder import Buffer, TableEncoder
+from utils.table.columns import Buffer
+from utils.table.encoder import TableEncoder
 from utils.table.rows import InvalidInstances, format_value, truncate
 
 # ONNX Runtime and scikit-learn or xgboost add float32 numbers in different orders.

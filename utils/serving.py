@@ -59,7 +59,7 @@ class ServedModel:
     def schema(self) -> dict[str, Any]:
         if self.model is None:
             return {}
-        return schemas(self.model.schema, self.model.golden, self.ignore_unknown)
+        return schemas(self.model.schema, self.model.golden, self.model.encoder)
 
     def current(self) -> Model:
         """Return the model, and load it first if that has not been done.

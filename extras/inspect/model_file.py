@@ -77,9 +77,12 @@ def format_pairs(pairs: Mapping[str, object]) -> str:
 
 def format_column(schema: Mapping[str, Any]) -> str:
     """Return a short description of one column of the schema."""
-    if schema["kind"] == "category":
-        return f"{schema['name']}: {len(schema['categories'])} categories"
-    return f"{schema['name']}: {schema['minimum']:g} to {schema['maximum']:g}"
+    name = schema["name"]
+    if "categories" in schema:
+        return f"{name}: {len(schema['categories'])} categories"
+    if "minimum" in schema:
+        return f"{name}: {schema['minimum']:g} to {schema['maximum']:g}"
+    return f"{name}: {schema['kind']}"
 
 
 def content_lines(contents: Mapping[str, Any], content: bytes) -> Lines:

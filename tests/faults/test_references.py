@@ -14,8 +14,9 @@ from sklearn.tree import DecisionTreeClassifier
 from support.commands import ROOT
 from support.figures import Figure
 
-from common_utils.train_utils import TrainingError, train_model
-from utils.encode_decode import ModelFileError, init_model
+from common_utils.train_utils import train_model
+from utils.encode_decode import init_model
+from utils.errors import ModelFileError, TrainingError
 
 CANARY = "never-to-be-seen"
 CANARY_TABLE = f"{CANARY}\n1\n"

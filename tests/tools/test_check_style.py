@@ -30,7 +30,6 @@ GOOD = {
     "a script of 80 lines": ("a.sh", HEADER + ":\n" * 79),
     "a module of 300 lines": ("utils/a.py", "x = 1\n" * 300),
     "a longer test": ("tests/a.py", "x = 1\n" * 301),
-    "a longer module with a reason": ("common_utils/train_utils.py", "x = 1\n" * 301),
     "a docstring of 80 characters": ("a.py", f'"""{"x" * 80}\n\n{"y" * 99}"""\n'),
     "a conditional expression": ("a.py", "x = 1 if a else 2\n"),
     "two of them side by side": ("a.py", "x = (1 if a else 2) + (3 if b else 4)\n"),

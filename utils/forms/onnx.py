@@ -45,7 +45,9 @@ def _from_sklearn(estimator: Any, name: str, width: int) -> Any:
     from skl2onnx.common.data_types import FloatTensorType
 
     rows = [("rows", FloatTensorType([None, width]))]
-    options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
+    options = None
+    if hasattr(estimator, "predict_proba"):
+        options = {id(estimator): {"zipmap": False}}
     with _integer_attributes():
         return convert_sklearn(estimator, name, rows, options=options, target_opset=OPSET)
 
@@ -72,9 +74,10 @@ def _integer_attributes() -> Iterator[None]:
 
 
 def _add_missing_branches(estimator: Any, graph: Any) -> None:
-    """Write the branches for missing values of a tree or a forest, which skl2onnx leaves out.
+    """Write the branches for missing values, which skl2onnx leaves out.
 
-    Without missing values, the branches are not needed, and ONNX Runtime is faster without them.
+    It applies to trees and forests. Without missing values, the branches are not needed, and ONNX
+    Runtime is faster without them.
     """
     members = getattr(estimator, "estimators_", [estimator])
     trees = [member.tree_ for member in members if hasattr(member, "tree_")]

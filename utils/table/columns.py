@@ -1,4 +1,6 @@
-"""The kinds of columns: how a value becomes cells of the matrix.
+"""Columns of numbers and categories: how a value becomes cells of the matrix.
+
+utils/table/dates.py and utils/table/texts.py have the other kinds.
 
 The model file's `scaler` describes each column with plain lists and dicts. Therefore this module
 does not need scikit-learn. In all kinds:
@@ -14,11 +16,8 @@ A block has all cells of one column in one row of the matrix. Each class has one
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
 from itertools import repeat
 from typing import Any
 
@@ -29,17 +28,13 @@ from utils.table.rows import format_value
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 NUMERIC = frozenset((int, float))
 UNKNOWN = -1
-EPOCH = datetime(1970, 1, 1)
-SECONDS_PER_DAY = 86_400
-# This is the pattern of scikit-learn's CountVectorizer and TfidfVectorizer.
-WORD = re.compile(r"(?u)\b\w\w+\b")
 
 # The nonzero cells of a value: pairs of a position in the block and a number.
 Cells = Iterable[tuple[int, float]]
 
 
 class Buffer:
-    """A matrix (rows x width, float32) of zeros, as an array, flat, and as a view of its cells."""
+    """A matrix (rows x width, float32), as an array, flat, and as a view of cells."""
 
     def __init__(self, rows: int, width: int):
         self.matrix = np.zeros((rows, width), dtype=np.float32)
@@ -49,11 +44,14 @@ class Buffer:
 
 
 class InvalidValue(ValueError):
-    """A value that is not valid in its column. The message is the expected value in words."""
+    """A value that is not valid in its column.
+
+    The message is the expected value in words.
+    """
 
 
 class Column:
-    """A column of the table, which becomes `width` columns of the matrix from `start` on.
+    """A column of the table, which is `width` columns of the matrix from `start` on.
 
     `text_is_missing` and `missing` decide which values are missing values.
     """
@@ -65,14 +63,14 @@ class Column:
         self.width = width if block is None else len(block)
         self.accepts_missing = block is not None
         self._missing = nonzero(block or [])
-        self._missing_texts = frozenset(plain.get("missing_texts", ()))
+        self.missing_texts = frozenset(plain.get("missing_texts", ()))
 
     def cells(self, value: Any) -> Cells:
         """Return the nonzero cells of `value`.
 
         Raises InvalidValue with the expected value in words.
         """
-        if value is None or (type(value) is str and value in self._missing_texts):
+        if value is None or (type(value) is str and value in self.missing_texts):
             if self.accepts_missing:
                 return self._missing
             raise InvalidValue(self.expected())
@@ -103,25 +101,36 @@ class Column:
 
 
 class Number(Column):
-    """A number: its value, one of the bins between `edges`, or a place between `knots`.
+    """A number: its value, a bin between `edges`, or a scaled value and pieces.
 
-    - Without `edges` and `knots`, a number keeps its value in one cell.
+    - With none of the following, a number keeps its value in one cell.
     - With `edges`, each bin has a cell. `edges` are the inner borders of the bins. A value on a
       border belongs to the bin above it, as in scikit-learn's KBinsDiscretizer.
+    - With `scale`, the first cell has the value minus `scale[0]`, divided by `scale[1]`.
     - With `knots`, each knot has a cell. A value between two knots is split between their cells in
-      proportion to its distance, as in scikit-learn's SplineTransformer of degree 1. A value
-      outside has the cells of the nearest knot, so an outlier has a limited effect.
+      proportion to its distance, as in scikit-learn's SplineTransformer of degree 1.
+
+    `scale` and `knots` need `limits`, the least and the greatest value. A value outside counts as
+    the nearest limit, so an outlier has a limited effect.
     """
 
     def __init__(self, plain: dict[str, Any], start: int):
         self.edges: list[float] | None = plain.get("edges")
-        self.knots: list[float] | None = plain.get("knots")
+        self._limits: list[float] | None = plain.get("limits")
+        self._scale: list[float] | None = plain.get("scale")
+        self._knots: list[float] = plain.get("knots", [])
+        self._first_knot = 1 if self._scale else 0
         width = 1
         if self.edges is not None:
             width = len(self.edges) + 1
-        elif self.knots is not None:
-            width = len(self.knots)
+        elif self._limits is not None:
+            width = self._first_knot + len(self._knots)
         super().__init__(plain, start, width)
+
+    @property
+    def has_simple_cells(self) -> bool:
+        """Whether a number is one cell: its value or its bin."""
+        return self._limits is None
 
     def _cells(self, value: Any) -> Cells:
         if type(value) not in NUMERIC or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
@@ -132,9 +141,19 @@ class Number(Column):
         """Return the cells of a finite number."""
         if self.edges is not None:
             return ((bisect_right(self.edges, value), 1.0),)
-        if self.knots is not None:
-            return knot_cells(self.knots, value)
-        return ((0, value),)
+        if self._limits is None:
+            return ((0, value),)
+        inside = min(max(value, self._limits[0]), self._limits[1])
+        cells = []
+        if self._scale is not None:
+            cells.append((0, (inside - self._scale[0]) / self._scale[1]))
+        if self._knots:
+            knots = self._knots
+            left = min(bisect_right(knots, inside), len(knots) - 1) - 1
+            share = (inside - knots[left]) / (knots[left + 1] - knots[left])
+            place = self._first_knot + left
+            cells += [(place, 1.0 - share), (place + 1, share)]
+        return cells
 
     def _description(self) -> str:
         return "a finite number"
@@ -149,24 +168,32 @@ class Number(Column):
         if self.edges is not None:
             bins = np.searchsorted(self.edges, numbers, side="right")
             buffer.flat[starts + self.start + bins] = 1.0
-        elif self.knots is not None:
-            knots = np.array(self.knots)
-            inside = np.clip(numbers, knots[0], knots[-1])
-            left = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, len(knots) - 2)
-            share = (inside - knots[left]) / (knots[left + 1] - knots[left])
-            rows = np.arange(len(numbers))
-            buffer.matrix[rows, self.start + left] = 1.0 - share
-            buffer.matrix[rows, self.start + left + 1] = share
-        else:
+        elif self._limits is None:
             buffer.matrix[:, self.start] = numbers
+        else:
+            self._fill_limited(np.clip(numbers, *self._limits), buffer, starts)
         return None
+
+    def _fill_limited(self, inside: np.ndarray, buffer: Buffer, starts: np.ndarray) -> None:
+        """Write the scaled values and the pieces of numbers inside the limits."""
+        if self._scale is not None:
+            buffer.matrix[:, self.start] = (inside - self._scale[0]) / self._scale[1]
+        if self._knots:
+            knots = np.array(self._knots)
+            left = np.searchsorted(knots, inside, side="right") - 1
+            left = np.minimum(left, len(knots) - 2)
+            share = (inside - knots[left]) / (knots[left + 1] - knots[left])
+            places = starts + self.start + self._first_knot + left
+            buffer.flat[places] = 1.0 - share
+            buffer.flat[places + 1] = share
 
 
 class Category(Column):
     """A category: one cell for each of `categories`, or a block of `means`.
 
-    `categories` are texts. With `integers`, they are whole numbers. With `texts`, they are false and
-    true, and `texts` are the texts that mean one of them. `means` has a block for each category, as scikit-learn's TargetEncoder computes it.
+    `categories` are texts. With `integers`, they are whole numbers. With `texts`, they are false
+    and true, and `texts` are the texts that mean one of them. `means` has a block for each
+    category, as scikit-learn's TargetEncoder computes it.
     `unknown` is the block of a category that training did not see. Without it, such a category is
     invalid, unless `ignore_unknown` is set. Then its block is zeros.
     """
@@ -179,41 +206,41 @@ class Category(Column):
         super().__init__(plain, start, width)
 
         self._has_unknown_block = unknown is not None
-        self._accepts_unknown = ignore_unknown or self._has_unknown_block
+        self.accepts_unknown = ignore_unknown or self._has_unknown_block
         self._unknown = nonzero(unknown or [])
         self._blocks = None if means is None else [nonzero(block) for block in means]
-        self._types = {str}
+        self.types: set[type] = {str}
         if plain.get("integers"):
-            self._types.add(int)
+            self.types.add(int)
         if "texts" in plain:
-            self._types.add(bool)
+            self.types.add(bool)
         self._places = {category: place for place, category in enumerate(self._categories)}
-        # The places in a row of the matrix.
-        self.cell_of = {category: start + place for category, place in self._places.items()}
-        if self._types != {str}:
+        if self.types != {str}:
             texts = {str(category): category for category in self._categories}
             texts.update(plain.get("texts", {}))
             known = {text: value for text, value in texts.items() if value in self._places}
             self._places |= {text: self._places[value] for text, value in known.items()}
+        # The places in a row of the matrix.
+        self.cell_of = {category: start + place for category, place in self._places.items()}
 
     @property
     def is_one_hot_of_texts(self) -> bool:
         """Whether a lookup in `cell_of` gives the only cell of a value."""
-        return self._blocks is None and self._types == {str}
+        return self._blocks is None and self.types == {str}
 
     def _cells(self, value: Any) -> Cells:
         if type(value) is float and value.is_integer():
             value = int(value)
-        if type(value) not in self._types:
+        if type(value) not in self.types:
             raise InvalidValue(self.expected())
 
         place = self._places.get(value)
         if place is None and type(value) is str:
             text = value.strip()
-            place = self._places.get(text if self._types == {str} else text.lower())
+            place = self._places.get(text if self.types == {str} else text.lower())
         if place is not None:
             return ((place, 1.0),) if self._blocks is None else self._blocks[place]
-        if self._accepts_unknown:
+        if self.accepts_unknown:
             return self._unknown
         raise InvalidValue(self.expected())
 
@@ -226,7 +253,7 @@ class Category(Column):
         more = len(self._categories) - 3
         listed = ", ".join(examples) + (f" and {more} more" if more > 0 else "")
         if self._has_unknown_block:
-            return f"{'a text' if self._types == {str} else 'a whole number'} such as {listed}"
+            return f"{'a text' if self.types == {str} else 'a whole number'} such as {listed}"
         return f"one of {listed}"
 
     def fill(self, values: Sequence[Any], buffer: Buffer, starts: np.ndarray) -> None:
@@ -243,82 +270,11 @@ class Category(Column):
         return super().fill([values[row] for row in others], buffer, starts[others])
 
 
-class Date(Column):
-    """A date or a time, which becomes the numbers in `parts`.
-
-    `format` is that of the data's file, in the notation of strptime. Dates in ISO 8601 are valid
-    too. Each of `parts` describes a Number.
-    """
-
-    def __init__(self, plain: dict[str, Any], start: int):
-        self._format: str = plain["format"]
-        self._parts: list[Number] = []
-        width = 0
-        for part in plain["parts"]:
-            self._parts.append(Number(part, width))
-            width += self._parts[-1].width
-        super().__init__(plain, start, width)
-
-    def _cells(self, value: Any) -> Cells:
-        moment = self._moment(value) if type(value) is str else None
-        if moment is None:
-            raise InvalidValue(self.expected())
-        for part in self._parts:
-            for position, cell in part.number_cells(DATE_PARTS[part.name](moment)):
-                yield part.start + position, cell
-
-    def cells(self, value: Any) -> Cells:
-        # The list raises the error here and not when the caller iterates.
-        return list(super().cells(value))
-
-    def _moment(self, text: str) -> datetime | None:
-        """Return the time in UTC, without a time zone, or None if `text` is not a date."""
-        for parse in (self._parse_format, datetime.fromisoformat):
-            try:
-                moment = parse(text.strip())
-                if moment.tzinfo is not None:
-                    moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
-                return moment
-            # A time zone can shift the first or last year out of the range.
-            except (ValueError, OverflowError):
-                continue
-        return None
-
-    def _parse_format(self, text: str) -> datetime:
-        return datetime.strptime(text, self._format)
-
-    def _description(self) -> str:
-        example = datetime(2024, 12, 31).strftime(self._format)
-        return f"a date such as {example!r} or '2024-12-31'"
-
-
-class Text(Column):
-    """A text, which becomes the TF-IDF weights of the words in `words`.
-
-    The weights are those of scikit-learn's TfidfVectorizer: the count of a word times its entry in
-    `idf`, divided by the Euclidean norm of all weights.
-    """
-
-    def __init__(self, plain: dict[str, Any], start: int):
-        self._places = {word: place for place, word in enumerate(plain["words"])}
-        self._idf: list[float] = plain["idf"]
-        super().__init__(plain, start, len(self._idf))
-
-    def _cells(self, value: Any) -> Cells:
-        if type(value) is not str:
-            raise InvalidValue(self.expected())
-        counts = Counter(map(self._places.get, WORD.findall(value.lower())))
-        counts.pop(None, None)
-        weights = {place: count * self._idf[place] for place, count in counts.items()}
-        norm = sum(weight * weight for weight in weights.values()) ** 0.5
-        return [(place, weight / norm) for place, weight in weights.items()]
-
-    def _description(self) -> str:
-        return "a text"
-
-
 class Unused(Column):
-    """A column of which training saw no values. It has no cells, and any value is valid."""
+    """A column of which training saw no values.
+
+    It has no cells, and any value is valid.
+    """
 
     def __init__(self, plain: dict[str, Any], start: int):
         super().__init__({**plain, "missing": []}, start, 0)
@@ -330,48 +286,7 @@ class Unused(Column):
         return "any value"
 
 
-def make_column(plain: dict[str, Any], start: int, ignore_unknown: bool) -> Column:
-    """Return the column that `plain` describes."""
-    if "categories" in plain:
-        return Category(plain, start, ignore_unknown)
-    if "parts" in plain:
-        return Date(plain, start)
-    if "words" in plain:
-        return Text(plain, start)
-    if plain.get("unused"):
-        return Unused(plain, start)
-    return Number(plain, start)
-
-
 def nonzero(block: Sequence[float | None]) -> Cells:
     """Return the nonzero cells of a block, in which None is NaN."""
     numbers = [float("nan") if cell is None else cell for cell in block]
     return tuple((position, cell) for position, cell in enumerate(numbers) if cell != 0)
-
-
-def knot_cells(knots: list[float], value: float) -> Cells:
-    """Return the cells of the two knots around `value`."""
-    inside = min(max(value, knots[0]), knots[-1])
-    left = min(bisect_right(knots, inside), len(knots) - 1) - 1
-    share = (inside - knots[left]) / (knots[left + 1] - knots[left])
-    return ((left, 1.0 - share), (left + 1, share))
-
-
-def days(moment: datetime) -> float:
-    """Return the days since 1970, with the fraction of the day."""
-    return (moment - EPOCH).total_seconds() / SECONDS_PER_DAY
-
-
-def hours(moment: datetime) -> float:
-    """Return the hours since midnight, with their fraction."""
-    return moment.hour + moment.minute / 60 + moment.second / 3600
-
-
-DATE_PARTS = {
-    "days": days,
-    "year": lambda moment: moment.year,
-    "month": lambda moment: moment.month,
-    "day": lambda moment: moment.day,
-    "weekday": lambda moment: moment.weekday(),
-    "hour": hours,
-}

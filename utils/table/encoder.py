@@ -17,9 +17,11 @@ from utils.table.columns import (
     Column,
     InvalidValue,
     Number,
-    make_column,
+    Unused,
 )
+from utils.table.dates import Date
 from utils.table.rows import InvalidInstances, RowOrder, format_value
+from utils.table.texts import Text
 
 # For fewer rows, plain Python is faster than numpy, because each numpy call has an overhead. Both
 # take the same time at about 16 rows.
@@ -49,7 +51,8 @@ class TableEncoder:
 
         names = [column.name for column in self.columns]
         optional = [column.name for column in self.columns if column.accepts_missing]
-        self._arrange = RowOrder(names, optional, scaler.get("ignored", ())).arrange
+        self.ignored: list[str] = scaler.get("ignored", [])
+        self._arrange = RowOrder(names, optional, self.ignored).arrange
         self._plan = [step_of(column) for column in self.columns]
         self._zero_row = Buffer(1, self.width).cells
 
@@ -78,29 +81,34 @@ class TableEncoder:
     def _write_by_row(self, rows: list[Sequence[Any]], buffer: Buffer) -> None:
         """Write `rows` into a buffer of zeros, row by row.
 
-        Numbers, bins and one-hot categories are encoded here, because a call of a method for each
-        value would take a tenth of a request's time. Column.cells encodes all other values.
         Raises ValueError for an invalid value, or TypeError for a category that is a list or dict.
         """
-        cells = buffer.cells
         start = 0
         for row in rows:
-            for value, (places, place, edges, column) in zip(row, self._plan):
-                if places is not None:
-                    found = places.get(value)
-                    if found is not None:
-                        cells[start + found] = 1.0
-                        continue
-                elif type(value) in NUMERIC and -FLOAT32_MAX <= value <= FLOAT32_MAX:
-                    if edges is None:
-                        cells[start + place] = value
-                        continue
-                    if edges is not OTHER_KIND:
-                        cells[start + place + bisect_right(edges, value)] = 1.0
-                        continue
-                for position, cell in column.cells(value):
-                    cells[start + place + position] = cell
+            self._write_row(row, start, buffer.cells)
             start += self.width
+
+    def _write_row(self, row: Sequence[Any], start: int, cells: memoryview[float]) -> None:
+        """Write a row into `cells`, from `start` on.
+
+        Numbers, bins and one-hot categories are encoded here, because a call of a method for each
+        value would take a tenth of a request's time. Column.cells encodes all other values.
+        """
+        for value, (places, place, edges, column) in zip(row, self._plan):
+            if places is not None:
+                found = places.get(value)
+                if found is not None:
+                    cells[start + found] = 1.0
+                    continue
+            elif type(value) in NUMERIC and -FLOAT32_MAX <= value <= FLOAT32_MAX:
+                if edges is None:
+                    cells[start + place] = value
+                    continue
+                if edges is not OTHER_KIND:
+                    cells[start + place + bisect_right(edges, value)] = 1.0
+                    continue
+            for position, cell in column.cells(value):
+                cells[start + place + position] = cell
 
     def _write_by_column(self, rows: list[Sequence[Any]], buffer: Buffer) -> None:
         """Write `rows` into a buffer of zeros, column by column.
@@ -134,6 +142,19 @@ def step_of(column: Column) -> Step:
     """
     if isinstance(column, Category) and column.is_one_hot_of_texts:
         return column.cell_of, column.start, None, column
-    if isinstance(column, Number) and column.knots is None:
+    if isinstance(column, Number) and column.has_simple_cells:
         return None, column.start, column.edges, column
     return None, column.start, OTHER_KIND, column
+
+
+def make_column(plain: dict[str, Any], start: int, ignore_unknown: bool) -> Column:
+    """Return the column that `plain` describes."""
+    if "categories" in plain:
+        return Category(plain, start, ignore_unknown)
+    if "parts" in plain:
+        return Date(plain, start)
+    if "words" in plain:
+        return Text(plain, start)
+    if plain.get("unused"):
+        return Unused(plain, start)
+    return Number(plain, start)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,36 +15,39 @@ from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     OneHotEncoder,
     SplineTransformer,
+    StandardScaler,
     TargetEncoder,
 )
 from sklearn.utils import get_tags
 
 from utils.dataset.description import Column, Description
 from utils.errors import TrainingError
-from utils.table.columns import WORD
+from utils.table.texts import WORD
 from utils.training.split import SEED, Parts
 
-# The encodings of numbers. An author states one of the first two with `numbers`.
-ENCODINGS = ("raw", "binned", "filled", "pieces")
+# An author states one of these encodings with `numbers`.
+ENCODINGS = ("raw", "binned")
 # The bins per number for a linear model were chosen by cross-validation on the training part.
 QUANTILES = 32
 DISTINCT_QUANTILES = 128
-# The pieces of a number for a linear model. Numbers outside these quantiles count as outliers.
-KNOTS = 16
+# The knots of a number for a linear model. Numbers outside these quantiles count as outliers.
+KNOTS = 8
 OUTLIERS = (0.005, 0.995)
-# A table with more columns of numbers gets only two knots for each, so that it fits into memory.
+# A table with more columns of numbers gets no pieces.
 WIDE = 200
 # A column with more categories gets the mean of the label for each category.
 ONE_HOT_CATEGORIES = 50
 # A category in fewer rows shares the cell of all rare and unknown ones. In a small table, the limit
 # is a hundredth of the rows, but at least 2.
 COMMON_ROWS = 10
+FOLDS = 5
 WORDS = 300
 TREES = re.compile("Tree|Forest|Boost|XGB|LGBM|Bagging")
 # The graph of these estimators has no branches for missing values.
@@ -52,32 +55,44 @@ NO_MISSING_BRANCHES = re.compile("Bagging")
 DATE_PARTS = ("days", "year", "month", "day", "weekday", "hour")
 
 
-def encoding_of_numbers(estimator: Any, numbers: str | None) -> str:
-    """Return the encoding of numbers, one of ENCODINGS.
+class Family(NamedTuple):
+    """The encoding that suits an estimator.
 
-    It is `numbers` if an author states it. Otherwise, the family of the estimator decides. Trees
-    get raw numbers, with NaN for a missing value or with the median where they cannot take NaN. All
-    others get pieces.
+    `numbers` is the encoding of numbers: "raw", "filled" (with the median for a missing value),
+    "binned", "scaled" (without outliers), "pieces" (of a spline), or "both" of the last two. The
+    matrix is dense, or sparse, which is faster for linear solvers.
     """
-    if numbers is not None:
-        if numbers not in ENCODINGS[:2]:
-            raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
+
+    numbers: str
+    dense: bool
+
+
+def family_of(estimator: Any, numbers: str | None) -> Family:
+    """Return the encoding of numbers and the form of the matrix for an estimator.
+
+    `numbers` is the encoding of numbers that an author states, or None. Trees get raw numbers, with
+    NaN for a missing value, or with the median where they cannot take NaN.
+    """
+    if numbers not in (None, *ENCODINGS):
+        raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
+    accepted = get_tags(estimator).input_tags
     name = type(estimator[-1] if isinstance(estimator, Pipeline) else estimator).__name__
-    if numbers == "binned" or (numbers is None and not TREES.search(name)):
-        return numbers or "pieces"
-    takes_missing = get_tags(estimator).input_tags.allow_nan and not NO_MISSING_BRANCHES.search(name)
-    return "raw" if takes_missing else "filled"
+    if numbers == "binned":
+        return Family("binned", not accepted.sparse)
+    if numbers is None and not TREES.search(name):
+        return Family("pieces" if accepted.positive_only else "both", not accepted.sparse)
+    takes_missing = accepted.allow_nan and not NO_MISSING_BRANCHES.search(name)
+    return Family("raw" if takes_missing else "filled", True)
 
 
-def make_encoder(numbers: str, description: Description, parts: Parts) -> ColumnTransformer:
+def make_encoder(family: Family, description: Description, parts: Parts) -> ColumnTransformer:
     """Return the encoder of the described columns, not fitted.
 
-    It has one transformer for each column, in the order of the description. `numbers` is one of
-    ENCODINGS. For trees, the matrix is dense float32. Otherwise it is sparse, which is faster for
-    linear solvers. The values of the training part decide about edges, knots and kinds of encoding.
-    The held-out part only decides whether a column accepts missing values.
+    It has one transformer for each column, in the order of the description. The values of the
+    training part decide about edges, knots and kinds of encoding. The held-out part only decides
+    whether a column accepts missing values.
     """
-    chooser = Chooser(numbers, description, parts.train)
+    chooser = Chooser(family, description, parts.train)
     steps = []
     for place, column in enumerate(description.columns):
         values = parts.train[column.name]
@@ -96,12 +111,12 @@ class Chooser:
     With `strict`, categories are encoded one-hot, and unknown ones are rejected.
     """
 
-    def __init__(self, numbers: str, description: Description, train: pd.DataFrame):
-        self.numbers = numbers
-        self.dense = numbers in ("raw", "filled")
+    def __init__(self, family: Family, description: Description, train: pd.DataFrame):
+        self.numbers, self.dense = family
         self.strict = description.unknown == "reject"
-        wide = sum(column.kind == "number" for column in description.columns) > WIDE
-        self.knots = 2 if wide else KNOTS
+        if self.numbers == "both":
+            count = sum(column.kind == "number" for column in description.columns)
+            self.numbers = "scaled" if count > WIDE else "both"
         self.target_type = "continuous"
         if description.task == "classification":
             classes = train[description.label.name].nunique()
@@ -126,29 +141,45 @@ class Chooser:
         if self.numbers == "filled":
             return SimpleImputer(strategy="median", add_indicator=has_missing)
         known = values.dropna()
+        fill = [SimpleImputer(strategy="median")] if has_missing else []
         if self.numbers == "binned":
-            step = bins(known)
+            steps = [make_pipeline(*fill, bins(known))]
         else:
-            knots = knots_of(known, self.knots)
-            step = SplineTransformer(
-                degree=1, knots=knots, handle_missing="zeros", sparse_output=True
+            steps = self.limited(known, fill)
+        if has_missing:
+            steps.append(MissingIndicator(features="all"))
+        return make_union(*steps) if len(steps) > 1 else steps[0]
+
+    def limited(self, values: pd.Series, fill: list[Any]) -> list[Any]:
+        """Return the transformers of a number without its outliers.
+
+        They are the scaled number and its pieces. A wide table gets no pieces, because they would
+        need too much memory. An estimator for positive numbers gets only pieces.
+        """
+        knots = knots_of(values, KNOTS)
+        steps: list[Any] = []
+        if self.numbers != "pieces":
+            limits = {"limits": (float(knots[0, 0]), float(knots[-1, 0]))}
+            limiter = FunctionTransformer(clip, kw_args=limits)
+            steps.append(make_pipeline(limiter, *fill, StandardScaler()))
+        if self.numbers != "scaled":
+            steps.append(
+                make_pipeline(*fill, SplineTransformer(degree=1, knots=knots, sparse_output=True))
             )
-        if not has_missing:
-            return step
-        if self.numbers == "binned":
-            step = make_pipeline(SimpleImputer(strategy="median"), step)
-        return make_union(step, MissingIndicator(features="all"))
+        return steps
 
     def category(self, values: pd.Series) -> Any:
         """Return the transformer of a category."""
         if self.strict:
             return self.one_hot(None, handle_unknown="ignore")
         if values.nunique() > ONE_HOT_CATEGORIES:
-            return TargetEncoder(target_type=self.target_type, random_state=SEED)
+            # The training rows get means that were computed on other rows.
+            folds = KFold(FOLDS, shuffle=True, random_state=SEED)
+            return TargetEncoder(target_type=self.target_type, cv=folds)
         return self.one_hot(max(2, min(COMMON_ROWS, len(values) // 100)))
 
     def one_hot(self, rows: int | None, handle_unknown: str = "infrequent_if_exist") -> Any:
-        """Return a transformer with a cell for each category that has at least `rows` rows."""
+        """Return a transformer with a cell for each category of at least `rows` rows."""
         return OneHotEncoder(
             handle_unknown=handle_unknown,
             min_frequency=rows,
@@ -217,6 +248,11 @@ def fit_quietly(estimator: Any, *data: Any, **options: Any) -> Any:
         return estimator.fit(*data, **options)
 
 
+def clip(numbers: pd.DataFrame, limits: tuple[float, float]) -> pd.DataFrame:
+    """Return numbers, with the nearest limit for those outside."""
+    return numbers.clip(*limits)
+
+
 def to_float32(numbers: pd.DataFrame) -> np.ndarray:
     """Return numbers as float32, the type of the matrix in the server."""
     return numbers.to_numpy(np.float32)
@@ -237,7 +273,7 @@ def date_parts(dates: pd.DataFrame) -> pd.DataFrame:
             "year": clock.year,
             "month": clock.month,
             "day": clock.day,
-            "weekday": clock.weekday,
+            "weekday": clock.day_of_week,
             "hour": clock.hour + clock.minute / 60 + clock.second / 3600,
         },
         dtype=np.float64,

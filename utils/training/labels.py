@@ -22,8 +22,7 @@ def classes_of(label: pd.Series, description: Description) -> list[Any]:
     classes = sorted(set(label.tolist()))
     if len(classes) < 2:
         raise TrainingError(
-            f"expected at least two classes of {label.name!r}, "
-            f"found {classes} in {len(label)} rows"
+            f"expected at least two classes of {label.name!r}, found {classes} in {len(label)} rows"
         )
     return classes
 

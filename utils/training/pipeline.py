@@ -13,7 +13,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from utils.dataset.description import Description
 from utils.errors import TrainingError
-from utils.training.encoding import encoding_of_numbers, fit_quietly, make_encoder
+from utils.training.encoding import family_of, fit_quietly, make_encoder
 from utils.training.labels import classes_of, target, with_class_numbers
 from utils.training.split import SEED, Parts
 
@@ -35,8 +35,7 @@ def fit_pipeline(
     train = parts.train
     label = train[description.label.name]
     classes = classes_of(label, description)
-    encoding = encoding_of_numbers(estimator, numbers)
-    encoder = make_encoder(encoding, description, parts)
+    encoder = make_encoder(family_of(estimator, numbers), description, parts)
     pipeline = Pipeline(
         [("encoder", encoder), ("estimator", with_class_numbers(estimator, classes))]
     )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import KBinsDiscretizer, OneHotEncoder
 from support.commands import ROOT
 
-from utils.table.encoder import FEW_ROWS, Buffer, TableEncoder
+from utils.table.columns import Buffer
+from utils.table.encoder import FEW_ROWS, TableEncoder
 from utils.table.rows import InvalidInstances
 
 SMALL = {
