@@ -65,7 +65,7 @@ def gaps() -> Dataset:
 
 
 def cities() -> Dataset:
-    """A category with hundreds of values; many held-out rows have a new one."""
+    """A category of hundreds of values; many held-out rows have a new one."""
     random = np.random.default_rng(1)
     city = random.zipf(1.4, ROWS) % 400
     effect = random.normal(size=400)
