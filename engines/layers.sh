@@ -2,7 +2,9 @@
 # Summary: functions that make an image from an image and a command of the builder.
 # Usage:   . engines/layers.sh      (from engines/package_image.sh)
 #
-# Containers mount $scratch/settings, the settings of the build, and $files at /tmp/src.
+# Containers mount $scratch/settings, the settings of the build, and $files at /run/s2i-source. The
+# engine makes these folders as root. Therefore $files is not mounted at /tmp/src, into which s2i
+# writes as the user of the build.
 # shellcheck disable=SC2034,SC2154 # the script that includes this one sets and reads the variables
 set -euo pipefail
 
@@ -24,10 +26,10 @@ copy_files() { # copy_files setup|ROLE: copies the files that decide a step; set
 
 run_in() { # run_in IMAGE COMMAND...: runs a command in a new container; sets container
   container=s2i-packages-$$-$RANDOM
-  docker run --detach --name "$container" --user "$user" --volume "$files:/tmp/src:ro" \
+  docker run --detach --name "$container" --user "$user" --volume "$files:/run/s2i-source:ro" \
     --volume "$scratch/settings:/run/s2i-settings:ro" \
     --volume s2i-python-wheels:/var/cache/s2i "$1" \
-    env PYTHONPATH=/opt/builders python3 -m runtime.environment run /tmp/src/.s2i/environment \
+    env PYTHONPATH=/opt/builders python3 -m runtime.environment run /run/s2i-source/.s2i/environment \
     "${@:2}" >/dev/null
   # Ctrl-C ends this command at once. It would not end `docker run` before the container ends.
   docker logs --follow "$container" >&2

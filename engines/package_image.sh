@@ -22,7 +22,7 @@ unfinished=$5
 
 make_setup_image() { # make_setup_image NAME: makes the image in which setup.sh has run
   local changes
-  run_in "$base" cp -R /tmp/src/. "$app_root"
+  run_in "$base" cp -R /run/s2i-source/. "$app_root"
   commit "$unfinished"
   run_in "$unfinished" /opt/builders/packages.sh setup
   changes=$(docker diff "$container")
@@ -31,6 +31,10 @@ make_setup_image() { # make_setup_image NAME: makes the image in which setup.sh 
   elif grep -q "^. $app_root/" <<<"$changes"; then
     docker build --quiet --label writes-application=yes --tag "$1" - <<<"FROM $base" >/dev/null
   else
+    # The application's files are not kept, because a module that is deleted later must not stay.
+    docker commit "$container" "$unfinished" >/dev/null
+    run_in "$unfinished" find "$app_root" -mindepth 1 -maxdepth 1 ! -name data ! -name models \
+      -exec rm -rf {} +
     commit "$1"
   fi
   docker rm "$container" >/dev/null
@@ -39,7 +43,7 @@ make_setup_image() { # make_setup_image NAME: makes the image in which setup.sh 
 
 install_packages() { # install_packages NAME: makes the image in which the packages are installed
   # shellcheck disable=SC2016 # the shell in the container expands it
-  run_in "$base" bash -c 'cd /tmp/src && exec /opt/builders/packages.sh install'
+  run_in "$base" bash -c 'cd /run/s2i-source && exec /opt/builders/packages.sh install'
   commit "$1"
 }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # The folders of the source, of both applications and of the builder in a container.
-IN_CONTAINER = ("/tmp/src", "/model", "/action")
+IN_CONTAINER = ("/tmp/src", "/run/s2i-source", "/model", "/action")
 BUILDERS = "/opt/builders"
 # build.sh moves these files from the model directory to the top of the context.
 MOVED = r"\.s2i/environment|setup\.sh|requirements(?:_train|_predict)?\.txt"

@@ -45,7 +45,10 @@ COMPILERS = {"gcc", "g++", "cc", "c++", "clang", "make", "ld", "rustc", "go"}
 # The packages that earlier builds have downloaded.
 WHEELS = ("--volume", "s2i-python-wheels:/var/cache/s2i")
 # Empty folders of a build.
-MOUNTED = ("run/s2i-settings", "var/cache/s2i", "tmp/src", "tmp/scripts", "tmp/artifacts")
+MOUNTED = (
+    *("run/s2i-settings", "run/s2i-source", "var/cache/s2i"),
+    *("tmp/src", "tmp/scripts", "tmp/artifacts"),
+)
 HTTP = requests.Session()
 HTTP.trust_env = False
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")

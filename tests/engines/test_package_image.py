@@ -142,9 +142,12 @@ def test_setup_runs_once_before_the_packages_and_again_after_a_change(
 ) -> None:
     directory, image = victim
     (directory / "setup.sh").write_text('test ! -e "$APP_ROOT/.venv"\necho 1 >/opt/one\n')
+    (directory / "deleted.py").write_text("")
     first = build(victim)
     edit(victim)
+    (directory / "deleted.py").unlink()
     second = build(victim)
+    assert [name for name in files_of(image, tmp_path) if "deleted" in name] == []
     (directory / "setup.sh").write_text("echo 1 >/opt/two\n")
     third = build(victim)
 
