@@ -9,7 +9,15 @@ from support.commands import ROOT, clean_environment
 CONTEXT = "/tmp/my 'own' (context)"
 PACKAGE = "finance_income_prediction"
 BUILDING = f"{ROOT}/.local/building/123"
-FOLDERS = [CONTEXT, f"/private{CONTEXT}", BUILDING, "/tmp/src", "/run/s2i-source", "/model", "/action"]
+FOLDERS = [
+    CONTEXT,
+    f"/private{CONTEXT}",
+    BUILDING,
+    "/tmp/src",
+    "/run/s2i-source",
+    "/model",
+    "/action",
+]
 
 
 def renamed(text: str, model: str = "house") -> str:
