@@ -33,7 +33,7 @@ remove_leftovers() { # remove_leftovers: removes this build's containers, unfini
 
 add_labels() { # add_labels: replaces the unfinished image by the same image with labels
   docker build --quiet --tag "$unfinished" - <<<"FROM $unfinished
-$labels" >/dev/null
+$(cat "$scratch/labels")" >/dev/null
 }
 
 move_tag() { # move_tag: tags the new image as IMAGE and removes the old one
@@ -47,17 +47,20 @@ move_tag() { # move_tag: tags the new image as IMAGE and removes the old one
   [ "$tags" != 0 ] || docker rmi "$old" >/dev/null 2>&1 || true
 }
 
-labels=$(python3 engines/image_labels.py "$image")
-engines/builders.sh "$builder"
 scratch=$(mktemp -d)
 settings=$scratch/settings
 trap remove_leftovers EXIT
+# The labels are read at the same time, because a build after an edit takes only two seconds.
+python3 engines/image_labels.py "$image" >"$scratch/labels" &
+labels=$!
+engines/builders.sh "$builder"
 mkdir "$settings"
 python3 engines/pip_settings.py "$settings"
 base=$(engines/package_image.sh "$builder" "$context" "$role" "$scratch" "$unfinished") ||
   die 1 "the package image was not made (output above). Image $image was not changed."
 # assemble reads this file.
 [ "$base" = "$builder" ] || touch "$settings/packages-installed"
+wait "$labels"
 TMPDIR=$scratch s2i build --copy "$context" "$base" "$unfinished" \
   --application-name "$image" --pull-policy never \
   --volume "$settings:/run/s2i-settings:ro" --volume s2i-python-wheels:/var/cache/s2i ||

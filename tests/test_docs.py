@@ -265,6 +265,7 @@ def source_text() -> str:
     """Return the text of all programs of the product."""
     folders = ("builders", "engines", "utils", "common_utils", "extras", "tools", "all")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
+    files += ROOT.glob("*.sh")
     programs = [file for file in files if file.suffix in (".py", ".sh")]
     return "\n".join(file.read_text() for file in programs)
 
@@ -284,6 +285,7 @@ def test_every_message_of_troubleshooting_is_in_the_product() -> None:
     assert len(messages) >= 5
     system_messages = {
         "Address already in use",
+        "Argument list too long",
         "Permission denied for user",
         "invalid peer certificate",
         "No CA certificates were loaded from the system",

@@ -13,7 +13,8 @@ from support.commands import ROOT, run
 from support.models import MODEL_DIRS
 
 SHARED_LINES = 6
-CORE_LINES = 5500
+# Most of it is for any table and any application; the first version for one table had 4,700.
+CORE_LINES = 8000
 GENERATED = [
     ROOT / "all/.s2i/environment",
     ROOT / "all/predict.py",

@@ -585,6 +585,20 @@ def test_a_module_with_the_builders_own_name_is_refused(clone: Path, name: str) 
     )
 
 
+def test_a_failed_step_ends_the_build_with_its_name(clone: Path) -> None:
+    source = add_model(clone, **{".s2i/environment": "ROUTES=house:predict:predict\n"})
+    app = clone.parent / "app"
+    (app / "predict.py").mkdir(parents=True)
+    done = assemble(clone, source, app)
+    assert (done.returncode, done.stdout) == (1, "---> Copying the application\n")
+    last = done.stderr.splitlines()[-1]
+    assert last == "assemble: the step 'Copying the application' failed (exit code 1)."
+
+    # The control: `set -e` does not stop after a list of commands.
+    script = 'set -e; cp -R "$0/." app && cd /; echo next step'
+    assert run("bash", "-c", script, source, cwd=app.parent).stdout == "next step\n"
+
+
 def own_environments(clone: Path) -> None:
     """Give a test its own environments, separate from those of the checkout."""
     (clone / ".local/environments").unlink()

@@ -10,8 +10,13 @@ CONTEXT = "/tmp/my 'own' (context)"
 PACKAGE = "finance_income_prediction"
 BUILDING = f"{ROOT}/.local/building/123"
 FOLDERS = [
-    *(CONTEXT, f"/private{CONTEXT}", BUILDING),
-    *("/tmp/src", "/run/s2i-source", "/model", "/action"),
+    CONTEXT,
+    f"/private{CONTEXT}",
+    BUILDING,
+    "/tmp/src",
+    "/run/s2i-source",
+    "/model",
+    "/action",
 ]
 
 

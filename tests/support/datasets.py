@@ -65,7 +65,7 @@ def gaps() -> Dataset:
 
 
 def cities() -> Dataset:
-    """A category with hundreds of values; many held-out rows have a new one."""
+    """A category of hundreds of values; many held-out rows have a new one."""
     random = np.random.default_rng(1)
     city = random.zipf(1.4, ROWS) % 400
     effect = random.normal(size=400)
@@ -156,7 +156,7 @@ DATASETS: dict[str, Callable[[], Dataset]] = {
 
 
 def write_dataset(folder: Path, name: str) -> Path:
-    """Write data/NAME.csv and data/NAME.toml in `folder`; return the path of the table."""
+    """Write the table and the description of a data set; return the table's path."""
     table, lines = DATASETS[name]()
     path = folder / "data" / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)

@@ -237,9 +237,19 @@ def check_labels(table: TextTable, label: Column, distinct: Distinct) -> None:
         texts = ", ".join(f'"{text}"' for text in absent)
         setting = f'label = {{name = "{label.name}", missing = [{texts}]}}'
         raise TrainingError(
-            f"{table.path}: {count}, the first one is {place}. Add the labels. To leave these rows "
-            f"out, state {setting}"
+            f"{table.path}: {count}, the first one is {place}. {format_classes(label, distinct)}"
+            f"Add the labels. To leave these rows out, state {setting}"
         )
+
+
+def format_classes(label: Column, distinct: Distinct) -> str:
+    """Return a sentence with the classes and their rows, the most common first."""
+    counts = zip(distinct.texts, np.bincount(distinct.codes).tolist())
+    known = sorted(((text, n) for text, n in counts if text), key=lambda pair: -pair[1])
+    if label.kind == "number" or not known:
+        return ""
+    shown = ", ".join(f"{text[:30]!r} ({n:,} rows)" for text, n in known[:10])
+    return f"The classes are {shown}{', ...' if len(known) > 10 else ''}. "
 
 
 def is_absent(text: str, label: Column) -> bool:

@@ -101,25 +101,36 @@ class Column:
 
 
 class Number(Column):
-    """A number: its value, a bin between `edges`, or a place between `knots`.
+    """A number: its value, a bin between `edges`, or a scaled value and pieces.
 
-    - Without `edges` and `knots`, a number keeps its value in one cell.
+    - With none of the following, a number keeps its value in one cell.
     - With `edges`, each bin has a cell. `edges` are the inner borders of the bins. A value on a
       border belongs to the bin above it, as in scikit-learn's KBinsDiscretizer.
+    - With `scale`, the first cell has the value minus `scale[0]`, divided by `scale[1]`.
     - With `knots`, each knot has a cell. A value between two knots is split between their cells in
-      proportion to its distance, as in scikit-learn's SplineTransformer of degree 1. A value
-      outside has the cells of the nearest knot, so an outlier has a limited effect.
+      proportion to its distance, as in scikit-learn's SplineTransformer of degree 1.
+
+    `scale` and `knots` need `limits`, the least and the greatest value. A value outside counts as
+    the nearest limit, so an outlier has a limited effect.
     """
 
     def __init__(self, plain: dict[str, Any], start: int):
         self.edges: list[float] | None = plain.get("edges")
-        self.knots: list[float] | None = plain.get("knots")
+        self._limits: list[float] | None = plain.get("limits")
+        self._scale: list[float] | None = plain.get("scale")
+        self._knots: list[float] = plain.get("knots", [])
+        self._first_knot = 1 if self._scale else 0
         width = 1
         if self.edges is not None:
             width = len(self.edges) + 1
-        elif self.knots is not None:
-            width = len(self.knots)
+        elif self._limits is not None:
+            width = self._first_knot + len(self._knots)
         super().__init__(plain, start, width)
+
+    @property
+    def has_simple_cells(self) -> bool:
+        """Whether a number is one cell: its value or its bin."""
+        return self._limits is None
 
     def _cells(self, value: Any) -> Cells:
         if type(value) not in NUMERIC or not -FLOAT32_MAX <= value <= FLOAT32_MAX:
@@ -130,9 +141,19 @@ class Number(Column):
         """Return the cells of a finite number."""
         if self.edges is not None:
             return ((bisect_right(self.edges, value), 1.0),)
-        if self.knots is not None:
-            return knot_cells(self.knots, value)
-        return ((0, value),)
+        if self._limits is None:
+            return ((0, value),)
+        inside = min(max(value, self._limits[0]), self._limits[1])
+        cells = []
+        if self._scale is not None:
+            cells.append((0, (inside - self._scale[0]) / self._scale[1]))
+        if self._knots:
+            knots = self._knots
+            left = min(bisect_right(knots, inside), len(knots) - 1) - 1
+            share = (inside - knots[left]) / (knots[left + 1] - knots[left])
+            place = self._first_knot + left
+            cells += [(place, 1.0 - share), (place + 1, share)]
+        return cells
 
     def _description(self) -> str:
         return "a finite number"
@@ -147,17 +168,24 @@ class Number(Column):
         if self.edges is not None:
             bins = np.searchsorted(self.edges, numbers, side="right")
             buffer.flat[starts + self.start + bins] = 1.0
-        elif self.knots is not None:
-            knots = np.array(self.knots)
-            inside = np.clip(numbers, knots[0], knots[-1])
-            left = np.clip(np.searchsorted(knots, inside, side="right") - 1, 0, len(knots) - 2)
-            share = (inside - knots[left]) / (knots[left + 1] - knots[left])
-            rows = np.arange(len(numbers))
-            buffer.matrix[rows, self.start + left] = 1.0 - share
-            buffer.matrix[rows, self.start + left + 1] = share
-        else:
+        elif self._limits is None:
             buffer.matrix[:, self.start] = numbers
+        else:
+            self._fill_limited(np.clip(numbers, *self._limits), buffer, starts)
         return None
+
+    def _fill_limited(self, inside: np.ndarray, buffer: Buffer, starts: np.ndarray) -> None:
+        """Write the scaled values and the pieces of numbers inside the limits."""
+        if self._scale is not None:
+            buffer.matrix[:, self.start] = (inside - self._scale[0]) / self._scale[1]
+        if self._knots:
+            knots = np.array(self._knots)
+            left = np.searchsorted(knots, inside, side="right") - 1
+            left = np.minimum(left, len(knots) - 2)
+            share = (inside - knots[left]) / (knots[left + 1] - knots[left])
+            places = starts + self.start + self._first_knot + left
+            buffer.flat[places] = 1.0 - share
+            buffer.flat[places + 1] = share
 
 
 class Category(Column):
@@ -262,11 +290,3 @@ def nonzero(block: Sequence[float | None]) -> Cells:
     """Return the nonzero cells of a block, in which None is NaN."""
     numbers = [float("nan") if cell is None else cell for cell in block]
     return tuple((position, cell) for position, cell in enumerate(numbers) if cell != 0)
-
-
-def knot_cells(knots: list[float], value: float) -> Cells:
-    """Return the cells of the two knots around `value`."""
-    inside = min(max(value, knots[0]), knots[-1])
-    left = min(bisect_right(knots, inside), len(knots) - 1) - 1
-    share = (inside - knots[left]) / (knots[left + 1] - knots[left])
-    return ((left, 1.0 - share), (left + 1, share))

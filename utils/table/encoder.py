@@ -142,7 +142,7 @@ def step_of(column: Column) -> Step:
     """
     if isinstance(column, Category) and column.is_one_hot_of_texts:
         return column.cell_of, column.start, None, column
-    if isinstance(column, Number) and column.knots is None:
+    if isinstance(column, Number) and column.has_simple_cells:
         return None, column.start, column.edges, column
     return None, column.start, OTHER_KIND, column
 

@@ -22,6 +22,7 @@ from sklearn.preprocessing import (
     KBinsDiscretizer,
     OneHotEncoder,
     SplineTransformer,
+    StandardScaler,
     TargetEncoder,
 )
 from sklearn.utils import get_tags
@@ -31,15 +32,15 @@ from utils.errors import TrainingError
 from utils.table.texts import WORD
 from utils.training.split import SEED, Parts
 
-# The encodings of numbers. An author states one of the first two with `numbers`.
-ENCODINGS = ("raw", "binned", "filled", "pieces")
+# An author states one of these encodings with `numbers`.
+ENCODINGS = ("raw", "binned")
 # The bins per number for a linear model were chosen by cross-validation on the training part.
 QUANTILES = 32
 DISTINCT_QUANTILES = 128
-# The pieces of a number for a linear model. Numbers outside these quantiles count as outliers.
-KNOTS = 16
+# The knots of a number for a linear model. Numbers outside these quantiles count as outliers.
+KNOTS = 8
 OUTLIERS = (0.005, 0.995)
-# A table with more columns of numbers gets only two knots for each, so that it fits into memory.
+# A table with more columns of numbers gets no pieces.
 WIDE = 200
 # A column with more categories gets the mean of the label for each category.
 ONE_HOT_CATEGORIES = 50
@@ -57,8 +58,9 @@ DATE_PARTS = ("days", "year", "month", "day", "weekday", "hour")
 class Family(NamedTuple):
     """The encoding that suits an estimator.
 
-    `numbers` is one of ENCODINGS. The matrix is dense, or sparse, which is faster for linear
-    solvers.
+    `numbers` is the encoding of numbers: "raw", "filled" (with the median for a missing value),
+    "binned", "scaled" (without outliers), "pieces" (of a spline), or "both" of the last two. The
+    matrix is dense, or sparse, which is faster for linear solvers.
     """
 
     numbers: str
@@ -69,14 +71,16 @@ def family_of(estimator: Any, numbers: str | None) -> Family:
     """Return the encoding of numbers and the form of the matrix for an estimator.
 
     `numbers` is the encoding of numbers that an author states, or None. Trees get raw numbers, with
-    NaN for a missing value, or with the median where they cannot take NaN. All others get pieces.
+    NaN for a missing value, or with the median where they cannot take NaN.
     """
-    if numbers not in (None, *ENCODINGS[:2]):
+    if numbers not in (None, *ENCODINGS):
         raise TrainingError(f"numbers={numbers!r}: expected 'raw' or 'binned'")
     accepted = get_tags(estimator).input_tags
     name = type(estimator[-1] if isinstance(estimator, Pipeline) else estimator).__name__
-    if numbers == "binned" or (numbers is None and not TREES.search(name)):
-        return Family(numbers or "pieces", not accepted.sparse)
+    if numbers == "binned":
+        return Family("binned", not accepted.sparse)
+    if numbers is None and not TREES.search(name):
+        return Family("pieces" if accepted.positive_only else "both", not accepted.sparse)
     takes_missing = accepted.allow_nan and not NO_MISSING_BRANCHES.search(name)
     return Family("raw" if takes_missing else "filled", True)
 
@@ -110,8 +114,9 @@ class Chooser:
     def __init__(self, family: Family, description: Description, train: pd.DataFrame):
         self.numbers, self.dense = family
         self.strict = description.unknown == "reject"
-        wide = sum(column.kind == "number" for column in description.columns) > WIDE
-        self.knots = 2 if wide else KNOTS
+        if self.numbers == "both":
+            count = sum(column.kind == "number" for column in description.columns)
+            self.numbers = "scaled" if count > WIDE else "both"
         self.target_type = "continuous"
         if description.task == "classification":
             classes = train[description.label.name].nunique()
@@ -136,18 +141,32 @@ class Chooser:
         if self.numbers == "filled":
             return SimpleImputer(strategy="median", add_indicator=has_missing)
         known = values.dropna()
+        fill = [SimpleImputer(strategy="median")] if has_missing else []
         if self.numbers == "binned":
-            step = bins(known)
+            steps = [make_pipeline(*fill, bins(known))]
         else:
-            knots = knots_of(known, self.knots)
-            step = SplineTransformer(
-                degree=1, knots=knots, handle_missing="zeros", sparse_output=True
+            steps = self.limited(known, fill)
+        if has_missing:
+            steps.append(MissingIndicator(features="all"))
+        return make_union(*steps) if len(steps) > 1 else steps[0]
+
+    def limited(self, values: pd.Series, fill: list[Any]) -> list[Any]:
+        """Return the transformers of a number without its outliers.
+
+        They are the scaled number and its pieces. A wide table gets no pieces, because they would
+        need too much memory. An estimator for positive numbers gets only pieces.
+        """
+        knots = knots_of(values, KNOTS)
+        steps: list[Any] = []
+        if self.numbers != "pieces":
+            limits = {"limits": (float(knots[0, 0]), float(knots[-1, 0]))}
+            limiter = FunctionTransformer(clip, kw_args=limits)
+            steps.append(make_pipeline(limiter, *fill, StandardScaler()))
+        if self.numbers != "scaled":
+            steps.append(
+                make_pipeline(*fill, SplineTransformer(degree=1, knots=knots, sparse_output=True))
             )
-        if not has_missing:
-            return step
-        if self.numbers == "binned":
-            step = make_pipeline(SimpleImputer(strategy="median"), step)
-        return make_union(step, MissingIndicator(features="all"))
+        return steps
 
     def category(self, values: pd.Series) -> Any:
         """Return the transformer of a category."""
@@ -227,6 +246,11 @@ def fit_quietly(estimator: Any, *data: Any, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
         return estimator.fit(*data, **options)
+
+
+def clip(numbers: pd.DataFrame, limits: tuple[float, float]) -> pd.DataFrame:
+    """Return numbers, with the nearest limit for those outside."""
+    return numbers.clip(*limits)
 
 
 def to_float32(numbers: pd.DataFrame) -> np.ndarray:

@@ -12,14 +12,17 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     KBinsDiscretizer,
     OneHotEncoder,
     SplineTransformer,
+    StandardScaler,
     TargetEncoder,
 )
 
 from utils.dataset.description import Column, Description
 from utils.dataset.kinds import BOOLEANS
+from utils.training.encoding import clip
 from utils.training.split import Parts
 
 MISSING = {"number": np.nan, "date": pd.NaT}
@@ -77,10 +80,12 @@ def plain_step(step: Any) -> dict[str, Any]:
 
     An imputer and an indicator need none: `missing` is the result of the transformer.
     """
-    if isinstance(step, FeatureUnion):
-        return plain_step(step.transformer_list[0][1])
-    if isinstance(step, Pipeline):
-        return plain_step(step[-1])
+    if isinstance(step, (FeatureUnion, Pipeline)):
+        members = step.transformer_list if isinstance(step, FeatureUnion) else step.steps
+        merged: dict[str, Any] = {}
+        for _, member in members:
+            merged |= plain_step(member)
+        return merged
     if isinstance(step, FrozenEstimator):
         return plain_step(step.estimator)
     for kind, plain in PLAIN.items():
@@ -92,6 +97,18 @@ def plain_step(step: Any) -> dict[str, Any]:
 def plain_bins(step: KBinsDiscretizer) -> dict[str, Any]:
     """Return the inner borders of the bins."""
     return {"edges": step.bin_edges_[0][1:-1].tolist()}
+
+
+def plain_limits(step: FunctionTransformer) -> dict[str, Any]:
+    """Return the limits of a number, or nothing for another function."""
+    if step.func is not clip:
+        return {}
+    return {"limits": list(step.kw_args["limits"])}
+
+
+def plain_scale(step: StandardScaler) -> dict[str, Any]:
+    """Return the mean and the standard deviation."""
+    return {"scale": [float(step.mean_[0]), float(step.scale_[0])]}
 
 
 def plain_pieces(step: SplineTransformer) -> dict[str, Any]:
@@ -136,6 +153,8 @@ def plain_words(step: TfidfVectorizer) -> dict[str, Any]:
 
 
 PLAIN = {
+    FunctionTransformer: plain_limits,
+    StandardScaler: plain_scale,
     KBinsDiscretizer: plain_bins,
     SplineTransformer: plain_pieces,
     OneHotEncoder: plain_one_hot,

@@ -232,8 +232,9 @@ def test_each_kind_has_its_own_missing_value(tmp_path: Path) -> None:
 def test_rows_without_a_label_are_rejected_with_what_to_state(tmp_path: Path) -> None:
     content = "x,y\n" + "1,a\n2,\n3,b\n" * 10
     assert rejection(tmp_path, content) == (
-        "t.csv: 10 of 30 rows have no label 'y', the first one is line 3. Add the labels. To leave "
-        'these rows out, state label = {name = "y", missing = [""]}'
+        "t.csv: 10 of 30 rows have no label 'y', the first one is line 3. The classes are 'a' (10 "
+        "rows), 'b' (10 rows). Add the labels. To leave these rows out, state label = "
+        '{name = "y", missing = [""]}'
     )
     stated = 'label = {name = "y", missing = [""]}\n[columns]\nx = "number"'
     frame, _ = read_table(tmp_path, content, stated)

@@ -1,4 +1,4 @@
-"""Test that tables of different kinds are trained, and served as the fitted pipeline answers.
+"""Tables of different kinds: the served answers are those of the fitted pipeline.
 
 `make test` has one estimator for each data set. `make test-tables` (TABLES=full) has all of them.
 """
@@ -145,7 +145,7 @@ def test_a_model_answers_all_held_out_rows_as_the_pipeline(
 
 @pytest.fixture
 def gaps(project: Path) -> Model:
-    """A forest on the table with missing values, which has all kinds of columns but text."""
+    """Return a forest on the table with missing values and all kinds but text."""
     return Model(train(project, "gaps", CLASSIFIERS[0]))
 
 
