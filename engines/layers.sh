@@ -25,12 +25,12 @@ copy_files() { # copy_files setup|ROLE: copies the files that decide a step; set
 }
 
 run_in() { # run_in IMAGE COMMAND...: runs a command in a new container; sets container
+  local variables=/run/s2i-source/.s2i/environment
   container=s2i-packages-$$-$RANDOM
   docker run --detach --name "$container" --user "$user" --volume "$files:/run/s2i-source:ro" \
     --volume "$scratch/settings:/run/s2i-settings:ro" \
     --volume s2i-python-wheels:/var/cache/s2i "$1" \
-    env PYTHONPATH=/opt/builders python3 -m runtime.environment run /run/s2i-source/.s2i/environment \
-    "${@:2}" >/dev/null
+    env PYTHONPATH=/opt/builders python3 -m runtime.environment run "$variables" "${@:2}" >/dev/null
   # Ctrl-C ends this command at once. It would not end `docker run` before the container ends.
   docker logs --follow "$container" >&2
   [ "$(docker wait "$container")" = 0 ]
