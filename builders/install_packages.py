@@ -161,7 +161,8 @@ def install(command: list[str], copies: Copies, options: list[str]) -> str:
     """Run uv for files and return its report if it fails, or an empty text."""
     completed = subprocess.run(
         [*command, *options],
-        env=environment([*copies.values()]),
+        # uv leaves files in this folder.
+        env={**environment([*copies.values()]), "TMPDIR": os.path.dirname(next(iter(copies)))},
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
