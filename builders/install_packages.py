@@ -9,13 +9,18 @@ and runs on Python 3.9.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from requirement_commands import content_of
 from requirement_files import URL, RequirementError, RequirementsFile, read
 from version_conflict import explain_conflict
 
@@ -45,6 +50,23 @@ def unpinned(files: list[RequirementsFile], constraints: Path) -> list[str]:
     return sorted(names - pinned) if pinned else []
 
 
+def uri(path: Path) -> str:
+    """Return the address of a file or folder."""
+    return path.absolute().as_uri()
+
+
+def copy_of_folder(path: Path, scratch: Path) -> Path:
+    """Copy the folder of a package and return the copy.
+
+    A build of a package writes files into its folder, and an application may be read-only. The
+    name of a copy changes with its content, because uv may take an old wheel from its cache.
+    """
+    digest = hashlib.sha256(content_of(path).encode()).hexdigest()[:16]
+    copy = scratch / digest / path.name
+    shutil.copytree(path, copy, dirs_exist_ok=True)
+    return copy
+
+
 def write_copies(files: list[RequirementsFile], folder: Path) -> Copies:
     """Write a copy of each file that has lines.
 
@@ -55,8 +77,10 @@ def write_copies(files: list[RequirementsFile], folder: Path) -> Copies:
     for number, file in enumerate(files):
         texts: dict[int, list[str]] = {}
         for line in file.lines:
-            text = line.render(lambda path: path.absolute().as_uri())
-            texts.setdefault(line.number, []).append(text)
+            path = line.path
+            if path and path.is_dir() and not line.text.startswith("--"):
+                path = copy_of_folder(path, folder)
+            texts.setdefault(line.number, []).append(line._replace(path=path).render(uri))
         if texts:
             copy = folder / f"{number}-{file.path.name}"
             # Each requirement keeps the number of its line, for the messages of uv.
@@ -78,10 +102,6 @@ def arguments(files: list[RequirementsFile], copies: Copies) -> list[str]:
         words.append("--require-hashes")
     if "pre" in options:
         words += ["--prerelease", "allow"]
-    # uv would take the old wheel of a folder from its cache if only a module has changed.
-    has_folder = any(line.path and line.path.is_dir() for file in files for line in file.lines)
-    if has_folder and os.environ.get("UV_OFFLINE", "0") == "0":
-        words.append("--refresh")
     words += pip_options()
     for host in options.get("trusted-host", []):
         words += ["--allow-insecure-host", host]
@@ -141,7 +161,8 @@ def install(command: list[str], copies: Copies, options: list[str]) -> str:
     """Run uv for files and return its report if it fails, or an empty text."""
     completed = subprocess.run(
         [*command, *options],
-        env=environment([*copies.values()]),
+        # uv leaves files in this folder.
+        env={**environment([*copies.values()]), "TMPDIR": os.path.dirname(next(iter(copies)))},
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
@@ -178,6 +199,21 @@ def install_all(command: list[str], files: list[list[RequirementsFile]], scratch
     return install(command, {**first, **second}, options)
 
 
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield an empty folder; remove it at the end."""
+    if os.environ.get("IN_IMAGE", "0") != "1":
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
+        return
+    # The address of a package's folder stays in the environment, and two builds of an image must
+    # give the same files. No other user is in an image.
+    folder = Path(tempfile.gettempdir()) / "requirements"
+    folder.mkdir()
+    yield folder
+    shutil.rmtree(folder)
+
+
 def main(words: list[str]) -> int:
     """Install the files and return the exit code."""
     if len(words) < 3:
@@ -195,8 +231,8 @@ def main(words: list[str]) -> int:
     files = [file for group in groups for file in group]
     for name in unpinned(files, Path(constraints)):
         print(f"---> {name} is not in constraints.txt: installed without a hash", flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        report = install_all(command, groups, Path(scratch))
+    with scratch_folder() as scratch:
+        report = install_all(command, groups, scratch)
     for text in explain_conflict(report, constraints, [str(file.path) for file in files]):
         print(text, file=sys.stderr)
     return 1 if report else 0

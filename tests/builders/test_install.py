@@ -344,6 +344,8 @@ import zipfile
 
 def build_wheel(directory, config_settings=None, metadata_directory=None):
     name = "gamma-1.0-py3-none-any.whl"
+    # As setuptools does.
+    open("built", "w").close()
     with zipfile.ZipFile(f"{directory}/{name}", "w") as archive:
         archive.write("gamma.py")
         archive.writestr("gamma-1.0.dist-info/METADATA", "Name: gamma\\nVersion: 1.0\\n")
@@ -371,9 +373,11 @@ def test_a_local_folder_is_installed_again_after_a_change(bench: Bench) -> None:
     bench.write("one.txt", f"--find-links wheels\n./my gamma\n{wheel}\n")
     for value in ("1", "2"):
         (package / "gamma.py").write_text(f"VALUE = {value}\n")
-        assert bench.install("one.txt", UV_FIND_LINKS="", UV_OFFLINE="0").returncode == 0
+        assert bench.install("one.txt", UV_FIND_LINKS="").returncode == 0
         program = "import alpha, gamma; print(alpha.VERSION, gamma.VALUE)"
         assert run(bench.venv / "bin/python", "-c", program).stdout == f"2.0 {value}\n"
+    # The application's own folder may be read-only.
+    assert not (package / "built").exists()
 
 
 # Variables of pip
