@@ -60,6 +60,7 @@ def base() -> Iterator[Path]:
 
         lines = DATA.read_text().splitlines(keepends=True)
         (directory / "data/t.csv").write_text("".join(lines[: ROWS + 1]))
+        shutil.copyfile(DATA.with_suffix(".toml"), directory / "data/t.toml")
 
         done = train(directory)
         assert done.returncode == 0, done.stderr

@@ -134,19 +134,19 @@ class Chooser:
             return self.one_hot(None)
         return self.category(values)
 
-    def number(self, values: pd.Series, has_missing: bool) -> Any:
-        """Return the transformer of a number."""
+    def number(self, values: pd.Series, has_missing: bool, indicator: bool = True) -> Any:
+        """Return the transformer of a number, with an indicator of missing values."""
         if self.numbers == "raw":
             return FunctionTransformer(to_float32)
         if self.numbers == "filled":
-            return SimpleImputer(strategy="median", add_indicator=has_missing)
+            return SimpleImputer(strategy="median", add_indicator=has_missing and indicator)
         known = values.dropna()
         fill = [SimpleImputer(strategy="median")] if has_missing else []
         if self.numbers == "binned":
             steps = [make_pipeline(*fill, bins(known))]
         else:
             steps = self.limited(known, fill)
-        if has_missing:
+        if has_missing and indicator:
             steps.append(MissingIndicator(features="all"))
         return make_union(*steps) if len(steps) > 1 else steps[0]
 
@@ -188,10 +188,15 @@ class Chooser:
         )
 
     def date(self, values: pd.Series, has_missing: bool) -> Any:
-        """Return the transformer of a date: its parts, each encoded as a number."""
+        """Return the transformer of a date: its parts, each encoded as a number.
+
+        All parts share one indicator of missing values, which is the last column.
+        """
         parts = date_parts(values.to_frame())
         names = [name for name in DATE_PARTS if name != "hour" or parts[name].any()]
-        steps = [(name, self.number(parts[name], has_missing), [name]) for name in names]
+        steps = [(name, self.number(parts[name], has_missing, False), [name]) for name in names]
+        if has_missing and self.numbers != "raw":
+            steps.append(("missing", MissingIndicator(features="all"), names[:1]))
         numbers = ColumnTransformer(steps, sparse_threshold=0 if self.dense else 1)
         return make_pipeline(FunctionTransformer(date_parts), numbers)
 

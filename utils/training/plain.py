@@ -22,7 +22,7 @@ from sklearn.preprocessing import (
 
 from utils.dataset.description import Column, Description
 from utils.dataset.kinds import BOOLEANS
-from utils.training.encoding import clip
+from utils.training.encoding import DATE_PARTS, clip
 from utils.training.split import Parts
 
 MISSING = {"number": np.nan, "date": pd.NaT}
@@ -112,8 +112,9 @@ def plain_scale(step: StandardScaler) -> dict[str, Any]:
 
 
 def plain_pieces(step: SplineTransformer) -> dict[str, Any]:
-    """Return the knots of the pieces."""
-    return {"knots": step.knots[:, 0].tolist()}
+    """Return the knots of the pieces, whose first and last ones are the limits."""
+    knots = step.knots[:, 0].tolist()
+    return {"knots": knots, "limits": [knots[0], knots[-1]]}
 
 
 def plain_one_hot(step: OneHotEncoder) -> dict[str, Any]:
@@ -143,8 +144,8 @@ def plain_means(step: TargetEncoder) -> dict[str, Any]:
 
 def plain_parts(step: ColumnTransformer) -> dict[str, Any]:
     """Return the parts of a date."""
-    parts = [{"name": name, **plain_step(part)} for name, part, _ in step.transformers_]
-    return {"parts": [part for part in parts if part["name"] != "remainder"]}
+    fitted = {name: part for name, part, _ in step.transformers_ if name in DATE_PARTS}
+    return {"parts": [{"name": name, **plain_step(part)} for name, part in fitted.items()]}
 
 
 def plain_words(step: TfidfVectorizer) -> dict[str, Any]:
