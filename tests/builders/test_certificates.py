@@ -89,7 +89,7 @@ def test_without_the_ca_in_the_store_the_local_engine_fails(
     fresh: Path, context: Path, index: TlsIndex, other: Path
 ) -> None:
     failed = build(fresh, context, index, system_store(other))
-    assert (failed.returncode, UNTRUSTED in failed.stderr) == (2, True)
+    assert (failed.returncode, UNTRUSTED in failed.stderr) == (1, True)
 
 
 @needs_namespace
@@ -99,7 +99,7 @@ def test_without_the_setting_uv_does_not_read_the_store(
     # The old behaviour, which is also a setting.
     store = system_store(index.authority)
     failed = build(fresh, context, index, store, UV_SYSTEM_CERTS="0")
-    assert (failed.returncode, UNTRUSTED in failed.stderr) == (2, True)
+    assert (failed.returncode, UNTRUSTED in failed.stderr) == (1, True)
 
 
 @needs_namespace
@@ -119,7 +119,7 @@ def test_ssl_cert_file_replaces_the_systems_store(
 ) -> None:
     store = system_store(index.authority)
     failed = build(fresh, context, index, store, SSL_CERT_FILE=str(other))
-    assert (failed.returncode, UNTRUSTED in failed.stderr) == (2, True)
+    assert (failed.returncode, UNTRUSTED in failed.stderr) == (1, True)
 
 
 def test_a_pip_conf_names_the_certificate(
@@ -151,7 +151,7 @@ def test_a_variable_of_an_image_names_the_certificate(
 
 def test_without_such_a_variable_the_installation_fails(fresh: Path, index: TlsIndex) -> None:
     failed = install(fresh, index)
-    assert (failed.returncode, UNTRUSTED in failed.stderr) == (2, True)
+    assert (failed.returncode, UNTRUSTED in failed.stderr) == (1, True)
 
 
 # pip, which fetches uv

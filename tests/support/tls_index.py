@@ -84,16 +84,20 @@ class Server(ThreadingHTTPServer):
 
 
 class TlsIndex:
-    """An index with one package, alpha 1.0; a context in which it answers."""
+    """An index with the package alpha 1.0; a context in which it answers.
+
+    It also has a package with the name msgspec, which each train image installs.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.authority = folder / "company.crt"
         # A name that no earlier index had, because uv keeps what an index has answered.
         self.name = secrets.token_hex(8)
-        packages = folder / "public" / self.name / "alpha"
+        packages = folder / "public" / self.name
         packages.mkdir(parents=True)
-        self.digest = build_wheel(packages, "alpha")
+        self.digest = build_wheel(packages / "alpha", "alpha")
+        build_wheel(packages / "msgspec", "msgspec")
         self.sign()
 
     def openssl(self, *arguments: object) -> None:
