@@ -382,19 +382,16 @@ def test_a_local_folder_is_installed_again_after_a_change(bench: Bench) -> None:
 
 # Variables of pip
 
-PLACES = {
-    "PIP_USER": "1",
-    "PIP_TARGET": "/nonexistent/target",
-    "PIP_PREFIX": "/nonexistent/prefix",
-    "PIP_ROOT": "/nonexistent/root",
-    "PIP_PYTHON": "/nonexistent/python",
-    "PIP_DRY_RUN": "1",
-    "PIP_REQUIRE_VIRTUALENV": "1",
-}
+
+def other_places(bench: Bench) -> dict[str, str]:
+    """Return variables with which pip installs packages into another folder, or none."""
+    options = ("TARGET", "PREFIX", "ROOT", "PYTHON")
+    folders = {f"PIP_{option}": str(bench.folder.parent / option) for option in options}
+    return {**folders, "PIP_USER": "1", "PIP_DRY_RUN": "1", "PIP_REQUIRE_VIRTUALENV": "1"}
 
 
 def test_variables_for_another_place_change_nothing(bench: Bench) -> None:
-    assert bench.install("one.txt", **PLACES, UV_SYSTEM_PYTHON="1").returncode == 0
+    assert bench.install("one.txt", **other_places(bench), UV_SYSTEM_PYTHON="1").returncode == 0
     assert bench.versions() == "1.0 -"
 
 
@@ -408,7 +405,7 @@ def test_uv_itself_is_fetched_in_spite_of_variables_for_another_place(bench: Ben
     # A space in PIP_FIND_LINKS separates two places.
     links = bench.folder.parent / "links"
     links.symlink_to(bench.wheels)
-    env = {**PLACES, "PIP_FIND_LINKS": str(links), "PIP_NO_INDEX": "1"}
+    env = {**other_places(bench), "PIP_FIND_LINKS": str(links), "PIP_NO_INDEX": "1"}
     fetched = bench.folder / "fetched"
     done = run(builders / "fetch_uv.sh", fetched, env={**env, "PYTHON": sys.executable})
     control = builders / "fetch_uv.sh"

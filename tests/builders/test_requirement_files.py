@@ -188,12 +188,12 @@ def test_a_local_path_is_found_from_the_file_and_from_the_folder_of_the_first_fi
         assert (line.path, line.render(lambda _: "PATH")) == (tmp_path / "my pkg", LOCAL[text])
 
 
-# The key of an environment, and files outside of a folder
+# The key of an environment
 
 
 def command(*arguments: object) -> Completed:
-    """Run requirement_files.py."""
-    return run(sys.executable, ROOT / "builders/requirement_files.py", *arguments)
+    """Run requirement_commands.py."""
+    return run(sys.executable, ROOT / "builders/requirement_commands.py", *arguments)
 
 
 def test_key_changes_with_every_file_that_decides_the_packages(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_key_changes_with_every_file_that_decides_the_packages(tmp_path: Path) -
     keys = [output_of(command("key", os.devnull, file))]
     for path in (*others, *(tmp_path / name for name in names)):
         with path.open("a") as text:
-            text.write("# changed\n")
+            text.write("changed\n")
         keys.append(output_of(command("key", os.devnull, file)))
     assert len(set(keys)) == 7
     # The old key is that of the file's own text.
@@ -215,19 +215,7 @@ def test_key_changes_with_every_file_that_decides_the_packages(tmp_path: Path) -
     assert run(sys.executable, ROOT / "builders/commands.py", "digest", file).stdout == old
 
 
-def test_a_file_outside_of_the_folder_is_refused_with_its_line(tmp_path: Path) -> None:
-    folder = tmp_path / "application"
-    file = write(folder, b"six\n-c ../limits.txt\n")
-    (tmp_path / "limits.txt").touch()
-    done = command("check", folder, file)
-    problem = f"{tmp_path}/limits.txt is outside of the folder {folder}."
-    assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr.startswith(f"requirements: {file}, line 2: {problem} Copy it there")
-    # The control: the folder above has both.
-    assert command("check", tmp_path, file).returncode == 0
-
-
 def test_wrong_use_prints_the_usage() -> None:
     done = command("remove", "x")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Usage: requirement_files.py key CONSTRAINTS FILE..." in done.stderr
+    assert "Usage: requirement_commands.py key CONSTRAINTS FILE..." in done.stderr
