@@ -39,10 +39,10 @@ install_requirements() {
 finish_environment() {
   local venv=$APP_ROOT/.venv
   "$BUILDERS/slim.sh" "$venv"
-  # Bytecode that is written later contains its source's time.
+  # Bytecode contains its source's time. With a constant time, builds are reproducible.
   find "$venv/lib" -name '*.py' -type f -exec touch -t 200001010000 {} +
   # A package may print messages when it is imported, and may even crash. The bytecode is optional.
-  PYTHONPATH=$BUILDERS "$venv/bin/python" -B "$BUILDERS/compile_packages.py" \
+  PYTHONPATH=$BUILDERS PYTHONHASHSEED=0 "$venv/bin/python" "$BUILDERS/compile_packages.py" \
     </dev/null >/dev/null 2>&1 || true
   "$BUILDERS/permissions.sh" "$venv"
 }
