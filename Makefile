@@ -5,6 +5,7 @@ include common.mk
 .PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor clean
 .PHONY: test test-faults test-tables soak lint constraints quality size inspect sbom tune describe
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
+.PHONY: bench-encodings
 demo: ## train the models, serve them, send test requests, stop
 	@./demo.sh
 
@@ -86,6 +87,9 @@ bench-demo: ##- measure make demo and make train, also on a busy machine
 
 bench-train: ##- measure training, compared with a bare fit; SCALE=100: more rows
 	@bench/run.sh training
+
+bench-encodings: ##- compare the default encodings with a usual pipeline
+	@bench/run.sh encodings
 
 bench-size: size ##- same as make size
 
