@@ -1,4 +1,4 @@
-"""Compare the default encodings with usual ones on tables of different kinds (bench-encodings).
+"""Compare the default encodings with a usual pipeline (bench-encodings).
 
 Usage: python bench/encodings.py      (make bench-encodings)
 
