@@ -6,6 +6,7 @@ include common.mk
 .PHONY: clean-images
 .PHONY: test test-faults test-tables soak lint constraints quality size inspect sbom tune describe
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
+.PHONY: bench-encodings
 demo: ## train the models, serve them, send test requests, stop
 	@./demo.sh
 
@@ -87,6 +88,9 @@ bench-demo: ##- measure make demo and make train, also on a busy machine
 
 bench-train: ##- compare training with the estimator's fit; SCALE=100: 100 times the rows
 	@bench/run.sh training
+
+bench-encodings: ##- compare the default encodings with a usual pipeline
+	@bench/run.sh encodings
 
 bench-size: size ##- same as make size
 

@@ -23,7 +23,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "builders"))
+sys.path.insert(0, str(ROOT / "engines"))
 from commands import describe  # noqa: E402
+from pip_settings import settings  # noqa: E402
+from requirement_commands import DECISIVE  # noqa: E402
 from requirement_files import RequirementError, decode, read, referenced  # noqa: E402
 from runtime.environment import KNOWN  # noqa: E402
 from runtime.environment import read as read_environment  # noqa: E402
@@ -99,6 +102,8 @@ def digest(base: str, kind: str, source: Path, files: list[Path]) -> str:
     can have equal digests.
     """
     parts = [base, environment_text(source)]
+    # With these settings of pip and uv, the same files install other versions.
+    parts += [f"{name}={value}" for name, value in sorted(settings().items()) if name in DECISIVE]
     for file in files:
         if [file] == requirements_file(source, kind):
             parts.append(content(file))

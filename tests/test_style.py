@@ -14,7 +14,7 @@ from support.models import MODEL_DIRS
 
 SHARED_LINES = 6
 # Most of it is for any table and any application; the first version for one table had 4,700.
-CORE_LINES = 8000
+CORE_LINES = 9000
 GENERATED = [
     ROOT / "all/.s2i/environment",
     ROOT / "all/predict.py",

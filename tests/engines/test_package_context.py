@@ -172,6 +172,16 @@ def test_digest_changes_with_the_base_and_the_setup_with_its_script(context: Pat
     assert digest(context, "setup") != before
 
 
+def test_digest_changes_with_the_settings_that_choose_versions(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = digest(context)
+    monkeypatch.setenv("PIP_TIMEOUT", "77")
+    assert digest(context) == before
+    monkeypatch.setenv("PIP_PRE", "1")
+    assert digest(context) != before
+
+
 def test_program_copies_the_files_and_the_variables_of_users(context: Path, tmp_path: Path) -> None:
     write(context, {".s2i/environment": "ROUTES=a:app.predict:predict\nCFLAGS=-O2 -g\n"})
     program = ROOT / "engines/package_context.py"
