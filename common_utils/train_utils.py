@@ -15,7 +15,6 @@ from utils.dataset.read import read_dataset, read_test
 from utils.encode_decode import model_path, pickle_model
 from utils.errors import TrainingError
 from utils.forms.onnx import to_onnx
-from utils.model import Model
 from utils.signing import hmac_keys
 from utils.table.encoder import TableEncoder
 from utils.training import record
@@ -23,7 +22,7 @@ from utils.training.pipeline import features_of, fit_pipeline
 from utils.training.plain import plain_encoder
 from utils.training.score import score
 from utils.training.split import Parts, split
-from utils.training.verify import answers_of, compare
+from utils.training.verify import answers_of, compare, load
 
 DATA_FILES = (".csv", ".parquet")
 
@@ -86,10 +85,10 @@ def train_parts(
         "golden": {},
     }
     rows = record.rows_of(parts.held_out, dataset.columns)
-    compared = compare(Model(contents, ignore_unknown=True), rows, answers)
+    compared = compare(load(contents, ignore_unknown=True), rows, answers)
     contents["metrics"] = {**score(parts, dataset, answers), **compared}
     contents["test_acc"] = contents["metrics"].get("accuracy")
-    contents["golden"] = record.golden_rows(Model(contents), parts, dataset)
+    contents["golden"] = record.golden_rows(load(contents), parts, dataset)
     return contents
 
 

@@ -33,6 +33,8 @@ MAGIC = b"S2IMODEL"
 TRAILER_BYTES = hashlib.sha256().digest_size + len(MAGIC)
 # A forest of a million nodes takes 50 MB. A file that is much larger is a mistake or an attack.
 MAX_BYTES = 1 << 30
+# The trailer and the HMAC are shorter than this.
+MAX_TRAILER = 1024
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 KEYS = ("format", "model", "scaler", "modelName", "schema", "golden")
 # A pickle of builtin types needs only these opcodes. MEMOIZE sets the memo at the next index. Other
@@ -72,6 +74,11 @@ def pickle_model(contents: dict[str, Any], directory: str | os.PathLike[str] = "
     keys = hmac_keys()
 
     body = _encode(contents)
+    if len(body) > MAX_BYTES - MAX_TRAILER:
+        raise ModelFileError(
+            f"{path}: would have {len(body):,} bytes. At most {MAX_BYTES:,} can be read. Use a "
+            "smaller estimator, for example fewer or less deep trees."
+        )
     digest = hashlib.sha256(body).digest()
     replace_file(path, sign(body + digest + MAGIC, keys))
     return path

@@ -35,6 +35,18 @@ def answers_of(pipeline: Any, features: Any) -> Answers:
     return Answers(np.asarray(pipeline.predict(features)).ravel(), None)
 
 
+def load(contents: dict[str, Any], ignore_unknown: bool = False) -> Model:
+    """Return the model of the contents of a file. Raises ModelFileError if that fails."""
+    try:
+        return Model(contents, ignore_unknown)
+    # ONNX Runtime raises many types of exceptions.
+    except Exception as error:
+        reason = str(error)[:200]
+        raise ModelFileError(
+            f"model {contents['modelName']}: ONNX Runtime can't load it: {reason}. {ADVICE}"
+        ) from error
+
+
 def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
     """Compare the answers of `model` for some rows with those of the pipeline.
 
