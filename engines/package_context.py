@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "engines"))
 from commands import describe  # noqa: E402
 from pip_settings import settings  # noqa: E402
 from requirement_commands import DECISIVE  # noqa: E402
-from requirement_files import RequirementError, decode, read, referenced  # noqa: E402
+from requirement_files import RequirementError, read, referenced  # noqa: E402
 from runtime.environment import KNOWN  # noqa: E402
 from runtime.environment import read as read_environment  # noqa: E402
 
@@ -37,13 +37,6 @@ ENVIRONMENT = ".s2i/environment"
 STAGED = ("SOURCE_DIGEST", "GIT_COMMIT")
 # A script with one of these words may run or copy Python modules.
 USES_MODULES = re.compile(rb"\b(python|(pip3?|cp|mv|ln|rsync)\b)|\.py\b")
-COMMENT = re.compile(r"(^|\s)#.*")
-
-
-def content(path: Path) -> str:
-    """Return the text of a requirements file without comments."""
-    lines = [COMMENT.sub("", line).strip() for line in decode(path).splitlines()]
-    return "\n".join(line for line in lines if line)
 
 
 def files_below(path: Path) -> list[Path]:
@@ -98,17 +91,21 @@ def decisive_files(kind: str, source: Path) -> list[Path]:
 def digest(base: str, kind: str, source: Path, files: list[Path]) -> str:
     """Return 16 hexadecimal digits for an image and the names and contents of files.
 
-    The name of the requirements file and its comments are left out, so that different applications
-    can have equal digests.
+    Of the requirements files, only their lines count, not their names and comments. So different
+    applications can have equal digests.
     """
     parts = [base, environment_text(source)]
     # With these settings of pip and uv, the same files install other versions.
     parts += [f"{name}={value}" for name, value in sorted(settings().items()) if name in DECISIVE]
-    for file in files:
-        if [file] == requirements_file(source, kind):
-            parts.append(content(file))
-        else:
-            parts.append(repr((str(file.relative_to(source)), *describe(file))))
+    requirements = [] if kind == "setup" else read(requirements_file(source, kind))
+    for file in requirements:
+        texts = [line.text for line in file.lines]
+        if texts or file.options:
+            parts.append(repr((file.is_constraint, texts, sorted(file.options.items()))))
+    names = {file.path for file in requirements}
+    for path in files:
+        if path not in names:
+            parts.append(repr((str(path.relative_to(source)), *describe(path))))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

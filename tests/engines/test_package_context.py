@@ -7,6 +7,7 @@ from pathlib import Path
 import package_context
 import pytest
 from support.commands import ROOT, output_of, run
+from support.models import MODEL_DIRS
 
 BASE = "sha256:1"
 FILES = {
@@ -201,3 +202,15 @@ def test_program_copies_the_files_and_the_variables_of_users(context: Path, tmp_
     assert (output / "code/only.py").exists()
 
     assert run(sys.executable, program, "serve", context, output, BASE).returncode == 2
+
+
+def test_predict_images_of_our_models_have_equal_packages(tmp_path: Path) -> None:
+    digests = set()
+    for directory in (*MODEL_DIRS, "all"):
+        context = tmp_path / directory
+        context.mkdir()
+        output_of(run(ROOT / "engines/stage.sh", directory, context))
+        digests.add(digest(context))
+        # The control: the packages of training differ.
+        assert directory == "all" or digest(context, "train") not in digests
+    assert len(digests) == 1
