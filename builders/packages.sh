@@ -37,13 +37,16 @@ install_requirements() {
 
 # The bytecode stays in the image, so that a container does not compile at start-up.
 finish_environment() {
-  local venv=$APP_ROOT/.venv
+  local venv=$APP_ROOT/.venv scratch
+  scratch=$(mktemp -d)
   "$BUILDERS/slim.sh" "$venv"
   # Bytecode contains its source's time. With a constant time, builds are reproducible.
   find "$venv/lib" -name '*.py' -type f -exec touch -t 200001010000 {} +
-  # A package may print messages when it is imported, and may even crash. The bytecode is optional.
-  PYTHONPATH=$BUILDERS PYTHONHASHSEED=0 "$venv/bin/python" "$BUILDERS/compile_packages.py" \
-    </dev/null >/dev/null 2>&1 || true
+  # An import may print messages, write files, and even crash. ONNX Runtime would send usage data.
+  # The bytecode is optional.
+  HOME=$scratch TMPDIR=$scratch ORT_DISABLE_TELEMETRY=1 PYTHONPATH=$BUILDERS PYTHONHASHSEED=0 \
+    "$venv/bin/python" "$BUILDERS/compile_packages.py" </dev/null >/dev/null 2>&1 || true
+  rm -rf "$scratch"
   "$BUILDERS/permissions.sh" "$venv"
 }
 

@@ -1,14 +1,15 @@
 """Docker: build images with make and s2i, read their files, and remove them.
 
 This module defines docker_problem, image_of, make_docker, make_named_clone, make_docker_clone,
-build_builder, remove_images, package_images, start_build, s2i_build, WHEELS, inspect, tags,
-exported, files_of, tree_of.
+build_builder, remove_images, package_images, start_build, s2i_build, mount_settings, WHEELS,
+inspect, tags, exported, files_of, tree_of.
 """
 
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,6 +121,13 @@ def s2i_build(context: Path, builder: str, image: str, *arguments: object) -> Co
     s2i = shutil.which("s2i") or ROOT / "tools/bin/s2i"
     never = ("--pull-policy", "never")
     return run(s2i, "build", "-c", context, builder, image, *never, *arguments)
+
+
+def mount_settings(folder: Path) -> tuple[str, str]:
+    """Write this machine's settings of pip to `folder`; return the option that mounts them."""
+    folder.mkdir()
+    output_of(run(sys.executable, ROOT / "engines/pip_settings.py", folder))
+    return ("-v", f"{folder}:/run/s2i-settings:ro")
 
 
 def inspect(image: str) -> dict:
