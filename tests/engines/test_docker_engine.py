@@ -581,9 +581,7 @@ def test_two_builds_have_the_same_file_tree(docker_clone: Path, tmp_path: Path, 
 # Builds
 
 
-def test_an_incremental_build_keeps_the_environment(
-    tiny: tuple[Path, str], tmp_path: Path
-) -> None:
+def test_an_incremental_build_keeps_the_environment(tiny: tuple[Path, str], tmp_path: Path) -> None:
     context, image = tiny
     options = (*WHEELS, *mount_settings(tmp_path / "settings"))
     first = s2i_build(context, "s2i-model-python", image, *options)
