@@ -123,7 +123,7 @@ def s2i_build(context: Path, builder: str, image: str, *arguments: object) -> Co
     return run(s2i, "build", "-c", context, builder, image, *never, *arguments)
 
 
-def mount_settings(folder: Path) -> tuple[str, str]:
+    """Write this machine's settings of pip to `folder`; return a mount of it."""
     """Write this machine's settings of pip to `folder`; return the option that mounts them."""
     folder.mkdir()
     output_of(run(sys.executable, ROOT / "engines/pip_settings.py", folder))
