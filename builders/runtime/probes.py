@@ -21,14 +21,17 @@ async def health(endpoints: Sequence[Endpoint], draining: bool) -> Response:
 async def ready(endpoints: Sequence[Endpoint], draining: bool) -> Response:
     """Return 200 if every route can answer, or else 503 with the reasons.
 
-    While the server is draining, the response is 503 too.
+    While the server is draining, the response is 503 too. A worker that drains because a function
+    does not return gives this reason.
     """
+    is_stuck = any(endpoint.overdue for endpoint in endpoints)
+    if draining and not is_stuck:
+        return error_response(RequestError(503, "stopping", "the server is stopping"))
+
     reasons = {endpoint.path: endpoint.obstacle for endpoint in endpoints if endpoint.obstacle}
     if reasons:
         message = "; ".join(f"{path}: {reason}" for path, reason in reasons.items())
         return error_response(RequestError(503, "not_ready", message, routes=reasons))
-    if draining:
-        return error_response(RequestError(503, "stopping", "the server is stopping"))
 
     routes = {endpoint.path: endpoint.info for endpoint in endpoints}
     return Response(200, msgspec.json.encode({"status": "ready", "routes": routes}))

@@ -11,13 +11,15 @@ IMAGE = "house-predict"
 PORT = str(free_port())
 # docker.sh always passes these on.
 ALWAYS = {"MODElNAME=", f"PUBLIC_URL=http://127.0.0.1:{PORT}"}
-# The stub finds every image except unfinished ones, but no label and no container.
+# The stub finds every image except unfinished ones, but no container, and no label except that of
+# an s2i builder.
 DOCKER = """echo "$*" >>"$COMMANDS"
 case $1 in
   run | build) printf '%s\\n' "$@" >"$ARGUMENTS" ;;
 esac
 case "$*" in
   "image inspect "*:unfinished*) exit 1 ;;
+  *scripts-url*" foreign-builder") echo image:///scripts ;;
 esac"""
 S2I = 'exit "$S2I_EXIT_CODE"'
 
@@ -126,7 +128,7 @@ def test_a_build_without_an_image_fails_whatever_s2i_ends_with(
 ) -> None:
     built = docker.run(
         *(ROOT / "engines/docker-build.sh", IMAGE, tmp_path, "predict"),
-        PREDICT_BUILDER="s2i-daemon-python",
+        PREDICT_BUILDER="foreign-builder",
         BASE_IMAGE="base",
         S2I_EXIT_CODE=str(code),
     )

@@ -132,7 +132,7 @@ def test_without_a_payload_the_expected_form_is_named(project: Path) -> None:
     done = make_local(project, MODEL, "predict-once")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(
-        "run.sh: PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}'\n"
+        "run.sh: PAYLOAD is not set; expected PAYLOAD='{\"instances\": [...]}' or PAYLOAD=@FILE\n"
     )
 
 

@@ -123,8 +123,8 @@ def s2i_build(context: Path, builder: str, image: str, *arguments: object) -> Co
     return run(s2i, "build", "-c", context, builder, image, *never, *arguments)
 
 
-    """Write this machine's settings of pip to `folder`; return a mount of it."""
-    """Write this machine's settings of pip to `folder`; return the option that mounts them."""
+def mount_settings(folder: Path) -> tuple[str, str]:
+    """Write this machine's settings of pip to `folder`; return the option for it."""
     folder.mkdir()
     output_of(run(sys.executable, ROOT / "engines/pip_settings.py", folder))
     return ("-v", f"{folder}:/run/s2i-settings:ro")
