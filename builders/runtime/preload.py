@@ -32,9 +32,11 @@ class BeforeImport:
         ended does not count.
         """
         targets = [open_descriptors()[number] for number in self._new_descriptors()]
+        # A new thread counts as one of a library until it runs Python code.
+        of_libraries = native_threads()
         counts = {
             "threads": python_threads(),
-            "threads of libraries": native_threads(),
+            "threads of libraries": of_libraries,
             "processes": len(child_processes()),
             "event loops, pipes or connections": sum(
                 target.startswith(NOT_SHAREABLE) for target in targets

@@ -114,7 +114,7 @@ def read_text(path: Path) -> str:
             f"{path}: larger than {MAX_BYTES:,} bytes. A description has one line per column."
         )
     try:
-        return content.decode("utf-8-sig")
+        return content.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise TrainingError(f"{path}, line {line}: not UTF-8. Save the file as UTF-8.") from error
