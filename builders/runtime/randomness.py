@@ -3,24 +3,36 @@
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
 
-def seed_generators() -> None:
-    """Seed all random generators with values of the operating system.
+def find_generators() -> list[Any]:
+    """Return the random generators that modules of the application have as variables.
 
-    These are the generators of Python and numpy, and those that modules of the application have as
-    variables. Workers would draw the same numbers otherwise, because all have copies of them.
+    The process that imports the application calls this function. In a forked worker it would
+    write to memory that the workers share, because it counts references to many objects.
+    """
+    return [
+        value
+        for module in _application_modules()
+        for value in list(vars(module).values())
+        if _is_generator(type(value))
+    ]
+
+
+def seed_generators(generators: Iterable[Any]) -> None:
+    """Seed the random generators of Python, numpy and the application.
+
+    Workers would draw the same numbers otherwise, because all have copies of them.
     """
     random.seed()
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed()
-    for module in _application_modules():
-        for value in list(vars(module).values()):
-            _seed(value)
+    for generator in generators:
+        _seed(generator)
 
 
 def _application_modules() -> Iterator[ModuleType]:
@@ -32,17 +44,17 @@ def _application_modules() -> Iterator[ModuleType]:
             yield module
 
 
-def _seed(value: Any) -> None:
-    # isinstance() would call the code of proxy objects.
-    kind = type(value)
+def _is_generator(kind: type) -> bool:
     numpy = sys.modules.get("numpy.random")
-    if issubclass(kind, random.Random):
-        value.seed()
-    elif numpy is None:
+    if numpy is None:
+        return issubclass(kind, random.Random)
+    return issubclass(kind, (random.Random, numpy.Generator, numpy.RandomState))
+
+
+def _seed(generator: Any) -> None:
+    if hasattr(generator, "bit_generator"):
+        generator.bit_generator.state = type(generator.bit_generator)().state
         return
-    elif issubclass(kind, numpy.Generator):
-        value.bit_generator.state = type(value.bit_generator)().state
-    elif issubclass(kind, numpy.RandomState):
-        # A RandomState of another kind than the default one cannot be seeded.
-        with suppress(TypeError):
-            value.seed()
+    # A RandomState of another kind than the default one cannot be seeded.
+    with suppress(TypeError):
+        generator.seed()

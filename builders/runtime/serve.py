@@ -26,7 +26,7 @@ from runtime.log import configure_logging, log_event
 from runtime.metrics import Counts
 from runtime.preload import BeforeImport
 from runtime.processes import SERVER_SIGNALS, adopt_orphans, release_children
-from runtime.randomness import seed_generators
+from runtime.randomness import find_generators, seed_generators
 from runtime.settings import (
     MAX_WORKERS,
     ConfigurationError,
@@ -59,6 +59,7 @@ class PredictServer(BaseApplication):
         self.settings = settings
         self.served_app = app
         self.is_preloaded = app is not None
+        self.generators = find_generators() if self.is_preloaded else []
         self.counts = counts or {}
         self.drain_seconds = settings.drain_seconds
         super().__init__()
@@ -93,6 +94,7 @@ class PredictServer(BaseApplication):
         """Return the ASGI application; gunicorn calls this method in each worker."""
         if self.served_app is None:
             self.served_app = self._load_in_worker()
+            self.generators = find_generators()
         return self.served_app
 
     def _load_in_worker(self) -> App:
@@ -118,7 +120,7 @@ class PredictServer(BaseApplication):
 
     def prepare_worker(self, worker: Any) -> None:
         """Prepare a worker that has the application and does not answer yet."""
-        seed_generators()
+        seed_generators(self.generators)
         worker.wsgi.running_calls = worker.running_calls
         if worker.age == 1 and not self.is_preloaded:
             self.log_routes()

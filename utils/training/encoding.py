@@ -21,8 +21,6 @@ from sklearn.preprocessing import (
     FunctionTransformer,
     KBinsDiscretizer,
     OneHotEncoder,
-    SplineTransformer,
-    StandardScaler,
     TargetEncoder,
 )
 from sklearn.utils import get_tags
@@ -30,6 +28,7 @@ from sklearn.utils import get_tags
 from utils.dataset.description import Column, Description
 from utils.errors import TrainingError
 from utils.table.texts import WORD
+from utils.training.limited import LimitedNumber, is_crowded
 from utils.training.split import SEED, Parts
 
 # An author states one of these encodings with `numbers`.
@@ -37,9 +36,8 @@ ENCODINGS = ("raw", "binned")
 # The bins per number for a linear model were chosen by cross-validation on the training part.
 QUANTILES = 32
 DISTINCT_QUANTILES = 128
-# The knots of a number for a linear model. Numbers outside these quantiles count as outliers.
+# The knots of a number for a linear model.
 KNOTS = 8
-OUTLIERS = (0.005, 0.995)
 # A table with more columns of numbers gets no pieces.
 WIDE = 200
 # A column with more categories gets the mean of the label for each category.
@@ -117,6 +115,8 @@ class Chooser:
         if self.numbers == "both":
             count = sum(column.kind == "number" for column in description.columns)
             self.numbers = "scaled" if count > WIDE else "both"
+            # A wide matrix without pieces has few zeros.
+            self.dense = self.dense or count > WIDE
         self.target_type = "continuous"
         if description.task == "classification":
             classes = train[description.label.name].nunique()
@@ -140,33 +140,15 @@ class Chooser:
             return FunctionTransformer(to_float32)
         if self.numbers == "filled":
             return SimpleImputer(strategy="median", add_indicator=has_missing and indicator)
-        known = values.dropna()
-        fill = [SimpleImputer(strategy="median")] if has_missing else []
-        if self.numbers == "binned":
-            steps = [make_pipeline(*fill, bins(known))]
-        else:
-            steps = self.limited(known, fill)
-        if has_missing and indicator:
-            steps.append(MissingIndicator(features="all"))
-        return make_union(*steps) if len(steps) > 1 else steps[0]
-
-    def limited(self, values: pd.Series, fill: list[Any]) -> list[Any]:
-        """Return the transformers of a number without its outliers.
-
-        They are the scaled number and its pieces. A wide table gets no pieces, because they would
-        need too much memory. An estimator for positive numbers gets only pieces.
-        """
-        knots = knots_of(values, KNOTS)
-        steps: list[Any] = []
-        if self.numbers != "pieces":
-            limits = {"limits": (float(knots[0, 0]), float(knots[-1, 0]))}
-            limiter = FunctionTransformer(clip, kw_args=limits)
-            steps.append(make_pipeline(limiter, *fill, StandardScaler()))
-        if self.numbers != "scaled":
-            steps.append(
-                make_pipeline(*fill, SplineTransformer(degree=1, knots=knots, sparse_output=True))
-            )
-        return steps
+        indicator = has_missing and indicator
+        if self.numbers != "binned":
+            scaled = self.numbers != "pieces"
+            knots = 0 if self.numbers == "scaled" else KNOTS
+            return LimitedNumber(scaled, knots, indicator, self.dense)
+        if not has_missing:
+            return bins(values)
+        step = make_pipeline(SimpleImputer(strategy="median"), bins(values.dropna()))
+        return make_union(step, MissingIndicator(features="all")) if indicator else step
 
     def category(self, values: pd.Series) -> Any:
         """Return the transformer of a category."""
@@ -225,24 +207,6 @@ def bins(values: pd.Series) -> Any:
     return FrozenEstimator(fit_quietly(binning, distinct)) if crowded else binning
 
 
-def is_crowded(values: pd.Series) -> bool:
-    """Return whether more than half of the values are the same."""
-    return bool(values.value_counts(normalize=True).iloc[0] > 0.5)
-
-
-def knots_of(values: pd.Series, count: int) -> np.ndarray:
-    """Return at most `count` knots (knots x 1) at the quantiles of a number.
-
-    The quantiles of the distinct values are used for a crowded number, as in `bins`.
-    """
-    numbers = values.drop_duplicates() if is_crowded(values) else values
-    knots = np.unique(np.quantile(numbers, np.linspace(*OUTLIERS, count)))
-    if len(knots) == 1:
-        # A constant number, or one that is constant except for outliers.
-        knots = np.append(knots, knots + max(1.0, abs(knots[0])))
-    return knots.reshape(-1, 1)
-
-
 def fit_quietly(estimator: Any, *data: Any, **options: Any) -> Any:
     """Fit without the warnings that are normal for some columns.
 
@@ -251,11 +215,6 @@ def fit_quietly(estimator: Any, *data: Any, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
         return estimator.fit(*data, **options)
-
-
-def clip(numbers: pd.DataFrame, limits: tuple[float, float]) -> pd.DataFrame:
-    """Return numbers, with the nearest limit for those outside."""
-    return numbers.clip(*limits)
 
 
 def to_float32(numbers: pd.DataFrame) -> np.ndarray:

@@ -12,17 +12,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import (
-    FunctionTransformer,
     KBinsDiscretizer,
     OneHotEncoder,
-    SplineTransformer,
-    StandardScaler,
     TargetEncoder,
 )
 
 from utils.dataset.description import Column, Description
 from utils.dataset.kinds import BOOLEANS
-from utils.training.encoding import DATE_PARTS, clip
+from utils.training.encoding import DATE_PARTS
+from utils.training.limited import LimitedNumber
 from utils.training.split import Parts
 
 MISSING = {"number": np.nan, "date": pd.NaT}
@@ -99,22 +97,15 @@ def plain_bins(step: KBinsDiscretizer) -> dict[str, Any]:
     return {"edges": step.bin_edges_[0][1:-1].tolist()}
 
 
-def plain_limits(step: FunctionTransformer) -> dict[str, Any]:
-    """Return the limits of a number, or nothing for another function."""
-    if step.func is not clip:
-        return {}
-    return {"limits": list(step.kw_args["limits"])}
-
-
-def plain_scale(step: StandardScaler) -> dict[str, Any]:
-    """Return the mean and the standard deviation."""
-    return {"scale": [float(step.mean_[0]), float(step.scale_[0])]}
-
-
-def plain_pieces(step: SplineTransformer) -> dict[str, Any]:
-    """Return the knots of the pieces, whose first and last ones are the limits."""
-    knots = step.knots[:, 0].tolist()
-    return {"knots": knots, "limits": [knots[0], knots[-1]]}
+def plain_limited(step: LimitedNumber) -> dict[str, Any]:
+    """Return the limits and, if they are used, scale and knots."""
+    knots = step.knots_.tolist()
+    plain: dict[str, Any] = {"limits": [knots[0], knots[-1]]}
+    if step.scaled:
+        plain["scale"] = [step.mean_, step.deviation_]
+    if step.knots:
+        plain["knots"] = knots
+    return plain
 
 
 def plain_one_hot(step: OneHotEncoder) -> dict[str, Any]:
@@ -154,10 +145,8 @@ def plain_words(step: TfidfVectorizer) -> dict[str, Any]:
 
 
 PLAIN = {
-    FunctionTransformer: plain_limits,
-    StandardScaler: plain_scale,
     KBinsDiscretizer: plain_bins,
-    SplineTransformer: plain_pieces,
+    LimitedNumber: plain_limited,
     OneHotEncoder: plain_one_hot,
     TargetEncoder: plain_means,
     ColumnTransformer: plain_parts,
