@@ -25,7 +25,8 @@ from requirement_files import URL, RequirementError, RequirementsFile, read
 from version_conflict import explain_conflict
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-POSITION = re.compile(r"in `(.+?)` at position (\d+)")
+# uv breaks long lines.
+POSITION = re.compile(r"in\s+`(.+?)`\s+at\s+position\s+(\d+)")
 FALSE = ("", "0", "f", "false", "n", "no", "off")
 # These would install other files than those that the requirements files name.
 IGNORED = ("UV_NO_VERIFY_HASHES", "UV_REQUIRE_HASHES", "UV_SYSTEM_PYTHON", "UV_CONFIG_FILE")

@@ -26,8 +26,8 @@ STARTED = {
     "manager": "processes (1), event loops, pipes or connections",
     "program": "processes (1), event loops, pipes or connections (2)",
     "connection": "event loops, pipes or connections (2)",
-    "openmp": "threads of libraries (1)",
-    "onnx": "threads of libraries (2)",
+    "openmp": "threads of libraries (",
+    "onnx": "threads of libraries (",
     "elsewhere": "threads (1)",
 }
 LOST_BY_A_FORK = ("thread_pool", "plain_thread", "event_loop", "process_pool")

@@ -201,7 +201,10 @@ def test_served_passes_a_model_to_the_function(
         return {"predictions": model.answer(msg)["predictions"], "name": model.name}
 
     rows = init_model(NAME)["golden"]["instances"]
-    assert (predict.__name__, predict.__doc__) == ("predict", "Answers.")
+    assert (predict.__name__, predict.__doc__) == (
+        "predict",
+        "Return the predictions and the name.",
+    )
     assert not predict.hook.ready  # type: ignore[attr-defined]
     answer = predict(Message(payload={"instances": rows}))
     assert answer == {"predictions": init_model(NAME)["golden"]["predictions"], "name": NAME}
