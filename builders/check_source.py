@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from requirement_files import RequirementError, read, referenced
+from requirement_files import RequirementError, read, referenced, requirements_file
 from runtime.environment import CONFIGURATION, OWN_PACKAGE
 from runtime.names import hidden_standard_modules
 
@@ -95,10 +95,8 @@ def file_problems(source: Path) -> Iterator[str]:
 
 def requirement_problems(source: Path, role: str, in_image: bool) -> Iterator[str]:
     """Yield a text if the requirements file of the role cannot work."""
-    names = (f"requirements_{role}.txt", "requirements.txt")
-    files = [source / name for name in names if (source / name).is_file()]
     try:
-        read_files = read(files[:1])
+        read_files = read(requirements_file(source, role))
     except RequirementError as error:
         yield str(error)
         return

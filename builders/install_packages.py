@@ -93,18 +93,17 @@ def write_copies(files: list[RequirementsFile], folder: Path) -> Copies:
 
 def arguments(files: list[RequirementsFile], copies: Copies) -> list[str]:
     """Return uv's arguments for files."""
-    options: dict[str, list[str]] = {}
-    for file in files:
-        options.update(file.options)
+    flags = {name for file in files for name in file.options}
+    hosts = [host for file in files for host in file.options.get("trusted-host", [])]
     words = []
     for copy, file in copies.items():
         words += ["--constraint" if file.is_constraint else "--requirement", copy]
-    if "require-hashes" in options:
+    if "require-hashes" in flags:
         words.append("--require-hashes")
-    if "pre" in options:
+    if "pre" in flags:
         words += ["--prerelease", "allow"]
     words += pip_options()
-    for host in options.get("trusted-host", []):
+    for host in hosts:
         words += ["--allow-insecure-host", host]
     return words
 

@@ -110,6 +110,12 @@ def check_text(path: Path, content: bytes, encoding: str) -> str:
     return text.replace("\r\n", "\n")
 
 
+def requirements_file(source: Path, role: str) -> list[Path]:
+    """Return the requirements file that packages.sh installs, if there is one."""
+    names = (f"requirements_{role}.txt", "requirements.txt")
+    return [source / name for name in names if (source / name).is_file()][:1]
+
+
 def read(files: list[Path]) -> list[RequirementsFile]:
     """Return the files and all requirements files to which they refer.
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 ENGINES = Path(__file__).resolve().parent
 sys.path.insert(0, str(ENGINES))
 from pip_settings import UnusableSetting, settings  # noqa: E402
-from port import listen_problem  # noqa: E402
+from port import listen_problem, number_problem  # noqa: E402
 
 ROOT = ENGINES.parent
 GIGABYTE = 10**9
@@ -189,8 +189,9 @@ def folders(variables: dict[str, str]) -> Iterator[Finding]:
 def port(variables: dict[str, str]) -> Finding:
     """Check whether the port of `make predict` is free."""
     number = variables.get("PORT") or "5111"
-    if not (number.isascii() and number.isdigit() and 1 <= int(number[:6]) <= 65535):
-        return Finding("port", FAIL, f"PORT={number}: expected a whole number from 1 to 65535")
+    problem = number_problem(number)
+    if problem:
+        return Finding("port", FAIL, problem)
     problem = listen_problem(int(number))
     if problem:
         return Finding("port", WARN, f"{number}: {problem}")

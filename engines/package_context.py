@@ -27,7 +27,12 @@ sys.path.insert(0, str(ROOT / "engines"))
 from commands import describe  # noqa: E402
 from pip_settings import settings  # noqa: E402
 from requirement_commands import DECISIVE  # noqa: E402
-from requirement_files import RequirementError, read, referenced  # noqa: E402
+from requirement_files import (  # noqa: E402
+    RequirementError,
+    read,
+    referenced,
+    requirements_file,
+)
 from runtime.environment import KNOWN  # noqa: E402
 from runtime.environment import read as read_environment  # noqa: E402
 
@@ -53,12 +58,6 @@ def files_of_setup(source: Path) -> list[Path]:
     if any(USES_MODULES.search(script.read_bytes()) for script in scripts):
         return files
     return [file for file in files if file.suffix != ".py"]
-
-
-def requirements_file(source: Path, role: str) -> list[Path]:
-    """Return the requirements file that assemble uses for a role, if there is one."""
-    names = (f"requirements_{role}.txt", "requirements.txt")
-    return [source / name for name in names if (source / name).is_file()][:1]
 
 
 def files_of_packages(source: Path, role: str) -> list[Path]:

@@ -22,15 +22,22 @@ from model_names import makefile_value  # noqa: E402
 DOCKER_SECONDS = 10
 
 
-def is_port(text: str) -> bool:
-    """Return whether `text` is a port number; print an error if it is not."""
+def number_problem(text: str) -> str | None:
+    """Return why `text` is no port number, or None."""
     # int() alone also accepts blanks, signs and digits of other scripts, and is slow for long
     # texts.
     is_number = text.isascii() and text.isdigit() and len(text) <= 5
     if is_number and 1 <= int(text) <= 65535:
-        return True
-    print(f"PORT={text}: expected a whole number from 1 to 65535", file=sys.stderr)
-    return False
+        return None
+    return f"PORT={text}: expected a whole number from 1 to 65535"
+
+
+def is_port(text: str) -> bool:
+    """Return whether `text` is a port number; print an error if it is not."""
+    problem = number_problem(text)
+    if problem:
+        print(problem, file=sys.stderr)
+    return not problem
 
 
 def listen_problem(port: int) -> str | None:

@@ -21,6 +21,7 @@ from extras.describe.profile import (
     comment_of,
     gives_label_away,
     label_warnings,
+    one_line,
     values_of,
 )
 from utils.dataset.description import Column, Stated, description_path, suggest
@@ -112,11 +113,6 @@ def toml_value(value: str | list[str]) -> str:
 def toml_key(name: str) -> str:
     """Return the name of a column as a key of TOML."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)
-
-
-def one_line(text: str) -> str:
-    """Return a text for a comment, in which a line break could not end the comment."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def lines_of(table: TextTable, draft: Draft) -> Iterator[str]:

@@ -12,9 +12,9 @@ import pandas as pd
 
 from utils.dataset.checks import warnings_of
 from utils.dataset.description import Column
-from utils.dataset.infer import LEADING_ZERO, Inferred
+from utils.dataset.infer import Inferred, have_leading_zero
 from utils.dataset.kinds import convert
-from utils.dataset.read import is_absent
+from utils.dataset.read import rows_without_label
 from utils.dataset.text_table import Distinct, TextTable
 
 MOST_COMMON = 3
@@ -59,8 +59,12 @@ def values_of(column: Column, distinct: Distinct) -> Values:
 
 def printable(text: str, limit: int = 40) -> str:
     """Return a value for a comment: on one line, truncated."""
-    letters = [letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text[:limit]]
-    return "".join(letters) + ("..." if len(text) > limit else "")
+    return one_line(text[:limit]) + ("..." if len(text) > limit else "")
+
+
+def one_line(text: str) -> str:
+    """Return a text for a comment, in which a line break could not end the comment."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def percent(count: int, rows: int) -> str:
@@ -122,7 +126,7 @@ def number_warnings(values: Values) -> Iterator[str]:
     """Yield what a person should check about a column of digits."""
     column = values.column
     texts = [text for text, _ in values.counts]
-    if column.kind == "category" and LEADING_ZERO.search("\0".join(["", *texts, ""])):
+    if column.kind == "category" and have_leading_zero(texts):
         yield f"column {column.name!r}: numbers with leading zeros are codes, hence categories."
     if column.kind != "number" or not all(map(re.compile(r"\d{10}(\d{3})?").fullmatch, texts)):
         return
@@ -135,8 +139,8 @@ def label_warnings(values: Values, task: str) -> Iterator[str]:
     """Yield what a person should check about the label."""
     column = values.column
     rows = len(values.distinct.codes)
-    absent = [text for text in values.distinct.texts if is_absent(text, column)]
-    missing = np.isin(values.distinct.codes, list(map(values.distinct.texts.index, absent))).sum()
+    absent, is_missing = rows_without_label(column, values.distinct)
+    missing = is_missing.sum()
     name = f"label {column.name!r}"
     if missing:
         texts = ", ".join(map(repr, absent))

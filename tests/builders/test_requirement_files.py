@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from install_packages import arguments
 from requirement_files import RequirementError, read
 from support.commands import ROOT, Completed, output_of, run
 
@@ -189,6 +190,16 @@ def test_a_local_path_is_found_from_the_file_and_from_the_folder_of_the_first_fi
 
 
 # The key of an environment
+
+
+def test_trusted_hosts_of_all_files_reach_uv(tmp_path: Path) -> None:
+    files = [tmp_path / "one.txt", tmp_path / "two.txt"]
+    files[0].write_text("--trusted-host a\n--trusted-host b\n")
+    files[1].write_text("--trusted-host c\n--pre\n")
+    words = arguments(read(files), {})
+    hosts = [words[i + 1] for i, word in enumerate(words) if word == "--allow-insecure-host"]
+    assert hosts == ["a", "b", "c"]
+    assert words.count("--prerelease") == 1
 
 
 def command(*arguments: object) -> Completed:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.errors import TrainingError
+from utils.table.rows import truncate
 
 KINDS = ("number", "category", "boolean", "date", "text")
 LABEL_KINDS = ("category", "boolean", "number")
@@ -178,8 +179,7 @@ def expected_type(key: str, value: object) -> str:
 
 def found(value: object) -> str:
     """Return a value of a description for a message, truncated."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return truncate(repr(value))
 
 
 def is_list_of_texts(value: object) -> bool:

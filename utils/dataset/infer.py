@@ -166,12 +166,17 @@ def placeholders(others: Sequence[str], distinct: Distinct) -> tuple[str, ...]:
 
 def is_code(values: Sequence[str]) -> bool:
     """Return whether values are codes: 01234, 12E5, integers beyond float64."""
-    if LEADING_ZERO.search("\0".join(["", *values, ""])):
+    if have_leading_zero(values):
         return True
     if all(map(PART_NUMBER.fullmatch, values)):
         return True
     large = [integer_of(text) for text in values if len(text) > 15 and INTEGER.fullmatch(text)]
     return len(set(map(float, large))) < len(set(large))
+
+
+def have_leading_zero(values: Sequence[str]) -> bool:
+    """Return whether one of the values is a number with a leading zero: 01234."""
+    return bool(LEADING_ZERO.search("\0".join(["", *values, ""])))
 
 
 def is_prose(values: Sequence[str], distinct: Distinct) -> bool:

@@ -11,8 +11,8 @@ import numpy as np
 
 from utils.dataset.date_formats import parse_dates
 from utils.dataset.description import Column
+from utils.table.columns import FLOAT32_MAX
 
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})(\.0+)?", re.ASCII)
 TRUE = ("true", "t", "yes", "y", "1", "on")
 FALSE = ("false", "f", "no", "n", "0", "off")

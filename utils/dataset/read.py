@@ -32,6 +32,7 @@ from utils.dataset.infer import MISSING, Inferred, infer_column, infer_label
 from utils.dataset.kinds import EXPECTED, convert
 from utils.dataset.text_table import Distinct, TextTable, read_texts
 from utils.errors import TrainingError
+from utils.table.rows import truncate
 
 LABEL_TYPES = {
     "text": object,
@@ -229,8 +230,7 @@ def check_labels(table: TextTable, label: Column, distinct: Distinct) -> None:
 
     In a label of numbers, NA and similar words are missing too. As a class, they are valid.
     """
-    absent = [text for text in distinct.texts if is_absent(text, label)]
-    missing = np.isin(distinct.codes, [distinct.texts.index(text) for text in absent])
+    absent, missing = rows_without_label(label, distinct)
     if absent:
         count = f"{missing.sum():,} of {len(missing):,} rows have no label {label.name!r}"
         place = table.place(int(np.flatnonzero(missing)[0]))
@@ -252,9 +252,11 @@ def format_classes(label: Column, distinct: Distinct) -> str:
     return f"The classes are {shown}{', ...' if len(known) > 10 else ''}. "
 
 
-def is_absent(text: str, label: Column) -> bool:
-    """Return whether the text of a label means that the row has no label."""
-    return not text or (label.kind == "number" and text in MISSING)
+def rows_without_label(label: Column, distinct: Distinct) -> tuple[list[str], np.ndarray]:
+    """Return the texts that mean "no label", and whether each row has one."""
+    words = MISSING if label.kind == "number" else ()
+    absent = [text for text in distinct.texts if not text or text in words]
+    return absent, np.isin(distinct.codes, [distinct.texts.index(text) for text in absent])
 
 
 def labelled_rows(frame: pd.DataFrame, label: Column) -> pd.DataFrame:
@@ -269,8 +271,7 @@ def convert_column(table: TextTable, column: Column, distinct: Distinct) -> pd.S
     values, invalid = convert(distinct.texts, column)
     rows = np.flatnonzero(invalid[distinct.codes])
     if len(rows):
-        text = distinct.texts[distinct.codes[rows[0]]]
-        found = text if len(text) <= 60 else f"{text[:57]}..."
+        found = truncate(distinct.texts[distinct.codes[rows[0]]])
         expected = EXPECTED.get(column.kind, f"a date like {column.format}")
         raise TrainingError(
             f"{table.path}: column {column.name!r}, {table.place(int(rows[0]))}: expected "
