@@ -7,7 +7,7 @@ include common.mk
 .PHONY: test test-faults test-tables soak lint constraints quality size inspect sbom tune describe
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
 .PHONY: bench-encodings
-demo: ## train the models, serve them, send test requests, stop
+demo: ## train the models, serve them, send test requests, stop the server
 	@./demo.sh
 
 train-all: ## build and run the train image of every model
@@ -86,7 +86,7 @@ bench-build: ##- compare the time to build an image with the time of s2i itself
 bench-demo: ##- measure make demo and make train, also on a busy machine
 	@bench/run.sh demo
 
-bench-train: ##- compare training with the estimator's fit; SCALE=100: 100 times the rows
+bench-train: ##- compare training with the estimator's fit; SCALE=100 uses 100 times the rows
 	@bench/run.sh training
 
 bench-encodings: ##- compare the default encodings with a usual pipeline

@@ -16,13 +16,13 @@ train: ## train the model, write models/MODEL_NAME.pkl; BUILD=1 builds the image
 build-predict: ## build the predict image
 	@../build.sh "$$CONTAINER_NAME-predict" "$${PWD##*/}" predict
 
-predict: ## serve the model on PORT (5111); DETACH=1: in the background
+predict: ## serve the model on PORT (5111); DETACH=1 serves in the background
 	@$(RUN) predict "$$CONTAINER_NAME-predict" "$${PWD##*/}"
 
 test-endpoint: ## post test/test_instances.json and check the answer
 	@python3 ../engines/check_endpoint.py .
 
-stop: ## stop the server in the background
+stop: ## stop the server that runs in the background
 	@$(RUN) stop "$$CONTAINER_NAME-predict"
 
 logs: ## show the log of that server
