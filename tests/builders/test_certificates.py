@@ -188,8 +188,8 @@ def test_without_the_ca_in_the_store_pip_fails(clone: Path, index: TlsIndex, oth
     assert "No matching distribution found for alpha==1.0" in failed.stderr
 
 
+def reads_store_by_itself(folder: Path) -> bool:
     """Return whether the pip of this Python reads the store without its option.
-    """Return whether the pip of this Python reads the system's store without its option.
 
     Since version 24.2, every pip does. Debian's older ones have the store in place of their list.
     """
