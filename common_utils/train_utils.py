@@ -7,6 +7,7 @@ model file. utils/training has the steps.
 import errno
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from utils.table.encoder import TableEncoder
 from utils.training import record
 from utils.training.pipeline import features_of, fit_pipeline
 from utils.training.plain import plain_encoder
-from utils.training.score import score
+from utils.training.score import score, score_groups
 from utils.training.split import Parts, split
 from utils.training.verify import answers_of, compare, load
 
@@ -57,6 +58,8 @@ def train_model(
     record.check_that_it_serves(contents)
     metrics: dict[str, Any] = contents["metrics"]
     print(f"---> {format_metrics(metrics)}")
+    for line in group_lines(contents.get("groups", {})):
+        print(f"     {line}")
     print(f"---> Wrote {pickle_model(contents)}")
     return metrics
 
@@ -87,6 +90,8 @@ def train_parts(
     rows = record.rows_of(parts.held_out, dataset.columns)
     compared = compare(load(contents, ignore_unknown=True), rows, answers)
     contents["metrics"] = {**score(parts, dataset, answers), **compared}
+    if dataset.groups:
+        contents["groups"] = score_groups(parts, dataset, answers)
     contents["test_acc"] = contents["metrics"].get("accuracy")
     contents["golden"] = record.golden_rows(load(contents), parts, dataset)
     return contents
@@ -98,6 +103,13 @@ def format_metrics(metrics: dict[str, Any]) -> str:
     formats |= {"mae": ".4g", "rmse": ".4g", "r2": ".4f"}
     found = {name: format(metrics[name], form) for name, form in formats.items() if name in metrics}
     return ", ".join(f"{name} {text}" for name, text in found.items())
+
+
+def group_lines(groups: dict[str, dict[str, dict[str, float]]]) -> Iterator[str]:
+    """Yield a line with the metrics of each group."""
+    for column, values in groups.items():
+        for name, metrics in values.items():
+            yield f"{column} = {name}: {metrics['rows']:,} rows, {format_metrics(metrics)}"
 
 
 def checked_payload(payload: Any) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class FunctionThread:
         if call.response.done():
             self._set_overdue("")
         else:
-            call.response.set_result(call.endpoint.count(outcome))
+            call.response.set_result(call.endpoint.count(*outcome))
 
     def check_limit(self) -> bool:
         """Answer the clients if the running call is overdue.

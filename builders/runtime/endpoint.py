@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -39,13 +39,12 @@ BEGINNINGS = {
     b"\x1f\x8b": "it is compressed with gzip",
 }
 
+# A Decoder is faster than the function msgspec.json.decode.
+_decode = msgspec.json.Decoder().decode
 
-class Outcome(NamedTuple):
-    """A response with the figures that /metrics counts."""
-
-    response: Response
-    seconds: float
-    rows: int
+# A response, the seconds until it existed, and its number of rows, for /metrics. A NamedTuple would
+# take 2 % of the time of a small request.
+Outcome = tuple[Response, float, int]
 
 
 class Endpoint:
@@ -130,7 +129,7 @@ class Endpoint:
         self, body: bytes | bytearray, content_type: str | None = None, encoding: bytes = b""
     ) -> Response:
         """Return the response to a request and count it."""
-        return self.count(self.compute(body, content_type, encoding))
+        return self.count(*self.compute(body, content_type, encoding))
 
     def compute(
         self, body: bytes | bytearray, content_type: str | None = None, encoding: bytes = b""
@@ -152,17 +151,16 @@ class Endpoint:
         # asyncio.CancelledError and GeneratorExit are no subclasses of Exception.
         except BaseException as error:
             response = error_response(error)
-        return Outcome(response, time.perf_counter() - started, rows)
+        return response, time.perf_counter() - started, rows
 
-    def count(self, outcome: Outcome) -> Response:
+    def count(self, response: Response, seconds: float, rows: int) -> Response:
         """Count an outcome and return its response."""
-        self.counts.add(outcome.response.status, outcome.seconds, outcome.rows)
-        return outcome.response
+        self.counts.add(response.status, seconds, rows)
+        return response
 
     def reject(self, response: Response) -> Response:
         """Count and return the response to a request whose body was not read."""
-        self.counts.add(response.status, 0.0, 0)
-        return response
+        return self.count(response, 0.0, 0)
 
     def _check_request(self, content_type: str | None, encoding: bytes) -> None:
         if content_type and content_type != "application/json":
@@ -213,7 +211,7 @@ def decode(body: bytes | bytearray) -> Message:
     if body.startswith(codecs.BOM_UTF8):
         body = body[len(codecs.BOM_UTF8) :]
     try:
-        message = msgspec.json.decode(body)
+        message = _decode(body)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         message = f"the body is not JSON: {_json_problem(body, error)}"
         raise RequestError(400, "malformed_json", message) from error

@@ -105,6 +105,9 @@ def content_lines(contents: Mapping[str, Any], content: bytes) -> Lines:
     yield "data", f"{data.get('path', 'unknown')}, sha256 {data.get('sha256', 'unknown')}"
     yield "libraries", format_pairs(contents.get("libraries", {}))
     yield "metrics", format_pairs(contents.get("metrics", {}))
+    for column, groups in contents.get("groups", {}).items():
+        for name, metrics in groups.items():
+            yield "group", f"{column} = {name}: {format_pairs(metrics)}"
     yield "classes", contents["schema"]["classes"]
     yield "columns", "; ".join(format_column(column) for column in columns)
 

@@ -1,15 +1,18 @@
 """Small data sets of different kinds, with their descriptions.
 
-This module defines DATASETS, write_dataset. Each function of DATASETS returns a table and the lines
-of its description. The label is the column y.
+This module defines DATASETS, rows_as_json, write_dataset. Each function of DATASETS returns a table
+and the lines of its description. The label is the column y.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn import datasets
+
+from utils.dataset.description import Description
 
 ROWS = 600
 Dataset = tuple[pd.DataFrame, str]
@@ -163,3 +166,17 @@ def write_dataset(folder: Path, name: str) -> Path:
     table.to_csv(path, index=False)
     path.with_suffix(".toml").write_text(f'label = "y"\n{lines}')
     return path
+
+
+def rows_as_json(path: Path, held_out: pd.DataFrame, description: Description) -> list[Any]:
+    """Return the held-out rows as a client reads them from the file, by name.
+
+    They have all columns of the file, also the label and the ignored ones.
+    """
+    texts = pd.read_csv(path, dtype=str, keep_default_na=False).iloc[held_out.index]
+    numbers = [column.name for column in description.columns if column.kind == "number"]
+    rows = texts.to_dict("records")
+    for row in rows:
+        for name in numbers:
+            row[name] = float(row[name]) if row[name] else None
+    return rows

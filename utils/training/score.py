@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.metrics import (
     accuracy_score,
     log_loss,
@@ -19,13 +21,48 @@ from utils.training.labels import classes_of, target
 from utils.training.split import Parts
 from utils.training.verify import Answers
 
+# A column of groups with more values than this has metrics for the most common ones only.
+GROUPS = 50
+MISSING = "missing"
+
 
 def score(parts: Parts, description: Description, answers: Answers) -> dict[str, float]:
     """Return the metrics of the answers for the held-out rows."""
     label = description.label.name
     classes = classes_of(parts.train[label], description)
+    return score_rows(target(parts.held_out[label], classes), answers, bool(classes))
+
+
+def score_groups(
+    parts: Parts, description: Description, answers: Answers
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the metrics of groups of held-out rows: column -> value -> metrics.
+
+    The columns are the `groups` of the description. Each of the GROUPS most common values is a
+    group, and so are the missing values. `rows` is the number of rows of a group.
+    """
+    label = description.label.name
+    classes = classes_of(parts.train[label], description)
     truth = target(parts.held_out[label], classes)
-    if classes:
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for column in description.groups:
+        names = group_names(parts.held_out[column])
+        found[column] = {}
+        for name, rows in Counter(names.tolist()).most_common(GROUPS):
+            in_group = names == name
+            figures = score_rows(truth[in_group], answers.of(in_group), bool(classes))
+            found[column][name] = {"rows": rows, **figures}
+    return found
+
+
+def group_names(values: pd.Series) -> np.ndarray:
+    """Return the text of each value of a column, and MISSING for a missing one."""
+    return values.astype(object).where(values.notna(), MISSING).map(str).to_numpy()
+
+
+def score_rows(truth: np.ndarray, answers: Answers, has_classes: bool) -> dict[str, float]:
+    """Return the metrics of the answers for some rows, whose labels are `truth`."""
+    if has_classes:
         return score_classes(truth, answers.predictions, answers.scores)
     return score_numbers(truth, answers.predictions)
 

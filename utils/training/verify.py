@@ -26,6 +26,10 @@ class Answers(NamedTuple):
     predictions: np.ndarray
     scores: np.ndarray | None
 
+    def of(self, rows: np.ndarray) -> Answers:
+        """Return the answers for the rows that `rows`, an array of booleans, marks."""
+        return Answers(self.predictions[rows], None if self.scores is None else self.scores[rows])
+
 
 def answers_of(pipeline: Any, features: Any) -> Answers:
     """Return the answers of a fitted pipeline."""

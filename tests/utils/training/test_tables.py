@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from runtime.message import Message
 from sklearn.base import clone, is_regressor
@@ -24,7 +23,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-from support.datasets import DATASETS, write_dataset
+from support.datasets import DATASETS, rows_as_json, write_dataset
 from xgboost import XGBClassifier, XGBRegressor
 
 from common_utils.train_utils import train_model
@@ -88,20 +87,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "models").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def rows_as_json(path: Path, held_out: pd.DataFrame, description: Description) -> list[Any]:
-    """Return the held-out rows as a client reads them from the file, by name.
-
-    They have all columns of the file, also the label and the ignored ones.
-    """
-    texts = pd.read_csv(path, dtype=str, keep_default_na=False).iloc[held_out.index]
-    numbers = [column.name for column in description.columns if column.kind == "number"]
-    rows = texts.to_dict("records")
-    for row in rows:
-        for name in numbers:
-            row[name] = float(row[name]) if row[name] else None
-    return rows
 
 
 def parts_of(path: Path) -> tuple[Parts, Description]:
