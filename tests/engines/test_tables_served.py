@@ -39,9 +39,9 @@ def train(msg):
 """
 
 
-def made(clone: Path, target: str, **variables: str) -> str:
-    """Run a target of the model directory, which must succeed, and return its output."""
-    done = make(clone, "tables", target, ENGINE="local", seconds=180, **variables)
+def made(clone: Path, *arguments: str, **variables: str) -> str:
+    """Run make in the model directory; it must succeed. Return its output."""
+    done = make(clone, "tables", *arguments, ENGINE="local", seconds=180, **variables)
     return output_of(done)
 
 
@@ -82,7 +82,7 @@ def test_a_served_table_answers_all_held_out_rows_as_the_pipeline(
     clone: Path, port: str, name: str
 ) -> None:
     path = write_dataset(clone, name)
-    made(clone, "train", DATASET_NAME=f"data/{name}.csv")
+    made(clone, "train", f"DATASET_NAME=data/{name}.csv")
 
     table, description = read_dataset(path)
     parts = split(table, description)
