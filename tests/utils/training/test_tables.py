@@ -36,25 +36,26 @@ from utils.training.pipeline import features_of, fit_pipeline
 from utils.training.split import Parts, split
 
 FULL = os.environ.get("TABLES") == "full"
+# The test fits each estimator twice.
 FOREST = {"n_estimators": 5, "max_depth": 6, "random_state": 0}
 CLASSIFIERS = [
     RandomForestClassifier(**FOREST),
     LogisticRegression(max_iter=500),
-    HistGradientBoostingClassifier(max_iter=5),
+    HistGradientBoostingClassifier(max_iter=5, random_state=0),
     XGBClassifier(n_estimators=5),
     ExtraTreesClassifier(**FOREST),
-    DecisionTreeClassifier(max_depth=4),
-    GradientBoostingClassifier(n_estimators=3),
+    DecisionTreeClassifier(max_depth=4, random_state=0),
+    GradientBoostingClassifier(n_estimators=3, random_state=0),
     RidgeClassifier(),
 ]
 REGRESSORS = [
     RandomForestRegressor(**FOREST),
     Ridge(),
-    HistGradientBoostingRegressor(max_iter=5),
+    HistGradientBoostingRegressor(max_iter=5, random_state=0),
     XGBRegressor(n_estimators=5),
     ExtraTreesRegressor(**FOREST),
-    DecisionTreeRegressor(max_depth=4),
-    GradientBoostingRegressor(n_estimators=3),
+    DecisionTreeRegressor(max_depth=4, random_state=0),
+    GradientBoostingRegressor(n_estimators=3, random_state=0),
 ]
 NUMBERS_AS_LABELS = ("progress", "prices", "wide")
 
