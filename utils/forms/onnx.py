@@ -54,9 +54,10 @@ def _from_sklearn(estimator: Any, name: str, width: int) -> Any:
 
 @contextmanager
 def _integer_attributes() -> Iterator[None]:
-    """Let skl2onnx write integers for the branches of missing values.
+    """Let skl2onnx write exact nodes for HistGradientBoosting.
 
-    For HistGradientBoosting, it writes booleans, which protobuf rejects.
+    It writes booleans for the branches of missing values, which protobuf rejects. It rounds a
+    threshold to the nearest float32 number, which can be the next value of the column.
     """
     from skl2onnx.common import tree_ensemble
 
@@ -64,6 +65,7 @@ def _integer_attributes() -> Iterator[None]:
 
     def add_node(*arguments: Any, nodes_missing_value_tracks_true: Any = 0, **options: Any) -> None:
         tracks_true = int(nodes_missing_value_tracks_true)
+        options["adjust_threshold_for_sklearn"] = True
         original(*arguments, nodes_missing_value_tracks_true=tracks_true, **options)
 
     tree_ensemble.add_node = add_node

@@ -157,7 +157,7 @@ class Chooser:
         if values.nunique() > ONE_HOT_CATEGORIES:
             # The training rows get means that were computed on other rows.
             folds = KFold(FOLDS, shuffle=True, random_state=SEED)
-            return TargetEncoder(target_type=self.target_type, cv=folds)
+            return self.rounded(TargetEncoder(target_type=self.target_type, cv=folds))
         return self.one_hot(max(2, min(COMMON_ROWS, len(values) // 100)))
 
     def one_hot(self, rows: int | None, handle_unknown: str = "infrequent_if_exist") -> Any:
@@ -186,7 +186,15 @@ class Chooser:
         """Return the transformer of a text, or "drop" if no text has a word."""
         if not values.dropna().map(WORD.search).any():
             return "drop"
-        return make_pipeline(FunctionTransformer(fill_texts), TfidfVectorizer(max_features=WORDS))
+        words = self.rounded(TfidfVectorizer(max_features=WORDS))
+        return make_pipeline(FunctionTransformer(fill_texts), words)
+
+    def rounded(self, step: Any) -> Any:
+        """Return the transformer with float32 results if the estimator gets raw numbers.
+
+        Boosted trees could split between float64 numbers that are one float32 number in the server.
+        """
+        return make_pipeline(step, FunctionTransformer(to_float32)) if self.numbers == "raw" else step
 
 
 def bins(values: pd.Series) -> Any:
@@ -217,9 +225,10 @@ def fit_quietly(estimator: Any, *data: Any, **options: Any) -> Any:
         return estimator.fit(*data, **options)
 
 
-def to_float32(numbers: pd.DataFrame) -> np.ndarray:
+def to_float32(numbers: Any) -> Any:
     """Return numbers as float32, the type of the matrix in the server."""
-    return numbers.to_numpy(np.float32)
+    matrix = numbers.to_numpy() if isinstance(numbers, pd.DataFrame) else numbers
+    return matrix.astype(np.float32)
 
 
 def fill_texts(texts: pd.Series) -> pd.Series:
