@@ -194,7 +194,9 @@ class Chooser:
 
         Boosted trees could split between float64 numbers that are one float32 number in the server.
         """
-        return make_pipeline(step, FunctionTransformer(to_float32)) if self.numbers == "raw" else step
+        if self.numbers != "raw":
+            return step
+        return make_pipeline(step, FunctionTransformer(to_float32))
 
 
 def bins(values: pd.Series) -> Any:
