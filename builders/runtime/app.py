@@ -27,14 +27,15 @@ REFRESH_SECONDS = 1.0
 LIMITS_CHECK_SECONDS = 0.25
 
 CLOSE = (b"connection", b"close")
-# A response that is sent before the body was read closes the connection. 401 is an exception:
-# many clients would report a reset connection instead of the 401.
 HEADERS_BY_STATUS = {
     401: (b"www-authenticate", b"Bearer"),
     408: CLOSE,
-    413: CLOSE,
     503: (b"retry-after", b"1"),
 }
+# These responses can be sent before the body was read. The rest of the body is discarded: if the
+# server closed the connection, many clients would report that and not read the response. If it does
+# not end within HEADER_SECONDS, the connection is closed.
+BEFORE_BODY = (401, 413)
 
 
 class App:
@@ -92,7 +93,9 @@ class App:
         if needs_id or sent_id is not None or endpoint is None:
             request_id = scope.get("request_id") or choose_request_id(sent_id)
             self._log(scope, endpoint, response, request_id, started)
-        return await self._send(send, response, request_id)
+        # A client that sends `Expect: 100-continue` sends no body after these responses.
+        expects_continue = response.status in BEFORE_BODY and b"expect" in headers
+        return await self._send(send, response, request_id, self.draining or expects_continue)
 
     async def _respond(
         self, scope: Scope, endpoint: Endpoint | None, headers: Headers, receive: Receive
@@ -185,8 +188,10 @@ class App:
         fields["request"] = request_id.decode()
         log_request(response.traceback, **fields)
 
-    async def _send(self, send: Send, response: Response, request_id: bytes | None) -> None:
-        """Send a response; close the connection if the server is draining."""
+    async def _send(
+        self, send: Send, response: Response, request_id: bytes | None, close: bool
+    ) -> None:
+        """Send a response, and then close the connection if `close` is true."""
         headers = [
             (b"content-type", response.content_type),
             (b"content-length", b"%d" % len(response.body)),
@@ -197,7 +202,7 @@ class App:
             headers.append((b"allow", response.allow))
         if request_id is not None:
             headers.append((b"x-request-id", request_id))
-        if self.draining and CLOSE not in headers:
+        if close and CLOSE not in headers:
             headers.append(CLOSE)
 
         start = {"type": "http.response.start", "status": response.status, "headers": headers}

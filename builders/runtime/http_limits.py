@@ -64,7 +64,8 @@ class BodyReader:
                 return body
 
     def _too_large(self) -> RequestError:
-        message = f"the body has more than {self.max_bytes:,} bytes. Send fewer rows at once."
+        found = f"the body has more than {self.max_bytes:,} bytes"
+        message = f"{found}. Send fewer rows at once, or set MAX_BODY_BYTES."
         return RequestError(413, "too_large", message)
 
     def cancel_overdue(self) -> None:

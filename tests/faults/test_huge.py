@@ -132,7 +132,8 @@ def test_huge_bodies_are_rejected_within_bounded_memory(
     )
     expected = {name: case.status for name, case in HUGE.items()}
     assert {name: cost.status for name, cost in costs.items()} == expected
-    assert most < 2 * LIMIT_MB
+    # The growing body may be copied once, and the decoder may copy a text.
+    assert most < 3 * LIMIT_MB
     assert empty_lists.status == 422
     assert server.worker_pids() == workers
     assert server.post("/m0", example_body(MODEL_DIRS[0])).status_code == 200

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.applications import routes, write_application
-from support.network import read_last_response, request_head
+from support.network import read_last_response, read_response, request_head
 from support.server import Server, error_in
 
 MAX_BODY_BYTES = 8 << 20
@@ -17,7 +17,8 @@ CHUNKED = "Transfer-Encoding: chunked"
 CLOSE = "Connection: close"
 TOO_LARGE = {
     "code": "too_large",
-    "message": "the body has more than 8,388,608 bytes. Send fewer rows at once.",
+    "message": "the body has more than 8,388,608 bytes. Send fewer rows at once, or set "
+    "MAX_BODY_BYTES.",
     "path": None,
 }
 TOO_SLOW = {"code": "too_slow", "message": "the body was not complete after 1 s", "path": None}
@@ -29,6 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     directory = tmp_path_factory.mktemp("limits")
     write_application(directory)
     limits = {"MAX_BODY_BYTES": str(MAX_BODY_BYTES), "BODY_SECONDS": str(BODY_SECONDS)}
+    limits["HEADER_SECONDS"] = "1"
     with Server(directory, routes("echo"), **limits) as server:
         yield server.wait_until_ready()
 
@@ -42,7 +44,7 @@ def test_server_rejects_a_body_whose_declared_length_is_too_large(server: Server
     head = request_head("/echo", f"Content-Length: {MAX_BODY_BYTES + 1}")
 
     with server.connect(head) as connection:
-        response = read_last_response(connection)
+        response = read_response(connection)
 
     assert response.status_code == 413
     assert error_in(response) == TOO_LARGE
@@ -53,10 +55,40 @@ def test_server_rejects_a_chunked_body_once_it_is_too_large(server: Server) -> N
 
     with server.connect(request_head("/echo", CHUNKED) + full_chunks) as connection:
         connection.sendall(chunk(b" "))
-        response = read_last_response(connection)
+        response = read_response(connection)
 
     assert response.status_code == 413
     assert error_in(response) == TOO_LARGE
+
+
+def test_client_that_sends_all_of_a_large_body_reads_the_response(server: Server) -> None:
+    # This client reads nothing before it has sent everything.
+    head = request_head("/echo", f"Content-Length: {20 * MAX_BODY_BYTES}")
+    with server.connect(head) as connection:
+        for _ in range(20):
+            connection.sendall(b" " * MAX_BODY_BYTES)
+        connection.sendall(request_head("/echo", LENGTH, CLOSE) + VALID_BODY)
+        first = read_response(connection)
+        second = read_last_response(connection)
+
+    assert (first.status_code, error_in(first)) == (413, TOO_LARGE)
+    # The rest of the body was not taken for a request.
+    assert second.status_code == 200
+
+
+def test_connection_is_closed_if_a_large_body_does_not_end(server: Server) -> None:
+    head = request_head("/echo", f"Content-Length: {1 << 40}")
+    with server.connect(head) as connection, pytest.raises(ConnectionError):
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            connection.sendall(b" " * CHUNK_BYTES)
+
+
+def test_connection_is_closed_if_the_client_waits_before_a_large_body(server: Server) -> None:
+    head = request_head("/echo", f"Content-Length: {1 << 30}", "Expect: 100-continue")
+    with server.connect(head) as connection:
+        response = read_last_response(connection)
+    assert (response.status_code, response.headers["connection"]) == (413, "close")
 
 
 def test_server_reads_a_body_of_the_largest_size(server: Server) -> None:
