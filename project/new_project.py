@@ -14,6 +14,7 @@ import json
 import keyword
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -28,7 +29,6 @@ from project.models import KINDS, Names, write_model, write_project  # noqa: E40
 
 INTERRUPTED = 130
 FORM = "make new-project TO=../churn DATA=path.csv LABEL=churn"
-DESCRIBE_FIRST = "make describe, edit data/NAME.toml, DATA=data/NAME.csv"
 IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # The model name, NAME_boosting, has at most 63 characters.
 MAX_NAME = 40
@@ -89,7 +89,7 @@ def check_name(name: str) -> None:
 
 def suggested(text: str) -> str:
     """Return a valid name that is close to a text, or an empty text."""
-    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_0123456789")[:MAX_NAME].strip("_")
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).lstrip("_0123456789")[:MAX_NAME].strip("_")
     return f"{name}_project" if keyword.iskeyword(name) else name
 
 
@@ -151,9 +151,19 @@ def describe(target: Path, data: str, label: str) -> dict[str, Any]:
     if done.returncode == 0:
         found: dict[str, Any] = json.loads(done.stdout)
         return found
-    problem = f"{data} cannot be used with LABEL={label}. The reason is above"
-    advice = f"Describe it first: {DESCRIBE_FIRST}"
-    raise ProjectError(f"{problem}. Change the file or the label. {advice}", done.returncode)
+    raise ProjectError("the data cannot be used. The reason is above.", done.returncode)
+
+
+def keep_description(written: Path, data: Path) -> None:
+    """Copy a description next to the user's data, where the next call uses it.
+
+    The data need a decision of the user, such as the format of a date.
+    """
+    kept = data.with_suffix(".toml")
+    if not written.exists() or kept.exists():
+        return
+    shutil.copyfile(written, kept)
+    print(f"---> Wrote {kept}. Edit it as the reason says, then type the command again.")
 
 
 def build(arguments: Arguments) -> None:
@@ -168,7 +178,11 @@ def build(arguments: Arguments) -> None:
     description = arguments.data.with_suffix(".toml")
     if description.is_file():
         shutil.copyfile(description, (target / data).with_suffix(".toml"))
-    found = describe(target, data, arguments.label)
+    try:
+        found = describe(target, data, arguments.label)
+    except ProjectError:
+        keep_description((target / data).with_suffix(".toml"), arguments.data)
+        raise
 
     names = Names(arguments.name, data, arguments.label, found["task"])
     write_project(target, names, url)
@@ -180,7 +194,7 @@ def build(arguments: Arguments) -> None:
     project.output("add", "--all")
     project.commit(f"Make the project {arguments.name} from the template")
     print(f"---> Made {target}: {', '.join(directories)} ({found['task']} of {names.label})")
-    print(f"---> Go on with: cd {target}; make demo; make test")
+    print(f"---> Go on with: cd {shlex.quote(str(target))}; make demo; make test")
 
 
 def remove_unfinished(target: Path, existed: bool) -> None:

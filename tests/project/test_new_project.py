@@ -67,6 +67,23 @@ def test_description_next_to_the_data_is_used(template: Path, table: Path, tmp_p
     assert (tmp_path / "own/data/own.toml").read_text() == description
 
 
+def test_description_of_data_that_need_a_decision_is_kept(template: Path, tmp_path: Path) -> None:
+    table = write_table(tmp_path / "own.csv", "left", "classification")
+    table.write_text(table.read_text().replace(",no\n", ",\n", 5))
+    command = {"TO": tmp_path / "own", "DATA": table, "LABEL": "left"}
+    done = make_project(template, **command)
+    assert "5 of 600 rows have no label 'left'" in done.stderr
+    assert f"---> Wrote {tmp_path / 'own.toml'}. Edit it as the reason says" in done.stdout
+    assert not (tmp_path / "own").exists()
+
+    description = tmp_path / "own.toml"
+    text = description.read_text()
+    decided = text.replace('kind = "category"}', 'kind = "category", missing = [""]}', 1)
+    description.write_text(decided)
+    output_of(make_project(template, **command))
+    assert (tmp_path / "own/data/own.toml").read_text() == decided
+
+
 # The table and the folder of these are valid, except for the named variable.
 WRONG = {
     "no TO": ({"TO": ""}, "TO is not set. Type make new-project TO=../churn"),
@@ -102,7 +119,7 @@ def test_wrong_label_lists_the_columns_and_a_close_one(
 ) -> None:
     done = make_project(template, TO=tmp_path / "churn", DATA=table, LABEL="lefd")
     assert "left" in done.stderr
-    assert "cannot be used with LABEL=lefd" in done.stderr
+    assert "new-project: the data cannot be used. The reason is above.\n" in done.stderr
 
 
 def test_variables_of_the_shell_do_not_count(template: Path, table: Path, tmp_path: Path) -> None:
