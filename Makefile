@@ -1,12 +1,11 @@
 # The targets of the project. `make -C MODEL_DIR` lists the targets of a model directory.
 # `make -C all` lists the targets of the combined image.
 include common.mk
+# The targets for developers of the template. A project of a user's own does not have this file.
+-include template.mk
 
-.PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor clean
-.PHONY: clean-images
-.PHONY: test test-faults test-tables soak lint constraints quality size inspect sbom tune describe
-.PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
-.PHONY: bench-encodings
+.PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor test describe
+.PHONY: inspect sbom constraints clean-images clean update-template
 demo: ## train the models, serve them, send test requests, stop the server
 	@./demo.sh
 
@@ -40,25 +39,6 @@ tools: ## build s2i into tools/bin (needs Go)
 test: ## install the test dependencies and run the tests
 	@tests/run.sh
 
-test-faults: ##- run all fault tests (tests/faults/README.md); takes an hour
-	@FAULTS=full tests/run.sh tests/faults tests/extras \
-		tests/engines/test_build_sh.py tests/engines/test_docker_engine.py
-
-test-tables: ##- train and serve all kinds of tables with all families of estimators
-	@TABLES=full tests/run.sh tests/utils/training
-
-soak: ##- serve under load for MINUTES (10), replace models, kill workers
-	@MINUTES="$${MINUTES:-10}" tests/run.sh tests/faults/test_soak.py
-
-lint: ## check shell, Python and the Dockerfile
-	@tools/lint.sh
-
-quality: ## score the three models on UCI's own split
-	@tools/quality.sh
-
-size: ## list the contents of the predict images; BUDGET_MB=130 sets a limit
-	@bench/size.sh
-
 describe: ## write the description of a table: DATASET_NAME=data/x.csv LABEL=COLUMN
 	@extras/describe/describe.sh
 
@@ -68,37 +48,11 @@ inspect: ##- show the contents of a model file (MODEL=NAME or a path)
 sbom: ##- write an SBOM of each image to .local/sbom (CycloneDX JSON)
 	@extras/sbom/sbom.sh
 
-bench: ##- run all benchmarks (bench/README.md); takes up to an hour
-	@bench/run.sh
-
-bench-predict: ##- measure one prediction; BASELINE=../other compares two checkouts
-	@bench/run.sh predict
-
-bench-serve: ##- measure our servers under load; BASELINE=../other compares two checkouts
-	@bench/run.sh serve
-
-bench-peers: ##- compare our server with other model servers
-	@bench/run.sh compare
-
-bench-build: ##- compare the time to build an image with the time of s2i itself
-	@bench/run.sh build
-
-bench-demo: ##- measure make demo and make train, also on a busy machine
-	@bench/run.sh demo
-
-bench-train: ##- compare training with the estimator's fit; SCALE=100 uses 100 times the rows
-	@bench/run.sh training
-
-bench-encodings: ##- compare the default encodings with a usual pipeline
-	@bench/run.sh encodings
-
-bench-size: size ##- same as make size
-
-tune: ##- cross-validate the models' settings on UCI's training part
-	@bench/run.sh tune
-
 constraints: ##- pin all packages of the requirements files, with hashes
 	@tools/constraints.sh
+
+update-template: ##- merge a later version of the template into your project [TO=v0.2.0]
+	@env $(call not_given,TO) python3 project/update_template.py
 
 clean-images: ##- remove package images that no image uses (Docker)
 	@python3 engines/clean_images.py

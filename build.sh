@@ -2,8 +2,8 @@
 # Summary: builds one image from one model directory, with s2i and Docker, or for the local engine.
 # Usage:   ./build.sh IMAGE MODEL_DIR train|predict
 #
-# IMAGE is the image's name (adult-income-lr-train). MODEL_DIR is a directory of this repository
-# (logisticRegression, or all). ENGINE=docker|local|auto chooses the engine. TRAIN_BUILDER and
+# IMAGE is the image's name, such as CONTAINER_NAME-train. MODEL_DIR is a directory of a model, or
+# all. ENGINE=docker|local|auto chooses the engine. TRAIN_BUILDER and
 # PREDICT_BUILDER name other builder images. A failed build does not change the image's tag. The
 # build context is always removed. engines/stage.sh decides which files are in an image.
 set -euo pipefail

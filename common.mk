@@ -13,6 +13,9 @@ DEFINED := $(foreach variable,$(NAMES),$(if $(filter undefined,$(origin $(variab
 # The origin of a variable given on the command line is the two words "command line".
 GIVEN := $(foreach variable,$(.VARIABLES),$(if $(filter command,$(origin $(variable))),$(variable)))
 $(foreach variable,$(sort $(DEFINED) $(GIVEN)),$(eval $(call plain_text,$(variable))))
+# Some shells export variables such as NAME. Recipes use this to ignore them:
+# `env $(call not_given,NAME)` removes the variables that are not on the command line.
+not_given = $(addprefix -u ,$(filter-out $(GIVEN),$(1)))
 
 .DEFAULT_GOAL := help
 .PHONY: help help-all

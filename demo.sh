@@ -22,7 +22,7 @@ if ! make_all test-all; then
   make_all logs >&2
   exit 1
 fi
+read -r model _ < <(makefile_value all MODEL_DIRS)
 say "Try it yourself: make predict-all in one shell, and in another"
-echo "     curl -H 'Content-Type: application/json'" \
-  "-d @logisticRegression/test/test_instances.json \\"
-echo "       http://127.0.0.1:$PORT/adult_income_lr/predict"
+echo "     curl -H 'Content-Type: application/json' -d @$model/test/test_instances.json \\"
+echo "       http://127.0.0.1:$PORT/$(makefile_value "$model" MODEL_NAME)/predict"

@@ -16,7 +16,7 @@ train: ## train the model, write models/MODEL_NAME.pkl; BUILD=1 builds the image
 build-predict: ## build the predict image
 	@../build.sh "$$CONTAINER_NAME-predict" "$${PWD##*/}" predict
 
-predict: ## serve the model on PORT (5111); DETACH=1 serves in the background
+predict: ## serve the model on PORT (5111); DETACH=1: in the background; RELOAD=1: edits
 	@$(RUN) predict "$$CONTAINER_NAME-predict" "$${PWD##*/}"
 
 test-endpoint: ## post test/test_instances.json and check the answer

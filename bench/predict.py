@@ -32,10 +32,10 @@ from runtime.endpoint import Endpoint, decode
 from train_once import training_arguments
 
 from utils.dataset.description import Description
+from utils.dataset.instances import rows_of
 from utils.dataset.read import read_dataset
 from utils.serving import served
 from utils.training.pipeline import fit_pipeline
-from utils.training.record import rows_of
 from utils.training.split import Parts, split
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from utils.dataset.description import Description
+from utils.dataset.instances import rows_of
 from utils.dataset.read import read_dataset, read_test
 from utils.encode_decode import model_path, pickle_model
 from utils.errors import TrainingError
@@ -87,7 +88,7 @@ def train_parts(
         "model": to_onnx(pipeline["estimator"], TableEncoder(scaler).width, has_missing),
         "golden": {},
     }
-    rows = record.rows_of(parts.held_out, dataset.columns)
+    rows = rows_of(parts.held_out, dataset.columns)
     compared = compare(load(contents, ignore_unknown=True), rows, answers)
     contents["metrics"] = {**score(parts, dataset, answers), **compared}
     if dataset.groups:

@@ -6,10 +6,6 @@
 # 71 out of memory, 74 disk full or read-only, 77 permission, 78 configuration.
 set -euo pipefail
 
-# ROUTES use this package name for the models. It does not depend on the name of the clone's folder.
-# shellcheck disable=SC2034 # used by the scripts that include this one
-PACKAGE=finance_income_prediction
-
 say() { printf -- '---> %s\n' "$*"; }
 
 die() { # die EXIT_CODE MESSAGE...
@@ -35,9 +31,16 @@ check_image_name() { # check_image_name NAME
     die 2 "image name '$1': $expected. Set CONTAINER_NAME."
 }
 
-makefile_value() { # makefile_value DIRECTORY NAME: prints the value of NAME in DIRECTORY/Makefile
-  sed -n "s/^$2 *:= *//p" "$1/Makefile"
+value_in() { # value_in FILE NAME: prints the value of NAME in a Makefile
+  sed -n "s/^$2 *:= *//p" "$1"
 }
+
+makefile_value() { # makefile_value DIRECTORY NAME: prints the value of NAME in DIRECTORY/Makefile
+  value_in "$1/Makefile" "$2"
+}
+
+# shellcheck disable=SC2034 # used by the scripts that include this one
+PACKAGE=$(value_in project.mk PACKAGE)
 
 # The pinned packages have wheels for these versions of Python.
 PYTHON_VERSIONS=(3.14 3.13 3.12 3.11)

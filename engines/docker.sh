@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Summary: runs images with Docker, and mounts data/ and models/ into their containers.
-# Usage:   docker.sh train|predict|stop|logs IMAGE       DETACH=1 predicts in the background
+# Usage:   docker.sh train|predict|stop|logs IMAGE [MODEL_DIR]     DETACH=1: in the background
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh
 . engines/settings.sh
-[ $# = 2 ] || usage
+[ $# = 2 ] || [ $# = 3 ] || usage
 image=$2
 
 run() { # run DOCKER_ARGUMENTS...

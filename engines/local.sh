@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Summary: runs images without Docker. An image is a directory that local-build.sh has made.
-# Usage:   local.sh train|predict|stop|logs IMAGE       DETACH=1 predicts in the background
+# Usage:   local.sh train|predict|stop|logs IMAGE [MODEL_DIR]
+#
+# DETACH=1 predicts in the background. RELOAD=1 serves edits of MODEL_DIR without a rebuild.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . engines/common.sh
-[ $# = 2 ] || usage
+[ $# = 2 ] || [ $# = 3 ] || usage
 check_image_name "$2"
 
 name=$2
+model=${3:-}
 image=$PWD/.local/images/$name
 running=$PWD/.local/run/$name
 export BUILDERS=$PWD/builders APP_ROOT=$image
@@ -31,6 +34,8 @@ predict() {
   check_built predict
   export ROLE=predict
   [ -z "${DETACH:-}" ] || command=start
+  [ "${RELOAD:-}" != 1 ] ||
+    application=(python3 engines/reload.py "$name" "$model" "$PACKAGE" "${application[@]}")
   exec python3 engines/local_server.py "$command" "$running" "$(url)" "${application[@]}"
 }
 

@@ -7,6 +7,7 @@
 # train calls the train function with {"$ref": DATASET_NAME, "model_name": MODEL_NAME}, or with
 # PAYLOAD if it is set. predict-once calls the predict function of a train image with PAYLOAD,
 # without a server. PAYLOAD=@FILE is the content of a file, and PAYLOAD=- the standard input.
+# RELOAD=1 lets predict serve edits without a rebuild (engines/reload.py).
 # With MODEL_HMAC_KEY_FILE=/path/to/keys, train signs the model file and predict verifies it
 # (docs/model-files.md).
 set -euo pipefail
@@ -57,5 +58,10 @@ case $verb in
 esac
 [ "$verb" != train ] || [[ $PAYLOAD != @* ]] || open_payload "${PAYLOAD#@}"
 choose_engine >&2 </dev/null
+if [ "$verb" = predict ] && [ "${RELOAD:-}" = 1 ]; then
+  [ "$ENGINE" = local ] || die 2 "RELOAD=1 needs the local engine, found $ENGINE. Set ENGINE=local."
+  # The server starts with the current files.
+  export BUILD=1
+fi
 [ -z "$model" ] || prepare_image "$1" </dev/null
-exec "engines/$ENGINE.sh" "$verb" "$image"
+exec "engines/$ENGINE.sh" "$verb" "$image" ${model:+"$model"}

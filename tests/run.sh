@@ -7,7 +7,7 @@
 # the reasons for skipped tests (such as a missing Docker engine), and pytest's summary.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-. tools/environment.sh tests tests/requirements.txt builders/runtime/requirements.txt \
+. tools/environment.sh tests tests/requirements*.txt builders/runtime/requirements.txt \
   extras/inspect/requirements.txt ./*/requirements_train.txt
 echo "---> Collecting the tests"
 # Without -u, a pipe or a file would get the first lines of the output minutes later.

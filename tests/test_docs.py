@@ -29,6 +29,8 @@ EXCEPTIONS = {
     "make test": "it would run this test",
     "make lint": "it runs before the tests",
     "make test-faults": "it takes an hour",
+    "make new-project TO=../churn DATA=$HOME/churn.csv LABEL=churned": "tests/project runs it",
+    "make update-template TO=v0.2.0": "tests/project runs it",
     "make bench-predict": "it takes minutes and loads the machine",
     "make bench-serve": "it takes minutes and loads the machine",
     "make bench-peers": "it takes minutes and loads the machine",

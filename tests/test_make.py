@@ -21,6 +21,8 @@ MAKEFILES = [
     "Makefile",
     "common.mk",
     "model.mk",
+    "all.mk",
+    "template.mk",
     "all/Makefile",
     *(f"{name}/Makefile" for name in MODEL_DIRS),
 ]
@@ -33,8 +35,9 @@ RULE = re.compile(r"^([A-Za-z][A-Za-z0-9 _-]*):(?![:=])([^#\n]*)(?:(##-?) (.+))?
 
 def makefiles_of(directory: str) -> list[str]:
     """Return the Makefiles that make reads in a directory."""
-    own = "Makefile" if directory == "." else f"{directory}/Makefile"
-    return [own, "common.mk", *(["model.mk"] if directory in MODEL_DIRS else [])]
+    if directory == ".":
+        return ["Makefile", "common.mk", "template.mk"]
+    return [f"{directory}/Makefile", "common.mk", "all.mk" if directory == "all" else "model.mk"]
 
 
 def targets_of(directory: str) -> dict[str, tuple[str | None, str | None]]:

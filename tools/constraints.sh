@@ -24,7 +24,7 @@ or file is taken.
 # Made by \`make constraints\` from the requirements files; don't edit."
 pin constraints.txt "$all" "${@:---constraint=constraints.txt}" \
   builders/runtime/requirements.txt ./*/requirements_*.txt ./extras/*/requirements*.txt \
-  tests/requirements.txt tools/requirements_lint.txt
+  tests/requirements.txt
 
 fetched="# The installer of packages, fetched by builders/install.sh. Made by \`make constraints\`;\
  don't edit."

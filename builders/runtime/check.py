@@ -1,11 +1,11 @@
 """Check at build time that the functions in `.s2i/environment` can be loaded.
 
-Usage: python -m runtime.check train|predict
+Usage: python -m runtime.check train|predict [strict]
 
 The exit code is 78 if loading them is certain to fail at start-up: a module or a package does not
 exist, is not valid Python, hides another module, or does not define the name. Any other failure of
 an import is a warning: an application may read its model file at import, and that file does not
-exist at build time.
+exist at build time. With `strict`, it is an error too, and the traceback is printed.
 """
 
 import os
@@ -19,10 +19,12 @@ from runtime.imports import MOUNTED, certain_failure
 from runtime.loader import load_function
 from runtime.names import hidden_packages
 from runtime.settings import ConfigurationError
-from runtime.text import truncate
+from runtime.text import format_traceback, truncate
 
 # The user of builders/Dockerfile.
 SERVER_USER = 1001
+# The files of the frames between load_function and the application.
+OF_IMPORT = re.compile(r"runtime/loader\.py$|importlib[./_]")
 
 
 def become_server_user() -> None:
@@ -48,21 +50,31 @@ def entries(role: str) -> Iterator[tuple[str, str, str]]:
         yield f"route {route.path}", route.module, route.function
 
 
-def check_entry(where: str, module: str, function: str) -> None:
+def check_entry(where: str, module: str, function: str, strict: bool = False) -> None:
     """Raise ConfigurationError if the function can never be loaded.
 
-    Prints a warning if loading failed now but may succeed at start-up.
+    Prints a warning if loading failed now but may succeed at start-up, unless `strict`.
     """
     try:
         load_function(where, module, function)
     except ConfigurationError as error:
-        if is_certain(error):
+        if strict and error.__cause__:
+            print(application_traceback(error.__cause__), end="", file=sys.stderr)
+        if strict or is_certain(error):
             raise
         failure = certain_failure(module, Path())
         if failure:
             raise ConfigurationError(f"{where}: importing {module} failed: {failure}") from None
         problem = truncate(str(error))
         print(f"check: warning: {problem}. The server needs it at start-up.", file=sys.stderr)
+
+
+def application_traceback(error: BaseException) -> str:
+    """Return the traceback of a failed import, from the application's first line."""
+    frames = error.__traceback__
+    while frames and OF_IMPORT.search(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return format_traceback(error.with_traceback(frames))
 
 
 def is_certain(error: ConfigurationError) -> bool:
@@ -88,9 +100,10 @@ def main() -> int:
         return CONFIGURATION
 
     become_server_user()
+    strict = sys.argv[2:] == ["strict"]
     try:
         for where, module, function in entries(sys.argv[1]):
-            check_entry(where, module, function)
+            check_entry(where, module, function, strict)
     except ConfigurationError as error:
         print(f"check: {truncate(str(error))}", file=sys.stderr)
         return CONFIGURATION

@@ -62,6 +62,8 @@ class PredictServer(BaseApplication):
         self.generators = find_generators() if self.is_preloaded else []
         self.counts = counts or {}
         self.drain_seconds = settings.drain_seconds
+        # The number of the first worker that has the current version of the application.
+        self.first_age = 1
         super().__init__()
 
     def load_config(self) -> None:
@@ -81,6 +83,7 @@ class PredictServer(BaseApplication):
             "child_exit": lambda arbiter, worker: log_interrupted(worker),
             "post_fork": lambda arbiter, worker: self.start_worker(worker),
             "post_worker_init": self.prepare_worker,
+            "on_reload": self.use_new_application,
             "when_ready": lambda arbiter: self.log_routes(),
             # In a forked child that has loaded ONNX Runtime, the normal exit of the interpreter
             # hangs.
@@ -109,12 +112,16 @@ class PredictServer(BaseApplication):
         """Serve until a signal stops the server."""
         Arbiter(self).run()
 
+    def use_new_application(self, arbiter: Any) -> None:
+        """Let the next workers replace the current ones; gunicorn calls this after SIGHUP."""
+        self.first_age = arbiter.worker_age + 1
+
     def start_worker(self, worker: Any) -> None:
         """Assign a worker its counters; log a warning if it replaces another worker."""
         release_children(self.settings.port)
         for counts in self.counts.values():
             counts.use_slot(worker.slot)
-        if worker.age > self.settings.workers:
+        if worker.age >= self.first_age + self.settings.workers:
             message = "a worker ended. This worker replaces it."
             log_event("worker replaced", message, logging.WARNING)
 
@@ -122,7 +129,7 @@ class PredictServer(BaseApplication):
         """Prepare a worker that has the application and does not answer yet."""
         seed_generators(self.generators)
         worker.wsgi.running_calls = worker.running_calls
-        if worker.age == 1 and not self.is_preloaded:
+        if worker.age == self.first_age and not self.is_preloaded:
             self.log_routes()
 
     def log_routes(self) -> None:

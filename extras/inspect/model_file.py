@@ -34,7 +34,7 @@ def read(path: Path) -> bytes:
     Raises ModelFileError if there is no regular file or it has more than MAX_BYTES.
     """
     if not path.is_file():
-        expected = "expected a model's name or the path of a file: MODEL=adult_income_rf"
+        expected = "expected a model's name or the path of a file: MODEL=NAME"
         raise ModelFileError(f"{path}: no such file; {expected}")
 
     size = path.stat().st_size

@@ -32,6 +32,7 @@ PUBLIC = (
     "PAYLOAD",
     "PORT",
     "READ_ONLY",
+    "RELOAD",
     "ROUTES",
     "SETUP",
     "UNKNOWN",

@@ -18,16 +18,17 @@ from utils.encode_decode import MAGIC, init_model, pickle_model
 MODEL_DIRS = sorted(path.parent.name for path in ROOT.glob("*/train.py"))
 
 
-def setting(directory: str, name: str) -> str:
+def setting(directory: str, name: str, file: str = "Makefile") -> str:
     """Return the value that a directory's Makefile gives to `name`."""
-    lines = (ROOT / directory / "Makefile").read_text().splitlines()
+    lines = (ROOT / directory / file).read_text().splitlines()
     line = next(line for line in lines if line.startswith(f"{name} "))
     return line.partition(":=")[2].strip()
 
 
 def fastest() -> str:
     """Return the directory of the model that trains fastest."""
-    return next(name for name in MODEL_DIRS if setting(name, "MODEL_NAME").endswith("_lr"))
+    linear = (name for name in MODEL_DIRS if setting(name, "MODEL_NAME").endswith("_lr"))
+    return next(linear, MODEL_DIRS[0])
 
 
 FASTEST = fastest()
