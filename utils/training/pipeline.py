@@ -12,14 +12,16 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from utils.dataset.description import Description
-from utils.errors import TrainingError
+from utils.errors import TrainingError, reason
 from utils.training.encoding import family_of, fit_quietly, make_encoder
 from utils.training.labels import classes_of, target, with_class_numbers
+from utils.training.libraries import library_of, stops_early, with_options
 from utils.training.split import SEED, Parts
 
 # With early stopping, this part of the training part decides when to stop.
 STOPPING_PART = 0.1
-STOPPING_ROUNDS = ("early_stopping_rounds", "early_stopping_round")
+# Their errors explain the cause.
+LIBRARIES = ("_catboost", "catboost", "lightgbm")
 
 
 def fit_pipeline(
@@ -36,9 +38,8 @@ def fit_pipeline(
     label = train[description.label.name]
     classes = classes_of(label, description)
     encoder = make_encoder(family_of(estimator, numbers), description, parts)
-    pipeline = Pipeline(
-        [("encoder", encoder), ("estimator", with_class_numbers(estimator, classes))]
-    )
+    numbered = with_class_numbers(with_options(estimator), classes)
+    pipeline = Pipeline([("encoder", encoder), ("estimator", numbered)])
     weights = train[description.weight].to_numpy() if description.weight else None
     fit(pipeline, features_of(train, description), target(label, classes), weights)
     return pipeline
@@ -79,29 +80,46 @@ def fit(
             name = type(estimator).__name__
             raise TrainingError(f"{name} takes no sample weights. Remove `weight`.")
         options["sample_weight"] = weights
-    if stops_early(estimator):
-        fit_with_early_stopping(pipeline, features, target, options)
-        return
-    options = {f"estimator__{name}": value for name, value in options.items()}
-    fit_quietly(pipeline, features, target, **options)
-
-
-def stops_early(estimator: Any) -> bool:
-    """Return whether the estimator needs rows that decide when to stop."""
-    settings = estimator.get_params()
-    return any(settings.get(name) for name in STOPPING_ROUNDS)
+    try:
+        if stops_early(estimator):
+            fit_with_early_stopping(pipeline, features, target, options)
+            return
+        options = {f"estimator__{name}": value for name, value in options.items()}
+        fit_quietly(pipeline, features, target, **options)
+    # xgboost's error is a ValueError.
+    except Exception as error:
+        if not isinstance(error, ValueError) and library_of(error) not in LIBRARIES:
+            raise
+        name = type(estimator).__name__
+        raise TrainingError(
+            f"{name} cannot be fitted: {reason(error)}. Change its settings, or use another one."
+        ) from error
 
 
 def fit_with_early_stopping(
     pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, options: dict[str, Any]
 ) -> None:
     """Fit the pipeline; a part of the training part decides when to stop."""
-    classes = target if target.dtype == np.int64 else None
+    is_stratified = target.dtype == np.int64 and np.bincount(target).min() > 1
+    classes = target if is_stratified else None
     rows, stopping_rows = train_test_split(
         np.arange(len(target)), test_size=STOPPING_PART, random_state=SEED, stratify=classes
     )
     matrix = pipeline["encoder"].fit_transform(features.iloc[rows], target[rows])
     stopping_matrix = pipeline["encoder"].transform(features.iloc[stopping_rows])
-    fitted_options = {name: values[rows] for name, values in options.items()}
-    stopping = [(stopping_matrix, target[stopping_rows])]
-    pipeline["estimator"].fit(matrix, target[rows], eval_set=stopping, **fitted_options)
+    fitted_options: dict[str, Any] = {name: values[rows] for name, values in options.items()}
+    fitted_options |= stopping_options(
+        pipeline["estimator"], stopping_matrix, target[stopping_rows]
+    )
+    pipeline["estimator"].fit(matrix, target[rows], **fitted_options)
+
+
+def stopping_options(estimator: Any, matrix: np.ndarray, target: np.ndarray) -> dict[str, Any]:
+    """Return the arguments of `fit` for the rows that decide when to stop."""
+    if has_fit_parameter(estimator, "eval_X"):
+        return {"eval_X": matrix, "eval_y": target}
+    options: dict[str, Any] = {"eval_set": [(matrix, target)]}
+    # By default, xgboost prints a line for each round.
+    if library_of(estimator) == "xgboost":
+        options["verbose"] = False
+    return options
