@@ -20,7 +20,7 @@ def to_onnx(estimator: Any, width: int, has_missing: bool = False) -> bytes:
     Its input is a matrix of `width` float32 columns. The outputs of a classifier are the number of
     the class (one per row) and the probabilities (rows x classes). The output of a regressor is a
     number per row. With `has_missing`, the input can contain NaN.
-    Raises ModelFileError, which names an alternative, if the estimator can't be converted.
+    Raises ModelFileError with the reason if the estimator can't be converted.
     """
     name = type(estimator).__name__
     convert = _from_xgboost if type(estimator).__module__.startswith("xgboost") else _from_sklearn
@@ -32,9 +32,7 @@ def to_onnx(estimator: Any, width: int, has_missing: bool = False) -> bytes:
     # The converters raise many types of exceptions.
     except Exception as error:
         raise ModelFileError(
-            f"{name} cannot be converted to ONNX ({str(error)[:MESSAGE_LENGTH]}). "
-            "Save it yourself in train.py and load it in your own predict.py "
-            "(docs/model-files.md, 'A model that cannot be converted')"
+            f"{name} cannot be converted to ONNX ({str(error)[:MESSAGE_LENGTH]})"
         ) from error
     content: bytes = graph.SerializeToString(deterministic=True)
     return content

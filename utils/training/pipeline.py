@@ -15,6 +15,7 @@ from utils.dataset.description import Description
 from utils.errors import TrainingError
 from utils.training.encoding import family_of, fit_quietly, make_encoder
 from utils.training.labels import classes_of, target, with_class_numbers
+from utils.training.own import fit_on_table, takes_table
 from utils.training.split import SEED, Parts
 
 # With early stopping, this part of the training part decides when to stop.
@@ -24,23 +25,27 @@ STOPPING_ROUNDS = ("early_stopping_rounds", "early_stopping_round")
 
 def fit_pipeline(
     parts: Parts, description: Description, estimator: Any, numbers: str | None = None
-) -> Pipeline:
+) -> Any:
     """Return the pipeline of encoder and estimator, fitted on the training part.
 
-    The estimator is fitted on the numbers of the classes (utils/training/labels.py). `numbers` is
-    the encoding of numbers that an author states. Raises TrainingError if the estimator does not
-    fit the task.
+    An estimator that takes the table itself is fitted without the encoder. The estimator is fitted
+    on the numbers of the classes (utils/training/labels.py). `numbers` is the encoding of numbers
+    that an author states. Raises TrainingError if the estimator does not fit the task.
     """
     check_task(estimator, description)
     train = parts.train
     label = train[description.label.name]
     classes = classes_of(label, description)
-    encoder = make_encoder(family_of(estimator, numbers), description, parts)
-    pipeline = Pipeline(
-        [("encoder", encoder), ("estimator", with_class_numbers(estimator, classes))]
-    )
+    numbered = with_class_numbers(estimator, classes)
+    features = features_of(train, description)
     weights = train[description.weight].to_numpy() if description.weight else None
-    fit(pipeline, features_of(train, description), target(label, classes), weights)
+    if takes_table(estimator):
+        if numbers is not None:
+            raise TrainingError(f"numbers={numbers!r}: your pipeline encodes numbers. Remove it.")
+        return fit_on_table(numbered, features, target(label, classes), weights)
+    encoder = make_encoder(family_of(estimator, numbers), description, parts)
+    pipeline = Pipeline([("encoder", encoder), ("estimator", numbered)])
+    fit(pipeline, features, target(label, classes), weights)
     return pipeline
 
 
