@@ -14,15 +14,16 @@ from utils.dataset.description import Description
 from utils.dataset.read import read_dataset, read_test
 from utils.encode_decode import model_path, pickle_model
 from utils.errors import TrainingError
-from utils.forms.onnx import to_onnx
+from utils.forms.skops import required_libraries, untrusted_types
 from utils.signing import hmac_keys
-from utils.table.encoder import TableEncoder
 from utils.training import record
+from utils.training.form import choose_form, describe_form, report_requirements, report_types
+from utils.training.own import plain_columns, takes_table
 from utils.training.pipeline import features_of, fit_pipeline
 from utils.training.plain import plain_encoder
 from utils.training.score import score
 from utils.training.split import Parts, split
-from utils.training.verify import answers_of, compare, load
+from utils.training.verify import answers_of, load
 
 DATA_FILES = (".csv", ".parquet")
 
@@ -53,43 +54,59 @@ def train_model(
     test = read_test(path, dataset) if dataset.test else None
     parts = split(table, dataset, payload.get("train_rows"), test)
     contents = {**record.provenance(payload), "modelDescription": description}
-    contents |= train_parts(contents["modelName"], parts, dataset, estimator, numbers)
-    record.check_that_it_serves(contents)
+    trained, reason = train_parts(contents["modelName"], parts, dataset, estimator, numbers)
+    contents |= trained
+    model = load(contents)
+    model.replay_golden()
     metrics: dict[str, Any] = contents["metrics"]
     print(f"---> {format_metrics(metrics)}")
     print(f"---> Wrote {pickle_model(contents)}")
+    print(f"---> {describe_form(model, reason)}")
+    if reason:
+        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
+        report_types(model.name, untrusted_types(contents["model"]))
     return metrics
 
 
 def train_parts(
     name: str, parts: Parts, dataset: Description, estimator: Any, numbers: str | None
-) -> dict[str, Any]:
-    """Fit the estimator, compare and score it; return its part of the model file."""
+) -> tuple[dict[str, Any], str]:
+    """Fit the estimator, compare and score it; return its part of the model file.
+
+    The second result is the reason for the complete form, or an empty text.
+    """
+    is_own = takes_table(estimator)
+    if is_own:
+        report_requirements(required_libraries(estimator), os.environ.get("TRAIN_MODULE", ""))
     print(f"---> Training {name} on {len(parts.train):,} rows", flush=True)
     started = time.perf_counter()
     pipeline = fit_pipeline(parts, dataset, estimator, numbers)
     seconds = time.perf_counter() - started
+    form = "skops" if is_own else "ONNX"
     print(
-        f"---> Fitted in {seconds:.1f} s; comparing ONNX on {len(parts.held_out):,} held-out rows",
+        f"---> Fitted in {seconds:.1f} s; "
+        f"comparing {form} on {len(parts.held_out):,} held-out rows",
         flush=True,
     )
 
     answers = answers_of(pipeline, features_of(parts.held_out, dataset))
-    scaler = plain_encoder(pipeline["encoder"], dataset, parts)
-    has_missing = any("missing" in column for column in scaler["columns"])
+    scaler = (
+        plain_columns(pipeline, dataset, parts)
+        if is_own
+        else plain_encoder(pipeline["encoder"], dataset, parts)
+    )
     contents: dict[str, Any] = {
         "modelName": name,
         "schema": record.schema(dataset, parts.train, answers.scores is not None),
         "scaler": scaler,
-        "model": to_onnx(pipeline["estimator"], TableEncoder(scaler).width, has_missing),
         "golden": {},
     }
     rows = record.rows_of(parts.held_out, dataset.columns)
-    compared = compare(load(contents, ignore_unknown=True), rows, answers)
-    contents["metrics"] = {**score(parts, dataset, answers), **compared}
+    contents, reason = choose_form(contents, pipeline, is_own, rows, answers)
+    contents["metrics"] = {**score(parts, dataset, answers), **contents["metrics"]}
     contents["test_acc"] = contents["metrics"].get("accuracy")
     contents["golden"] = record.golden_rows(load(contents), parts, dataset)
-    return contents
+    return contents, reason
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:

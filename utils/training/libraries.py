@@ -27,20 +27,24 @@ def library_of(estimator: Any) -> str:
 
 
 def with_options(estimator: Any) -> Any:
-    """Return a copy of an estimator with the OPTIONS for itself and for its members."""
+    """Return an estimator with the OPTIONS for itself and for its members."""
+    libraries = {library_of(member) for member in members_of(estimator)}
+    if not libraries & set(OPTIONS):
+        return estimator
+    # scikit-learn's clone rejects a CatBoost estimator with class weights.
     estimator = copy.deepcopy(estimator)
-    for member in [estimator, *estimator.get_params(deep=True).values()]:
-        options = OPTIONS.get(library_of(member), {})
-        if not options or not hasattr(member, "set_params"):
-            continue
+    for member in members_of(estimator):
         stated = set(member.get_params())
-        lacking = {
-            name: value
-            for name, value in options.items()
-            if not stated & {name, *OTHER_NAMES.get(name, ())}
-        }
-        member.set_params(**lacking)
+        for name, value in OPTIONS.get(library_of(member), {}).items():
+            if not stated & {name, *OTHER_NAMES.get(name, ())}:
+                member.set_params(**{name: value})
     return estimator
+
+
+def members_of(estimator: Any) -> list[Any]:
+    """Return an estimator and the estimators among its parameters."""
+    found = [estimator, *estimator.get_params(deep=True).values()]
+    return [each for each in found if hasattr(each, "get_params") and hasattr(each, "set_params")]
 
 
 def stops_early(estimator: Any) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from utils.errors import TrainingError, reason
 from utils.training.encoding import family_of, fit_quietly, make_encoder
 from utils.training.labels import classes_of, target, with_class_numbers
 from utils.training.libraries import library_of, stops_early, with_options
+from utils.training.own import fit_on_table, takes_table
 from utils.training.split import SEED, Parts
 
 # With early stopping, this part of the training part decides when to stop.
@@ -26,22 +29,29 @@ LIBRARIES = ("_catboost", "catboost", "lightgbm")
 
 def fit_pipeline(
     parts: Parts, description: Description, estimator: Any, numbers: str | None = None
-) -> Pipeline:
+) -> Any:
     """Return the pipeline of encoder and estimator, fitted on the training part.
 
-    The estimator is fitted on the numbers of the classes (utils/training/labels.py). `numbers` is
-    the encoding of numbers that an author states. Raises TrainingError if the estimator does not
-    fit the task.
+    An estimator that takes the table itself is fitted without the encoder. The estimator is fitted
+    on the numbers of the classes (utils/training/labels.py). `numbers` is the encoding of numbers
+    that an author states. Raises TrainingError if the estimator does not fit the task.
     """
     check_task(estimator, description)
     train = parts.train
     label = train[description.label.name]
     classes = classes_of(label, description)
-    encoder = make_encoder(family_of(estimator, numbers), description, parts)
     numbered = with_class_numbers(with_options(estimator), classes)
-    pipeline = Pipeline([("encoder", encoder), ("estimator", numbered)])
+    features = features_of(train, description)
     weights = train[description.weight].to_numpy() if description.weight else None
-    fit(pipeline, features_of(train, description), target(label, classes), weights)
+    if takes_table(estimator):
+        if numbers is not None:
+            raise TrainingError(f"numbers={numbers!r}: your pipeline encodes numbers. Remove it.")
+        with explained(estimator):
+            return fit_on_table(numbered, features, target(label, classes), weights)
+    encoder = make_encoder(family_of(estimator, numbers), description, parts)
+    pipeline = Pipeline([("encoder", encoder), ("estimator", numbered)])
+    with explained(estimator):
+        fit(pipeline, features, target(label, classes), weights)
     return pipeline
 
 
@@ -80,12 +90,20 @@ def fit(
             name = type(estimator).__name__
             raise TrainingError(f"{name} takes no sample weights. Remove `weight`.")
         options["sample_weight"] = weights
+    if stops_early(estimator):
+        fit_with_early_stopping(pipeline, features, target, options)
+        return
+    options = {f"estimator__{name}": value for name, value in options.items()}
+    fit_quietly(pipeline, features, target, **options)
+
+
+@contextmanager
+def explained(estimator: Any) -> Iterator[None]:
+    """Turn an error of a library in `fit` into a TrainingError with a short message."""
     try:
-        if stops_early(estimator):
-            fit_with_early_stopping(pipeline, features, target, options)
-            return
-        options = {f"estimator__{name}": value for name, value in options.items()}
-        fit_quietly(pipeline, features, target, **options)
+        yield
+    except TrainingError:
+        raise
     # xgboost's error is a ValueError.
     except Exception as error:
         if not isinstance(error, ValueError) and library_of(error) not in LIBRARIES:

@@ -18,18 +18,14 @@ def to_onnx(estimator: Any, width: int, has_missing: bool = False) -> bytes:
     Its input is a matrix of `width` float32 columns. The outputs of a classifier are the number of
     the class (one per row) and the probabilities (rows x classes). The output of a regressor is a
     number per row. With `has_missing`, the input can contain NaN.
-    Raises ModelFileError, which names an alternative, if the estimator can't be converted.
+    Raises ModelFileError with the reason if the estimator can't be converted.
     """
     name = type(estimator).__name__
     try:
         model = convert(estimator, width, has_missing)
     # The converters raise many types of exceptions.
     except Exception as error:
-        raise ModelFileError(
-            f"{name} cannot be converted to ONNX ({reason(error)}). "
-            "Save it yourself in train.py and load it in your own predict.py "
-            "(docs/model-files.md, 'A model that cannot be converted')"
-        ) from error
+        raise ModelFileError(f"{name} cannot be converted to ONNX ({reason(error)})") from error
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
