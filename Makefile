@@ -6,7 +6,7 @@ include common.mk
 .PHONY: clean-images
 .PHONY: test test-faults test-tables soak lint constraints quality size inspect sbom tune describe
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
-.PHONY: bench-encodings
+.PHONY: bench-encodings bench-estimators
 demo: ## train the models, serve them, send test requests, stop the server
 	@./demo.sh
 
@@ -91,6 +91,9 @@ bench-train: ##- compare training with the estimator's fit; SCALE=100 uses 100 t
 
 bench-encodings: ##- compare the default encodings with a usual pipeline
 	@bench/run.sh encodings
+
+bench-estimators: ##- train every estimator and write docs/estimators.md; takes 10 minutes
+	@bench/run.sh estimators
 
 bench-size: size ##- same as make size
 

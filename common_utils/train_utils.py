@@ -14,14 +14,23 @@ from utils.dataset.description import Description
 from utils.dataset.read import read_dataset, read_test
 from utils.encode_decode import model_path, pickle_model
 from utils.errors import TrainingError
+from utils.forms.onnx import without_converter
 from utils.forms.skops import required_libraries, untrusted_types
+from utils.model import Model
 from utils.signing import hmac_keys
 from utils.training import record
-from utils.training.form import choose_form, describe_form, report_requirements, report_types
+from utils.training.form import (
+    OWN,
+    choose_form,
+    describe_form,
+    report_requirements,
+    report_types,
+)
 from utils.training.own import plain_columns, takes_table
 from utils.training.pipeline import features_of, fit_pipeline
 from utils.training.plain import plain_encoder
 from utils.training.score import score
+from utils.training.size import report_size
 from utils.training.split import Parts, split
 from utils.training.verify import answers_of, load
 
@@ -56,14 +65,14 @@ def train_model(
     contents = {**record.provenance(payload), "modelDescription": description}
     trained, reason = train_parts(contents["modelName"], parts, dataset, estimator, numbers)
     contents |= trained
-    model = load(contents)
-    model.replay_golden()
+    model, seconds = load_as_server(contents)
     metrics: dict[str, Any] = contents["metrics"]
     print(f"---> {format_metrics(metrics)}")
-    print(f"---> Wrote {pickle_model(contents)}")
+    written = pickle_model(contents)
+    print(f"---> Wrote {written}")
     print(f"---> {describe_form(model, reason)}")
+    report_size(written.stat().st_size, seconds, estimator)
     if reason:
-        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
         report_types(model.name, untrusted_types(contents["model"]))
     return metrics
 
@@ -76,13 +85,15 @@ def train_parts(
     The second result is the reason for the complete form, or an empty text.
     """
     is_own = takes_table(estimator)
-    if is_own:
+    known_reason = OWN if is_own else without_converter(estimator)
+    if known_reason:
+        print(f"     {known_reason}; it takes the complete form", flush=True)
         report_requirements(required_libraries(estimator), os.environ.get("TRAIN_MODULE", ""))
     print(f"---> Training {name} on {len(parts.train):,} rows", flush=True)
     started = time.perf_counter()
     pipeline = fit_pipeline(parts, dataset, estimator, numbers)
     seconds = time.perf_counter() - started
-    form = "skops" if is_own else "ONNX"
+    form = "skops" if known_reason else "ONNX"
     print(
         f"---> Fitted in {seconds:.1f} s; "
         f"comparing {form} on {len(parts.held_out):,} held-out rows",
@@ -102,11 +113,21 @@ def train_parts(
         "golden": {},
     }
     rows = record.rows_of(parts.held_out, dataset.columns)
-    contents, reason = choose_form(contents, pipeline, is_own, rows, answers)
+    contents, reason = choose_form(contents, pipeline, known_reason, rows, answers)
+    if reason and not known_reason:
+        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
     contents["metrics"] = {**score(parts, dataset, answers), **contents["metrics"]}
     contents["test_acc"] = contents["metrics"].get("accuracy")
     contents["golden"] = record.golden_rows(load(contents), parts, dataset)
     return contents, reason
+
+
+def load_as_server(contents: dict[str, Any]) -> tuple[Model, float]:
+    """Return the checked model of a file, and the seconds that this takes a server."""
+    started = time.perf_counter()
+    model = load(contents)
+    model.replay_golden()
+    return model, time.perf_counter() - started
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:

@@ -72,15 +72,14 @@ def without_search(pipeline: Any) -> Any:
 
 
 def choose_form(
-    contents: dict[str, Any], pipeline: Any, is_own: bool, rows: list[Any], answers: Answers
+    contents: dict[str, Any], pipeline: Any, reason: str, rows: list[Any], answers: Answers
 ) -> tuple[dict[str, Any], str]:
     """Return the contents of the model file and the reason for the complete form.
 
-    The reason is empty for the fast form. An author's own pipeline has only the complete form.
+    `reason` is what was known before the fit, or empty. The result is empty for the fast form.
     Raises ModelFileError if neither form gives the answers of the pipeline.
     """
-    reason = OWN
-    if not is_own:
+    if not reason:
         try:
             return fast_form(contents, pipeline["estimator"], rows, answers), ""
         except ModelFileError as error:

@@ -9,6 +9,7 @@ import numpy as np
 from utils.errors import ModelFileError, reason
 from utils.forms.skops import untrusted_types
 from utils.model import TOLERANCE, Model
+from utils.training.progress import parts_of_rows
 
 
 class Answers(NamedTuple):
@@ -54,12 +55,7 @@ def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
     class differs although its two best scores are almost equal. Raises ModelFileError for any other
     difference.
     """
-    encoded = model.encoder.encode(rows)
-    try:
-        predictions, scores = model.run(encoded)
-    # ONNX Runtime and scikit-learn raise many types of exceptions.
-    except Exception as error:
-        raise ModelFileError(f"its held-out rows cannot be predicted ({reason(error)})") from error
+    predictions, scores = predict(model, rows)
     differ = np.zeros(len(rows), dtype=bool)
     difference = 0.0
     if model.classes:
@@ -85,6 +81,22 @@ def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
         "ties": int(differ.sum()),
         "largest_score_difference": float(f"{difference:.2g}"),
     }
+
+
+def predict(model: Model, rows: list[Any]) -> tuple[list[int], np.ndarray]:
+    """Return the class numbers and the scores of many rows; print how far it is."""
+    predictions: list[int] = []
+    scores = []
+    for part in parts_of_rows(rows):
+        encoded = model.encoder.encode(part)
+        try:
+            found = model.run(encoded)
+        # ONNX Runtime and scikit-learn raise many types of exceptions.
+        except Exception as error:
+            raise ModelFileError(f"it can't predict held-out rows ({reason(error)})") from error
+        predictions += found[0]
+        scores.append(found[1])
+    return predictions, np.concatenate(scores)
 
 
 def largest(found: Any, expected: np.ndarray) -> float:

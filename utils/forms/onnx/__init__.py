@@ -41,3 +41,19 @@ def convert(estimator: Any, width: int, has_missing: bool) -> Any:
     if has_missing and module.__name__.endswith("scikit_learn"):
         module.add_missing_branches(estimator, model)
     return model
+
+
+def without_converter(estimator: Any) -> str:
+    """Return why the class of an estimator can't be converted, or an empty text.
+
+    It is known before the estimator is fitted.
+    """
+    if type(estimator).__name__.endswith("SearchCV"):
+        return without_converter(estimator.estimator)
+    if type(estimator).__module__.partition(".")[0] in MODULES:
+        return ""
+    from skl2onnx._supported_operators import sklearn_operator_name_map
+
+    if type(estimator) in sklearn_operator_name_map:
+        return ""
+    return f"{type(estimator).__name__} has no ONNX form"

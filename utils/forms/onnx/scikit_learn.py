@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from utils.forms.onnx import graph
 
@@ -42,12 +43,16 @@ def equal_estimator(estimator: Any) -> Any:
     name = type(estimator).__name__
     if getattr(estimator, "is_categorical_", None) is not None:
         raise ValueError("categorical_features have no ONNX form")
-    if name == "VotingClassifier":
-        estimator = copy.copy(estimator)
-        # It concerns `transform`, and skl2onnx rejects it.
-        estimator.flatten_transform = False
     if name == "LinearDiscriminantAnalysis":
         return logistic_of(estimator)
+    estimator = copy.copy(estimator)
+    for attribute, value in list(vars(estimator).items()):
+        # skl2onnx expects arrays.
+        if issparse(value):
+            setattr(estimator, attribute, value.toarray())
+    if name == "VotingClassifier":
+        # It concerns `transform`, and skl2onnx rejects it.
+        estimator.flatten_transform = False
     return estimator
 
 
