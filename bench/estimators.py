@@ -226,7 +226,8 @@ def time_of(model: Model) -> float:
 
 def shorten(reason: str, name: str) -> str:
     """Return the beginning of a reason, as the cell of a table."""
-    text = " ".join(reason.split()).removeprefix(f"{name} ").replace("|", "\\|")
+    text = " ".join(reason.partition(". Change its settings")[0].split())
+    text = text.removeprefix(f"{name} ").replace("|", "\\|")
     return text if len(text) <= REASON_LENGTH else f"{text[:REASON_LENGTH]}…"
 
 

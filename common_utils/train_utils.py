@@ -27,7 +27,7 @@ from utils.training.form import (
     report_types,
 )
 from utils.training.own import plain_columns, takes_table
-from utils.training.pipeline import features_of, fit_pipeline
+from utils.training.pipeline import explained, features_of, fit_pipeline
 from utils.training.plain import plain_encoder
 from utils.training.score import score
 from utils.training.size import report_size
@@ -100,7 +100,8 @@ def train_parts(
         flush=True,
     )
 
-    answers = answers_of(pipeline, features_of(parts.held_out, dataset))
+    with explained(estimator, "predict the held-out rows"):
+        answers = answers_of(pipeline, features_of(parts.held_out, dataset))
     scaler = (
         plain_columns(pipeline, dataset, parts)
         if is_own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,8 +24,11 @@ from utils.training.split import SEED, Parts
 
 # With early stopping, this part of the training part decides when to stop.
 STOPPING_PART = 0.1
-# Their errors explain the cause.
-LIBRARIES = ("_catboost", "catboost", "lightgbm")
+# An error that only their code raises needs no traceback.
+KNOWN_CODE = {
+    *("catboost", "_catboost", "joblib", "lightgbm", "numpy", "pandas", "scipy", "sklearn"),
+    *("xgboost", "contextlib", "functools", "utils", "common_utils"),
+}
 
 
 def fit_pipeline(
@@ -46,11 +50,11 @@ def fit_pipeline(
     if takes_table(estimator):
         if numbers is not None:
             raise TrainingError(f"numbers={numbers!r}: your pipeline encodes numbers. Remove it.")
-        with explained(estimator):
+        with explained(estimator, "be fitted"):
             return fit_on_table(numbered, features, target(label, classes), weights)
     encoder = make_encoder(family_of(estimator, numbers), description, parts)
     pipeline = Pipeline([("encoder", encoder), ("estimator", numbered)])
-    with explained(estimator):
+    with explained(estimator, "be fitted"):
         fit(pipeline, features, target(label, classes), weights)
     return pipeline
 
@@ -98,19 +102,24 @@ def fit(
 
 
 @contextmanager
-def explained(estimator: Any) -> Iterator[None]:
-    """Turn an error of a library in `fit` into a TrainingError with a short message."""
+def explained(estimator: Any, failed: str) -> Iterator[None]:
+    """Turn an error of a library into a TrainingError with a short message.
+
+    `failed` is what the estimator cannot do, for example "be fitted".
+    An error in the code of an author keeps its traceback.
+    """
     try:
         yield
-    except TrainingError:
+    except (MemoryError, OSError, TrainingError):
         raise
-    # xgboost's error is a ValueError.
     except Exception as error:
-        if not isinstance(error, ValueError) and library_of(error) not in LIBRARIES:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        names = {frame.f_globals.get("__name__", "").partition(".")[0] for frame in frames}
+        if names - KNOWN_CODE:
             raise
         name = type(estimator).__name__
         raise TrainingError(
-            f"{name} cannot be fitted: {reason(error)}. Change its settings, or use another one."
+            f"{name} cannot {failed}: {reason(error)}. Change its settings, or use another one."
         ) from error
 
 

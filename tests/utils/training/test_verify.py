@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from runtime.message import Message
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import NuSVC
 from sklearn.tree import DecisionTreeClassifier
 from support.commands import ROOT
 from support.datasets import write_dataset
@@ -112,3 +114,23 @@ def test_a_file_that_is_too_large_to_be_read_is_not_written(
     with pytest.raises(ModelFileError, match="At most 2,000 can be read. Use a smaller estimator"):
         train()
     assert os.listdir("models") == []
+
+
+class Broken(LogisticRegression):
+    """An estimator of an author, with an error in its code."""
+
+    def fit(self, *_: Any, **__: Any) -> None:
+        """Fail."""
+        raise ValueError("a bug")
+
+
+def test_an_error_of_a_library_in_fit_has_a_short_message(project: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        train(NuSVC(nu=1.0))
+    assert str(caught.value) == (
+        "NuSVC cannot be fitted: b'specified nu is infeasible'. "
+        "Change its settings, or use another one."
+    )
+    with pytest.raises(ValueError, match="a bug") as control:
+        train(Broken())
+    assert type(control.value) is ValueError, "an error in an author's code keeps its traceback"
