@@ -1,7 +1,7 @@
 # The targets for developers of the template. Makefile includes this file.
 .PHONY: new-project test-faults test-tables soak lint quality size tune
 .PHONY: bench bench-predict bench-serve bench-peers bench-size bench-build bench-demo bench-train
-.PHONY: bench-encodings
+.PHONY: bench-encodings bench-estimators
 new-project: ## make a project of your own: TO=../churn DATA=path.csv LABEL=churn [NAME=churn]
 	@env $(call not_given,TO DATA LABEL NAME) python3 project/new_project.py
 
@@ -47,6 +47,9 @@ bench-train: ##- compare training with the estimator's fit; SCALE=100 uses 100 t
 
 bench-encodings: ##- compare the default encodings with a usual pipeline
 	@bench/run.sh encodings
+
+bench-estimators: ##- train every estimator and write docs/estimators.md; takes 10 minutes
+	@bench/run.sh estimators
 
 bench-size: size ##- same as make size
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Summary: installs the packages of the benchmarks and runs them. bench/results has the results.
-# Usage:   bench/run.sh [predict|serve|compare|build|demo|training|size|tune|encodings]...
+# Usage:   bench/run.sh [NAME]...
+#
+# The names are predict, serve, compare, build, demo, training, size, tune, encodings, estimators.
 #
 # make bench runs all of them, and make bench-serve runs one. ROUNDS and SECONDS_EACH change their
 # duration, and RESULTS changes the folder of the results. The servers run with the local engine on

@@ -16,15 +16,25 @@ from utils.dataset.instances import rows_of
 from utils.dataset.read import read_dataset, read_test
 from utils.encode_decode import model_path, pickle_model
 from utils.errors import TrainingError
-from utils.forms.onnx import to_onnx
+from utils.forms.onnx import without_converter
+from utils.forms.skops import required_libraries, untrusted_types
+from utils.model import Model
 from utils.signing import hmac_keys
-from utils.table.encoder import TableEncoder
 from utils.training import record
-from utils.training.pipeline import features_of, fit_pipeline
+from utils.training.form import (
+    OWN,
+    choose_form,
+    describe_form,
+    report_requirements,
+    report_types,
+)
+from utils.training.own import plain_columns, takes_table
+from utils.training.pipeline import explained, features_of, fit_pipeline
 from utils.training.plain import plain_encoder
 from utils.training.score import score, score_groups
+from utils.training.size import report_size
 from utils.training.split import Parts, split
-from utils.training.verify import answers_of, compare, load
+from utils.training.verify import answers_of, load
 
 DATA_FILES = (".csv", ".parquet")
 
@@ -55,47 +65,76 @@ def train_model(
     test = read_test(path, dataset) if dataset.test else None
     parts = split(table, dataset, payload.get("train_rows"), test)
     contents = {**record.provenance(payload), "modelDescription": description}
-    contents |= train_parts(contents["modelName"], parts, dataset, estimator, numbers)
-    record.check_that_it_serves(contents)
+    trained, reason = train_parts(contents["modelName"], parts, dataset, estimator, numbers)
+    contents |= trained
+    model, seconds = load_as_server(contents)
     metrics: dict[str, Any] = contents["metrics"]
     print(f"---> {format_metrics(metrics)}")
     for line in group_lines(contents.get("groups", {})):
         print(f"     {line}")
-    print(f"---> Wrote {pickle_model(contents)}")
+    written = pickle_model(contents)
+    print(f"---> Wrote {written}")
+    print(f"---> {describe_form(model, reason)}")
+    report_size(written.stat().st_size, seconds, estimator)
+    if reason:
+        report_types(model.name, untrusted_types(contents["model"]))
     return metrics
 
 
 def train_parts(
     name: str, parts: Parts, dataset: Description, estimator: Any, numbers: str | None
-) -> dict[str, Any]:
-    """Fit the estimator, compare and score it; return its part of the model file."""
+) -> tuple[dict[str, Any], str]:
+    """Fit the estimator, compare and score it; return its part of the model file.
+
+    The second result is the reason for the complete form, or an empty text.
+    """
+    is_own = takes_table(estimator)
+    known_reason = OWN if is_own else without_converter(estimator)
+    if known_reason:
+        print(f"     {known_reason}; it takes the complete form", flush=True)
+        report_requirements(required_libraries(estimator), os.environ.get("TRAIN_MODULE", ""))
     print(f"---> Training {name} on {len(parts.train):,} rows", flush=True)
     started = time.perf_counter()
     pipeline = fit_pipeline(parts, dataset, estimator, numbers)
     seconds = time.perf_counter() - started
+    form = "skops" if known_reason else "ONNX"
     print(
-        f"---> Fitted in {seconds:.1f} s; comparing ONNX on {len(parts.held_out):,} held-out rows",
+        f"---> Fitted in {seconds:.1f} s; "
+        f"comparing {form} on {len(parts.held_out):,} held-out rows",
         flush=True,
     )
 
-    answers = answers_of(pipeline, features_of(parts.held_out, dataset))
-    scaler = plain_encoder(pipeline["encoder"], dataset, parts)
-    has_missing = any("missing" in column for column in scaler["columns"])
+    with explained(estimator, "predict the held-out rows"):
+        answers = answers_of(pipeline, features_of(parts.held_out, dataset))
+    scaler = (
+        plain_columns(pipeline, dataset, parts)
+        if is_own
+        else plain_encoder(pipeline["encoder"], dataset, parts)
+    )
     contents: dict[str, Any] = {
         "modelName": name,
         "schema": record.schema(dataset, parts.train, answers.scores is not None),
         "scaler": scaler,
-        "model": to_onnx(pipeline["estimator"], TableEncoder(scaler).width, has_missing),
         "golden": {},
     }
     rows = rows_of(parts.held_out, dataset.columns)
-    compared = compare(load(contents, ignore_unknown=True), rows, answers)
-    contents["metrics"] = {**score(parts, dataset, answers), **compared}
+    contents, reason = choose_form(contents, pipeline, known_reason, rows, answers)
+    if reason and not known_reason:
+        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
+    contents["metrics"] = {**score(parts, dataset, answers), **contents["metrics"]}
     if dataset.groups:
         contents["groups"] = score_groups(parts, dataset, answers)
     contents["test_acc"] = contents["metrics"].get("accuracy")
     contents["golden"] = record.golden_rows(load(contents), parts, dataset)
-    return contents
+    return contents, reason
+
+
+def load_as_server(contents: dict[str, Any]) -> tuple[Model, float]:
+    """Return the checked model of a file, and the seconds that this takes a server."""
+    started = time.perf_counter()
+    model = load(contents)
+    model.replay_golden()
+    return model, time.perf_counter() - started
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from utils.table.columns import FLOAT32_MAX, Category
+from utils.table.categories import Category
+from utils.table.columns import FLOAT32_MAX
 from utils.table.encoder import TableEncoder
 
 # A longer list of categories is not part of the schema.

@@ -1,88 +1,43 @@
-"""Predict with the encoder and the ONNX graph of a model file.
+"""Predict with the encoder and the estimator of a model file.
 
 Training also uses this module, so it must not import utils.serving.
 """
 
-import os
-import threading
 import time
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
-# Since version 1.29, ONNX Runtime's Linux wheels send usage data to Microsoft unless this variable
-# is set before the import.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime  # noqa: E402
-
 from utils.errors import ModelFileError
-from utils.table.columns import Buffer
+from utils.forms.session import Session
 from utils.table.encoder import TableEncoder
 from utils.table.rows import InvalidInstances, format_value, truncate
 
 # ONNX Runtime and scikit-learn or xgboost add float32 numbers in different orders.
 TOLERANCE = 1e-5
-# This is ONNX Runtime's number for the severity "error".
-ERRORS_ONLY = 3
-
-
-class OneRow:
-    """A session for one row, whose input and outputs are bound once.
-
-    For a small model, passing arrays to the session takes longer than running it. The session's
-    outputs must be int64 class numbers and float32 scores (1 x classes), or float32 numbers (1 x 1)
-    if there are no classes.
-    """
-
-    def __init__(self, session: onnxruntime.InferenceSession, width: int, classes: int):
-        self.buffer = Buffer(1, width)
-        self._numbers = np.zeros(1, dtype=np.int64)
-        self._scores = np.zeros((1, classes or 1), dtype=np.float32)
-        arrays = [self._numbers, self._scores] if classes else [self._scores]
-
-        # An OrtValue shares its array's memory.
-        share = onnxruntime.OrtValue.ortvalue_from_numpy
-        self._binding = session.io_binding()
-        self._binding.bind_ortvalue_input(session.get_inputs()[0].name, share(self.buffer.matrix))
-        for output, array in zip(session.get_outputs(), arrays):
-            self._binding.bind_ortvalue_output(output.name, share(array))
-
-        self._run = session.run_with_iobinding
-
-    def run(self) -> tuple[list[int], list[list[float]]]:
-        """Return the class number and the scores (1 x classes) of the row in `buffer`."""
-        self._run(self._binding)
-        return self._numbers.tolist(), self._scores.tolist()
-
-
-class OneRowOfThread(threading.local):
-    """A OneRow for each thread, or None if the session's outputs can't be bound.
-
-    In a shared OneRow, threads would overwrite each other's rows. threading.local calls __init__ in
-    each thread.
-    """
-
-    def __init__(self, session: onnxruntime.InferenceSession, width: int, schema: dict[str, Any]):
-        self.one_row: OneRow | None = None
-        # The outputs of an estimator without probabilities have other shapes.
-        if schema.get("scores", True) or not schema["classes"]:
-            self.one_row = OneRow(session, width, len(schema["classes"]))
 
 
 class Model:
-    """The encoder and the ONNX session of one model file.
+    """The encoder and the estimator of one model file.
 
-    A Model never changes. A new file is loaded into a new Model.
+    The estimator has the form that `engine` names: a session of ONNX Runtime, or a pipeline of
+    scikit-learn, whose file may contain the types `trusted` in addition to those of TRUSTED
+    (utils/forms/skops.py). A Model never changes. A new file is loaded into a new Model.
     """
 
-    def __init__(self, contents: dict[str, Any], ignore_unknown: bool = False):
+    def __init__(
+        self,
+        contents: dict[str, Any],
+        ignore_unknown: bool = False,
+        trusted: Collection[str] = (),
+    ):
         self.name: str = contents["modelName"]
         self.digest: str = contents.get("digest", "")
         self.schema: dict[str, Any] = contents["schema"]
         self.classes: list[Any] = self.schema["classes"]
         self.golden: dict[str, Any] = contents["golden"]
-        self.encoder = TableEncoder(contents["scaler"], ignore_unknown)
-
+        self.engine: str = contents.get("engine", "onnx")
         self.has_scores: bool = self.schema.get("scores", True)
         self.tolerance: float = self.schema.get("tolerance", TOLERANCE)
         # A class is its number if the classes are 0 to n-1. False and True are not numbers in JSON.
@@ -90,10 +45,11 @@ class Model:
         is_in_order = self.classes == list(range(len(self.classes)))
         self._are_numbers = self.has_scores and are_integers and is_in_order
 
-        self._session = _start_session(contents["model"])
-        self._input = self._session.get_inputs()[0].name
-        self._outputs = [output.name for output in self._session.get_outputs()]
-        self._of_thread = OneRowOfThread(self._session, self.encoder.width, self.schema)
+        self.encoder, estimator = make_parts(contents, ignore_unknown, trusted)
+        self._of_thread = estimator.of_thread
+        # It returns the class numbers and the scores (rows x classes) of encoded rows. Without
+        # classes, the scores are the predicted numbers (rows x 1).
+        self.run = estimator.run
 
     def answer(self, msg: Any) -> dict[str, Any]:
         """Return the result of predict() for `msg.payload["instances"]`.
@@ -147,21 +103,6 @@ class Model:
         """
         return np.clip(scores, 0.0, 1.0).tolist() if self.classes else scores
 
-    def run(self, matrix: np.ndarray) -> tuple[list[int], np.ndarray]:
-        """Return the class numbers and the probabilities of an encoded matrix.
-
-        `matrix` is rows x width, float32. The probabilities are rows x classes. Without classes,
-        the second result has the predicted numbers (rows x 1).
-        """
-        if not len(matrix):
-            return [], np.empty((0, len(self.classes)), dtype=np.float32)
-        outputs = self._session.run(self._outputs, {self._input: matrix})
-        if not self.classes:
-            return [], outputs[0].reshape(-1, 1)
-        if not self.has_scores:
-            return outputs[0].tolist(), np.empty((len(matrix), 0), dtype=np.float32)
-        return outputs[0].tolist(), np.clip(outputs[1], 0.0, 1.0)
-
     def replay_golden(self) -> float:
         """Predict the golden rows and return the seconds per row.
 
@@ -197,20 +138,22 @@ class Model:
             raise self_check_error(self.name, f"largest difference {difference:.5f}")
 
 
+def make_parts(
+    contents: dict[str, Any], ignore_unknown: bool, trusted: Collection[str]
+) -> tuple[TableEncoder, Any]:
+    """Return the encoder and the estimator of a model file."""
+    if contents.get("engine", "onnx") == "onnx":
+        encoder = TableEncoder(contents["scaler"], ignore_unknown)
+        return encoder, Session(contents["model"], encoder.width, contents["schema"])
+    # The fast form needs neither skops nor pandas.
+    from utils.forms.skops import load_parts
+
+    return load_parts(contents, ignore_unknown, trusted)
+
+
 def self_check_error(name: str, reason: object) -> ModelFileError:
     """Return the error of a model whose answers for its golden rows are wrong."""
     return ModelFileError(
         f"model {name}: self-check failed: predictions for the golden rows differ from those at "
         f"training ({reason}). Retrain with this image's library versions."
     )
-
-
-def _start_session(model: bytes) -> onnxruntime.InferenceSession:
-    """Return an ONNX Runtime session of one thread."""
-    options = onnxruntime.SessionOptions()
-    # The workers already use all cores. Two threads also break a forest's ties differently from
-    # one thread.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = ERRORS_ONLY
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

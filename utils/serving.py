@@ -5,7 +5,7 @@ ServedModel is the hook of the function. builders/runtime/hook.py describes its 
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,22 @@ class Unavailable(RuntimeError):
 
 
 class ServedModel:
-    """The hook of a predict function, with the current valid Model of one file."""
+    """The hook of a predict function, with the current valid Model of one file.
 
-    def __init__(self, name: str, directory: str = "models", ignore_unknown: bool = False):
+    `trusted` are types that a file may contain in the complete form (utils/forms/skops.py).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: str = "models",
+        ignore_unknown: bool = False,
+        trusted: Collection[str] = (),
+    ):
         self.name = name
         self.directory = directory
         self.ignore_unknown = ignore_unknown
+        self.trusted = trusted
         self.model: Model | None = None
         self.quick_bytes = 0
         self._last_identity: tuple[int, ...] | None = None
@@ -95,23 +105,37 @@ class ServedModel:
     def _load(self) -> None:
         """Load the file and use its model if the golden answers are correct."""
         contents = init_model(self.name, self.directory)
-        model = _create_model(contents, self.ignore_unknown)
+        if contents.get("engine") == "skops":
+            self._try_first(contents)
+        model = self._create_model(contents)
         self.quick_bytes = _quick_bytes(model)
         self.model = model
 
+    def _try_first(self, contents: dict[str, Any]) -> None:
+        """Load a file in the complete form in a process of its own, which it may crash.
 
-def _create_model(contents: dict[str, Any], ignore_unknown: bool) -> Model:
-    """Return a Model of `contents`.
+        The libraries are imported here, because each process would need seconds for that.
+        """
+        from utils.forms.skops import import_libraries
+        from utils.forms.trial import try_in_child
 
-    Raises ModelFileError if the parts of `contents` are not valid.
-    """
-    try:
-        return Model(contents, ignore_unknown)
-    # ONNX Runtime raises many types of exceptions.
-    except Exception as error:
-        raise ModelFileError(
-            f"model {contents['modelName']}: can't be loaded: {error}. Train it again."
-        ) from error
+        import_libraries(contents)
+        try_in_child(contents["modelName"], lambda: _quick_bytes(self._create_model(contents)))
+
+    def _create_model(self, contents: dict[str, Any]) -> Model:
+        """Return a Model of `contents`.
+
+        Raises ModelFileError if the parts of `contents` are not valid.
+        """
+        try:
+            return Model(contents, self.ignore_unknown, self.trusted)
+        except ModelFileError:
+            raise
+        # ONNX Runtime and skops raise many types of exceptions.
+        except Exception as error:
+            raise ModelFileError(
+                f"model {contents['modelName']}: can't be loaded: {error}. Train it again."
+            ) from error
 
 
 def _quick_bytes(model: Model) -> int:
@@ -129,7 +153,8 @@ def _quick_bytes(model: Model) -> int:
     # The encoder may reject the rows, the graph may fail, or the answers may have another shape.
     except Exception as error:
         raise self_check_error(model.name, error) from error
-    return int(QUICK_SECONDS / row_seconds * row_bytes)
+    # A call in a thread is in the log if it ends the process, which compiled code may do.
+    return int(QUICK_SECONDS / row_seconds * row_bytes) if model.engine == "onnx" else 0
 
 
 def _identity(path: Path) -> tuple[int, ...]:
@@ -152,19 +177,23 @@ def model_name(default: str, environ: dict[str, str]) -> str:
     return environ.get("MODElNAME") or environ.get("MODEL_NAME") or default
 
 
-def served(name: str) -> Callable[[Callable[[Any, Model], Answer]], Callable[[Any], Answer]]:
+def served(
+    name: str, trusted: Collection[str] = ()
+) -> Callable[[Callable[[Any, Model], Answer]], Callable[[Any], Answer]]:
     """Return a decorator that serves models/NAME.pkl with a predict function.
 
     The decorator turns `function(msg, model)` into `function(msg)`. In the environment, MODEL_NAME
     or MODElNAME names another file, and UNKNOWN=ignore accepts categories that are not in the
-    training data. Raises ModelFileError for an invalid key in MODEL_HMAC_KEY_FILE.
+    training data. `trusted` are types that the file may contain in the complete form, which
+    training prints. Raises ModelFileError for an invalid key in MODEL_HMAC_KEY_FILE.
     """
     # An invalid key stops the start-up, because no model file could be read with it.
     hmac_keys()
 
     def decorate(function: Callable[[Any, Model], Answer]) -> Callable[[Any], Answer]:
         ignore_unknown = os.environ.get("UNKNOWN") == "ignore"
-        hook = ServedModel(model_name(name, dict(os.environ)), ignore_unknown=ignore_unknown)
+        current_name = model_name(name, dict(os.environ))
+        hook = ServedModel(current_name, "models", ignore_unknown, trusted)
 
         @functools.wraps(function)
         def predict(msg: Any) -> Answer:

@@ -56,7 +56,9 @@ class Call:
     """One call of a function, and the response that its client gets."""
 
     def __init__(self, endpoint: Endpoint, request: Request, request_id: bytes):
-        self.name = f"POST {endpoint.path} (request {request_id.decode()})"
+        digest = endpoint.info.get("digest")
+        model = f", model {digest}" if digest else ""
+        self.name = f"POST {endpoint.path} (request {request_id.decode()}{model})"
         self.endpoint = endpoint
         self.request = request
         self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()

@@ -22,11 +22,11 @@ from sklearn.tree import DecisionTreeClassifier
 from support.commands import ROOT, output_of, run
 from support.models import MODEL_DIRS, setting, train
 
-from common_utils import train_utils
 from common_utils.train_utils import data_file, train_model
 from utils.encode_decode import init_model
 from utils.errors import ModelFileError, TrainingError
 from utils.model import Model
+from utils.training import form
 
 with open(ROOT / "data" / "adult_income-prepped.csv") as file:
     HEADER, *ROWS = [next(file).rstrip("\n") for _ in range(401)]
@@ -224,42 +224,61 @@ class Own(ClassifierMixin, BaseEstimator):
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
         return np.tile([0.75, 0.25], (len(features), 1))
 
-
-def test_an_estimator_that_cannot_be_converted_is_refused_with_the_way_out(project: Path) -> None:
-    found = refusal(Own())
-    assert found.startswith("Own cannot be converted to ONNX (")
-    title = "A model that cannot be converted"
-    advice = "Save it yourself in train.py and load it in your own predict.py"
-    assert found.endswith(f". {advice} (docs/model-files.md, '{title}')")
-    assert f"## {title}\n" in (ROOT / "docs/model-files.md").read_text()
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return self.classes_[self.predict_proba(features).argmax(axis=1)]
 
 
-def test_a_scaled_tree_is_refused_as_its_onnx_answers_otherwise(project: Path) -> None:
+def test_an_estimator_that_cannot_be_converted_takes_the_complete_form(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "requirements_predict.txt").write_text("Scikit_Learn==1.0  # old\nnumpy==2.4.6\n")
+    found = trained_on(Own())
+    assert found["engine"] == "skops"
+    assert list(found["requires"]) == ["pandas", "scikit-learn", "skops"]
+    type_name = f"{Own.__module__}.Own"
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    form = next(line for line in lines if line.startswith("---> Form: skops (complete), one row"))
+    assert " ms. Reason: Own cannot be converted to ONNX (" in form
+    assert lines[-2:] == [
+        "The server trusts 1 types only if predict.py names them:",
+        f'@served("m", trusted=["{type_name}"])',
+    ]
+    versions = found["requires"]
+    needed = [f"{name}=={versions[name]}" for name in ("pandas", "skops")]
+    assert lines[-5:-2] == ["The server needs these lines in requirements_predict.txt:", *needed]
+
+
+def test_a_scaled_tree_takes_the_complete_form_as_its_onnx_answers_differ(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A scaler rounds to float32, and rows on a threshold change sides.
 
-    The control: the tree without a scaler is trained.
+    The control: the tree without a scaler takes the fast form.
     """
     (project / "data" / "t.csv").write_text(
         (ROOT / "data" / "adult_income-prepped.csv").read_text()
     )
     tree = DecisionTreeClassifier(random_state=0)
-    found = refusal(make_pipeline(StandardScaler(), tree), train_rows=5000)
-    assert found.startswith("model m: the ONNX model and the estimator disagree on ")
-    assert (
-        " of 43842 held-out rows (answers differ by up to 1, allowed 1e-05). Nothing was written. "
-        in found
-    )
-    assert trained_on(tree, train_rows=5000)["metrics"]["largest_score_difference"] <= 1e-5
+    found = trained_on(make_pipeline(StandardScaler(), tree), train_rows=5000)
+    assert found["engine"] == "skops"
+    assert found["metrics"]["largest_score_difference"] == 0
+    output = capsys.readouterr().out
+    assert "Reason: the answers of the ONNX model differ: " in output
+    assert " of 43842 held-out rows have another class, " in output
+    assert "the largest difference is 1, allowed 1e-05" in output
+    control = trained_on(tree, train_rows=5000)
+    assert "engine" not in control
+    assert control["metrics"]["largest_score_difference"] <= 1e-5
 
 
 @pytest.mark.parametrize(
     ("shift", "taken"), [(0.0, True), (5e-6, True), (5e-5, False), (5.0, False), (np.nan, False)]
 )
-def test_the_onnx_of_another_estimator_is_refused(
+def test_the_onnx_of_another_estimator_is_not_used(
     project: Path, monkeypatch: pytest.MonkeyPatch, shift: float, taken: bool
 ) -> None:
     """The converter is given the estimator with a shifted intercept."""
-    real = train_utils.to_onnx
+    real = form.to_onnx
 
     def shifted(estimator: Any, width: int, has_missing: bool) -> bytes:
         fitted = estimator.intercept_
@@ -268,12 +287,11 @@ def test_the_onnx_of_another_estimator_is_refused(
         estimator.intercept_ = fitted
         return content
 
-    monkeypatch.setattr(train_utils, "to_onnx", shifted)
+    monkeypatch.setattr(form, "to_onnx", shifted)
     estimator = LogisticRegression(solver="newton-cholesky")
-    if taken:
-        assert trained_on(estimator, "binned")["metrics"]["ties"] == 0
-    else:
-        assert "the ONNX model and the estimator disagree" in refusal(estimator, "binned")
+    found = trained_on(estimator, "binned")
+    assert ("engine" not in found) == taken
+    assert found["metrics"]["ties"] == 0
 
 
 def test_the_model_file_records_what_was_trained(

@@ -39,6 +39,9 @@ class Date(Column):
         # The list raises the error here and not when the caller iterates.
         return list(super().cells(value))
 
+    def _value(self, value: Any) -> Any:
+        return self._moment(value)
+
     def _moment(self, text: str) -> datetime | None:
         """Return the time in UTC, without a time zone, or None if `text` is not a date."""
         for parse in (self._parse_format, datetime.fromisoformat):

@@ -9,11 +9,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from utils.table.categories import Category
 from utils.table.columns import (
     FLOAT32_MAX,
     NUMERIC,
     Buffer,
-    Category,
     Column,
     InvalidValue,
     Number,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from utils.dataset.description import Description
 from utils.errors import TrainingError
@@ -42,12 +42,14 @@ def target(label: pd.Series, classes: list[Any]) -> np.ndarray:
 def with_class_numbers(estimator: Any, classes: list[Any]) -> Any:
     """Return the estimator with the numbers of the classes in `class_weight`.
 
-    An author writes the data's own classes. Raises TrainingError for a value that is not a class.
+    CatBoost has `class_weights`. An author writes the data's own classes. Raises TrainingError for
+    a value that is not a class.
     """
     numbers = {value: number for number, value in enumerate(classes)}
     changed = {}
     for name, weights in estimator.get_params().items():
-        if name.split("__")[-1] != "class_weight" or not isinstance(weights, dict):
+        is_weight = name.split("__")[-1] in ("class_weight", "class_weights")
+        if not is_weight or not isinstance(weights, dict):
             continue
         unknown = [value for value in weights if value not in numbers]
         if unknown:
@@ -56,4 +58,5 @@ def with_class_numbers(estimator: Any, classes: list[Any]) -> Any:
                 f"Expected some of {', '.join(map(repr, classes[:5]))}."
             )
         changed[name] = {numbers[value]: weight for value, weight in weights.items()}
-    return clone(estimator).set_params(**changed) if changed else estimator
+    # scikit-learn's clone rejects a CatBoost estimator with class weights.
+    return copy.deepcopy(estimator).set_params(**changed) if changed else estimator

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,35 +15,47 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
 from utils.dataset.description import Description
-from utils.errors import TrainingError
+from utils.errors import TrainingError, reason
 from utils.training.encoding import family_of, fit_quietly, make_encoder
 from utils.training.labels import classes_of, target, with_class_numbers
+from utils.training.libraries import library_of, stops_early, with_options
+from utils.training.own import fit_on_table, takes_table
 from utils.training.split import SEED, Parts
 
 # With early stopping, this part of the training part decides when to stop.
 STOPPING_PART = 0.1
-STOPPING_ROUNDS = ("early_stopping_rounds", "early_stopping_round")
+# An error that only their code raises needs no traceback.
+KNOWN_CODE = {
+    *("catboost", "_catboost", "joblib", "lightgbm", "numpy", "pandas", "scipy", "sklearn"),
+    *("xgboost", "contextlib", "functools", "utils", "common_utils"),
+}
 
 
 def fit_pipeline(
     parts: Parts, description: Description, estimator: Any, numbers: str | None = None
-) -> Pipeline:
+) -> Any:
     """Return the pipeline of encoder and estimator, fitted on the training part.
 
-    The estimator is fitted on the numbers of the classes (utils/training/labels.py). `numbers` is
-    the encoding of numbers that an author states. Raises TrainingError if the estimator does not
-    fit the task.
+    An estimator that takes the table itself is fitted without the encoder. The estimator is fitted
+    on the numbers of the classes (utils/training/labels.py). `numbers` is the encoding of numbers
+    that an author states. Raises TrainingError if the estimator does not fit the task.
     """
     check_task(estimator, description)
     train = parts.train
     label = train[description.label.name]
     classes = classes_of(label, description)
-    encoder = make_encoder(family_of(estimator, numbers), description, parts)
-    pipeline = Pipeline(
-        [("encoder", encoder), ("estimator", with_class_numbers(estimator, classes))]
-    )
+    numbered = with_class_numbers(with_options(estimator), classes)
+    features = features_of(train, description)
     weights = train[description.weight].to_numpy() if description.weight else None
-    fit(pipeline, features_of(train, description), target(label, classes), weights)
+    if takes_table(estimator):
+        if numbers is not None:
+            raise TrainingError(f"numbers={numbers!r}: your pipeline encodes numbers. Remove it.")
+        with explained(estimator, "be fitted"):
+            return fit_on_table(numbered, features, target(label, classes), weights)
+    encoder = make_encoder(family_of(estimator, numbers), description, parts)
+    pipeline = Pipeline([("encoder", encoder), ("estimator", numbered)])
+    with explained(estimator, "be fitted"):
+        fit(pipeline, features, target(label, classes), weights)
     return pipeline
 
 
@@ -86,22 +101,52 @@ def fit(
     fit_quietly(pipeline, features, target, **options)
 
 
-def stops_early(estimator: Any) -> bool:
-    """Return whether the estimator needs rows that decide when to stop."""
-    settings = estimator.get_params()
-    return any(settings.get(name) for name in STOPPING_ROUNDS)
+@contextmanager
+def explained(estimator: Any, failed: str) -> Iterator[None]:
+    """Turn an error of a library into a TrainingError with a short message.
+
+    `failed` is what the estimator cannot do, for example "be fitted".
+    An error in the code of an author keeps its traceback.
+    """
+    try:
+        yield
+    except (MemoryError, OSError, TrainingError):
+        raise
+    except Exception as error:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        names = {frame.f_globals.get("__name__", "").partition(".")[0] for frame in frames}
+        if names - KNOWN_CODE:
+            raise
+        name = type(estimator).__name__
+        raise TrainingError(
+            f"{name} cannot {failed}: {reason(error)}. Change its settings, or use another one."
+        ) from error
 
 
 def fit_with_early_stopping(
     pipeline: Pipeline, features: pd.DataFrame, target: np.ndarray, options: dict[str, Any]
 ) -> None:
     """Fit the pipeline; a part of the training part decides when to stop."""
-    classes = target if target.dtype == np.int64 else None
+    is_stratified = target.dtype == np.int64 and np.bincount(target).min() > 1
+    classes = target if is_stratified else None
     rows, stopping_rows = train_test_split(
         np.arange(len(target)), test_size=STOPPING_PART, random_state=SEED, stratify=classes
     )
     matrix = pipeline["encoder"].fit_transform(features.iloc[rows], target[rows])
     stopping_matrix = pipeline["encoder"].transform(features.iloc[stopping_rows])
-    fitted_options = {name: values[rows] for name, values in options.items()}
-    stopping = [(stopping_matrix, target[stopping_rows])]
-    pipeline["estimator"].fit(matrix, target[rows], eval_set=stopping, **fitted_options)
+    fitted_options: dict[str, Any] = {name: values[rows] for name, values in options.items()}
+    fitted_options |= stopping_options(
+        pipeline["estimator"], stopping_matrix, target[stopping_rows]
+    )
+    pipeline["estimator"].fit(matrix, target[rows], **fitted_options)
+
+
+def stopping_options(estimator: Any, matrix: np.ndarray, target: np.ndarray) -> dict[str, Any]:
+    """Return the arguments of `fit` for the rows that decide when to stop."""
+    if has_fit_parameter(estimator, "eval_X"):
+        return {"eval_X": matrix, "eval_y": target}
+    options: dict[str, Any] = {"eval_set": [(matrix, target)]}
+    # By default, xgboost prints a line for each round.
+    if library_of(estimator) == "xgboost":
+        options["verbose"] = False
+    return options

@@ -130,11 +130,6 @@ def valid_rows(model: Model, part: pd.DataFrame, description: Description) -> li
     return rows
 
 
-def check_that_it_serves(contents: dict[str, Any]) -> None:
-    """Raise ModelFileError unless the server would accept the contents."""
-    Model(contents).replay_golden()
-
-
 def created_time() -> str:
     """Return SOURCE_DATE_EPOCH, or else the current time, in UTC.
 

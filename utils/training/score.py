@@ -92,7 +92,10 @@ def score_classes(
         if len(np.unique(target)) == len(classes):
             of_second = scores[:, 1] if len(classes) == 2 else scores
             figures["auc"] = roc_auc_score(target, of_second, multi_class="ovr", labels=classes)
-        figures["log_loss"] = log_loss(target, scores, labels=classes)
+        # The scores of some objectives are not probabilities, for example those of xgboost's
+        # "binary:logitraw".
+        if scores.min() >= 0 and scores.max() <= 1:
+            figures["log_loss"] = log_loss(target, scores, labels=classes)
     return rounded(figures)
 
 

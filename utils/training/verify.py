@@ -6,15 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils.errors import ModelFileError
+from utils.errors import ModelFileError, reason
+from utils.forms.skops import untrusted_types
 from utils.model import TOLERANCE, Model
-
-ADVICE = (
-    "Nothing was written. "
-    "Scale or bin numbers only for linear models; bound a forest's depth; "
-    "or load the estimator in your own predict.py "
-    "(docs/model-files.md, 'A model that cannot be converted')"
-)
+from utils.training.progress import parts_of_rows
 
 
 class Answers(NamedTuple):
@@ -33,22 +28,28 @@ class Answers(NamedTuple):
 
 def answers_of(pipeline: Any, features: Any) -> Answers:
     """Return the answers of a fitted pipeline."""
-    if hasattr(pipeline["estimator"], "predict_proba"):
-        scores = pipeline.predict_proba(features)
-        return Answers(scores.argmax(axis=1), scores)
-    return Answers(np.asarray(pipeline.predict(features)).ravel(), None)
+    predictions = np.asarray(pipeline.predict(features))
+    # xgboost has a column for each class with objective="multi:softprob" and two classes.
+    is_matrix = predictions.ndim == 2 and predictions.shape[1] > 1
+    predictions = predictions.argmax(axis=1) if is_matrix else predictions.ravel()
+    if hasattr(pipeline, "predict_proba"):
+        return Answers(predictions, np.asarray(pipeline.predict_proba(features)))
+    return Answers(predictions, None)
 
 
 def load(contents: dict[str, Any], ignore_unknown: bool = False) -> Model:
-    """Return the model of the contents of a file. Raises ModelFileError if that fails."""
+    """Return the model of the contents of a file, in which all types are trusted.
+
+    Raises ModelFileError with the reason if that fails.
+    """
+    is_complete = contents.get("engine") == "skops"
     try:
-        return Model(contents, ignore_unknown)
-    # ONNX Runtime raises many types of exceptions.
+        trusted = untrusted_types(contents["model"]) if is_complete else ()
+        return Model(contents, ignore_unknown, trusted)
+    # ONNX Runtime and skops raise many types of exceptions.
     except Exception as error:
-        reason = str(error)[:200]
-        raise ModelFileError(
-            f"model {contents['modelName']}: ONNX Runtime can't load it: {reason}. {ADVICE}"
-        ) from error
+        library = "skops" if is_complete else "ONNX Runtime"
+        raise ModelFileError(f"{library} can't load it ({reason(error)})") from error
 
 
 def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
     class differs although its two best scores are almost equal. Raises ModelFileError for any other
     difference.
     """
-    predictions, scores = model.run(model.encoder.encode(rows))
+    predictions, scores = predict(model, rows)
     differ = np.zeros(len(rows), dtype=bool)
     difference = 0.0
     if model.classes:
@@ -72,10 +73,11 @@ def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
         ties = best[:, -1] - best[:, -2] <= 2 * TOLERANCE
 
     if not difference <= model.tolerance or (differ & ~ties).any():
+        form = "ONNX" if model.engine == "onnx" else "saved"
+        found = f"{int(differ.sum())} of {len(rows)} held-out rows have another class, "
         raise ModelFileError(
-            f"model {model.name}: the ONNX model and the estimator disagree on "
-            f"{int(differ.sum())} of {len(rows)} held-out rows "
-            f"(answers differ by up to {difference:.2g}, allowed {model.tolerance:.2g}). {ADVICE}"
+            f"the answers of the {form} model differ: {found if differ.any() else ''}the largest "
+            f"difference is {difference:.2g}, allowed {model.tolerance:.2g}"
         )
     # Threads add numbers in a random order. Therefore the last digits differ between trainings.
     return {
@@ -83,6 +85,22 @@ def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
         "ties": int(differ.sum()),
         "largest_score_difference": float(f"{difference:.2g}"),
     }
+
+
+def predict(model: Model, rows: list[Any]) -> tuple[list[int], np.ndarray]:
+    """Return the class numbers and the scores of many rows; print how far it is."""
+    predictions: list[int] = []
+    scores = []
+    for part in parts_of_rows(rows):
+        encoded = model.encoder.encode(part)
+        try:
+            found = model.run(encoded)
+        # ONNX Runtime and scikit-learn raise many types of exceptions.
+        except Exception as error:
+            raise ModelFileError(f"it can't predict held-out rows ({reason(error)})") from error
+        predictions += found[0]
+        scores.append(found[1])
+    return predictions, np.concatenate(scores)
 
 
 def largest(found: Any, expected: np.ndarray) -> float:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from catboost import CatBoostClassifier, CatBoostRegressor
+from lightgbm import LGBMClassifier, LGBMRegressor
 from runtime.message import Message
 from sklearn.base import clone, is_regressor
 from sklearn.ensemble import (
@@ -47,6 +49,8 @@ CLASSIFIERS = [
     DecisionTreeClassifier(max_depth=4, random_state=0),
     GradientBoostingClassifier(n_estimators=3, random_state=0),
     RidgeClassifier(),
+    LGBMClassifier(n_estimators=5),
+    CatBoostClassifier(iterations=5),
 ]
 REGRESSORS = [
     RandomForestRegressor(**FOREST),
@@ -56,6 +60,8 @@ REGRESSORS = [
     ExtraTreesRegressor(**FOREST),
     DecisionTreeRegressor(max_depth=4, random_state=0),
     GradientBoostingRegressor(n_estimators=3, random_state=0),
+    LGBMRegressor(n_estimators=5),
+    CatBoostRegressor(iterations=5),
 ]
 NUMBERS_AS_LABELS = ("progress", "prices", "wide")
 
@@ -66,11 +72,12 @@ def pairs() -> list[tuple[str, Any]]:
     Without TABLES=full, each data set and each estimator occurs once at least. The table with
     missing values has one estimator of each family.
     """
-    chosen = [] if FULL else [("gaps", CLASSIFIERS[place]) for place in (0, 1, 6)]
+    chosen = [] if FULL else [("gaps", CLASSIFIERS[place]) for place in (0, 1, 6, 8, 9)]
     for name in DATASETS:
         estimators = REGRESSORS if name in NUMBERS_AS_LABELS else CLASSIFIERS
         place = list(DATASETS).index(name) % len(estimators)
         chosen += [(name, each) for each in (estimators if FULL else [estimators[place]])]
+    chosen += [] if FULL else [("prices", each) for each in REGRESSORS[-2:]]
     return chosen
 
 
