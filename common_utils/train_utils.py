@@ -63,7 +63,6 @@ def train_model(
     print(f"---> Wrote {pickle_model(contents)}")
     print(f"---> {describe_form(model, reason)}")
     if reason:
-        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
         report_types(model.name, untrusted_types(contents["model"]))
     return metrics
 
@@ -103,6 +102,8 @@ def train_parts(
     }
     rows = record.rows_of(parts.held_out, dataset.columns)
     contents, reason = choose_form(contents, pipeline, is_own, rows, answers)
+    if reason and not is_own:
+        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
     contents["metrics"] = {**score(parts, dataset, answers), **contents["metrics"]}
     contents["test_acc"] = contents["metrics"].get("accuracy")
     contents["golden"] = record.golden_rows(load(contents), parts, dataset)
