@@ -32,7 +32,7 @@ from utils.training.plain import plain_encoder
 from utils.training.score import score
 from utils.training.size import report_size
 from utils.training.split import Parts, split
-from utils.training.verify import answers_of, load
+from utils.training.verify import answers_of, check_finite, load
 
 DATA_FILES = (".csv", ".parquet")
 
@@ -102,6 +102,7 @@ def train_parts(
 
     with explained(estimator, "predict the held-out rows"):
         answers = answers_of(pipeline, features_of(parts.held_out, dataset))
+    check_finite(answers, type(estimator).__name__)
     scaler = (
         plain_columns(pipeline, dataset, parts)
         if is_own

@@ -142,9 +142,13 @@ def make_parts(
     contents: dict[str, Any], ignore_unknown: bool, trusted: Collection[str]
 ) -> tuple[TableEncoder, Any]:
     """Return the encoder and the estimator of a model file."""
-    if contents.get("engine", "onnx") == "onnx":
+    engine = contents.get("engine", "onnx")
+    if engine == "onnx":
         encoder = TableEncoder(contents["scaler"], ignore_unknown)
         return encoder, Session(contents["model"], encoder.width, contents["schema"])
+    if engine != "skops":
+        expected = f"engine {engine!r}: expected 'onnx' or 'skops'"
+        raise ModelFileError(f"model {contents['modelName']}: {expected}. Train it again.")
     # The fast form needs neither skops nor pandas.
     from utils.forms.skops import load_parts
 

@@ -22,6 +22,8 @@ Answer = dict[str, Any]
 QUICK_SECONDS = 0.002
 # Other processes can delay a measurement. The fastest of several measurements counts.
 REPLAYS = 3
+# An exception can print a complete array.
+PROBLEM_LENGTH = 300
 
 
 class Unavailable(RuntimeError):
@@ -133,8 +135,9 @@ class ServedModel:
             raise
         # ONNX Runtime and skops raise many types of exceptions.
         except Exception as error:
+            problem = f"can't be loaded: {str(error)[:PROBLEM_LENGTH]}"
             raise ModelFileError(
-                f"model {contents['modelName']}: can't be loaded: {error}. Train it again."
+                f"model {contents['modelName']}: {problem}. Train it again."
             ) from error
 
 

@@ -18,6 +18,7 @@ from utils.forms import skops as complete
 from utils.forms.onnx import to_onnx
 from utils.model import Model
 from utils.table.encoder import TableEncoder
+from utils.training.progress import report_time
 from utils.training.verify import Answers, compare, load
 
 ADVICE = (
@@ -38,7 +39,9 @@ def fast_form(
     columns = contents["scaler"]["columns"]
     has_missing = any("missing" in column for column in columns)
     width = TableEncoder(contents["scaler"]).width
-    return compared({**contents, "model": to_onnx(estimator, width, has_missing)}, rows, answers)
+    with report_time("converting to ONNX"):
+        model = to_onnx(estimator, width, has_missing)
+    return compared({**contents, "model": model}, rows, answers)
 
 
 def complete_form(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils.errors import ModelFileError, reason
+from utils.errors import ModelFileError, TrainingError, reason
 from utils.forms.skops import untrusted_types
 from utils.model import TOLERANCE, Model
 from utils.training.progress import parts_of_rows
@@ -31,6 +31,18 @@ def answers_of(pipeline: Any, features: Any) -> Answers:
     if hasattr(pipeline, "predict_proba"):
         return Answers(predictions, np.asarray(pipeline.predict_proba(features)))
     return Answers(predictions, None)
+
+
+def check_finite(answers: Answers, name: str) -> None:
+    """Raise TrainingError if an estimator's answers are not finite numbers."""
+    numbers = answers.predictions if answers.scores is None else answers.scores
+    is_finite = np.isfinite(numbers.astype(np.float64)).reshape(len(numbers), -1).all(axis=1)
+    if not is_finite.all():
+        count = f"{int((~is_finite).sum()):,} of {len(numbers):,}"
+        raise TrainingError(
+            f"{name} answers {count} held-out rows with NaN or infinity. "
+            "Change its settings, or use another one."
+        )
 
 
 def load(contents: dict[str, Any], ignore_unknown: bool = False) -> Model:
