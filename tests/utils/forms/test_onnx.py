@@ -40,7 +40,7 @@ from sklearn.utils import get_tags
 from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from utils.errors import ModelFileError
-from utils.forms.onnx import to_onnx
+from utils.forms.onnx import lightgbm, to_onnx
 from utils.training.libraries import library_of, with_options
 
 ROWS = 900
@@ -239,11 +239,15 @@ def test_converters_alone_give_other_answers() -> None:
         assert np.abs(scores - found.predict_proba(matrix)).max() > 0.1, estimator
 
 
-def test_lightgbm_threshold_is_not_rounded_up() -> None:
+def test_lightgbm_threshold_is_not_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A threshold is between two float32 numbers that are neighbours."""
     step = np.spacing(np.float32(1))
-    column = np.float32(1) + step * (np.arange(ROWS) % 2).astype(np.float32)
+    number = np.arange(ROWS) % 2
+    column = np.float32(1) + step + step * number.astype(np.float32)
     matrix = np.column_stack([column] * WIDTH)
-    found = LGBMClassifier(n_estimators=1, verbose=-1).fit(matrix, np.arange(ROWS) % 2)
-    outputs = run(to_onnx(found, WIDTH), matrix)
-    np.testing.assert_allclose(outputs[1], found.predict_proba(matrix), atol=1e-6)
-    assert outputs[0].tolist() == (np.arange(ROWS) % 2).tolist()
+    found = LGBMClassifier(n_estimators=1, verbose=-1).fit(matrix, number)
+    assert run(to_onnx(found, WIDTH), matrix)[0].tolist() == found.predict(matrix).tolist()
+
+    monkeypatch.setattr(lightgbm, "in_float32", lambda line: line[0])
+    rounded = run(to_onnx(found, WIDTH), matrix)
+    assert rounded[0].tolist() != found.predict(matrix).tolist(), "the control"
