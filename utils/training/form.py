@@ -96,15 +96,20 @@ def choose_form(
         raise ModelFileError(f"{problem} {ADVICE}") from error
 
 
-def describe_form(model: Model, reason: str) -> str:
-    """Return the form of a model, its reason and the cost of one row."""
+def milliseconds_of_row(model: Model) -> float:
+    """Return the least time of one row."""
     row = model.golden["instances"][:1]
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         model.predict(row)
         seconds.append(time.perf_counter() - started)
-    cost = f"one row takes {min(seconds) * 1000:.2g} ms"
+    return min(seconds) * 1000
+
+
+def describe_form(model: Model, reason: str) -> str:
+    """Return the form of a model, its reason and the cost of one row."""
+    cost = f"one row takes {milliseconds_of_row(model):.2g} ms"
     if model.engine == "onnx":
         return f"Form: onnx (fast), {cost}"
     return f"Form: skops (complete), {cost}. Reason: {reason}"
