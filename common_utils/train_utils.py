@@ -7,6 +7,7 @@ model file. utils/training has the steps.
 import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,31 @@ from utils.errors import TrainingError
 from utils.forms.skops import required_libraries, untrusted_types
 from utils.signing import hmac_keys
 from utils.training import record
-from utils.training.form import choose_form, describe_form, report_requirements, report_types
+from utils.training.form import (
+    Functions,
+    choose_form,
+    describe_form,
+    report_requirements,
+    report_types,
+)
 from utils.training.own import plain_columns, takes_table
 from utils.training.pipeline import features_of, fit_pipeline
 from utils.training.plain import plain_encoder
 from utils.training.score import score
 from utils.training.split import Parts, split
-from utils.training.verify import answers_of, load
+from utils.training.verify import answers_of
+from utils.training.verify import load as load_model
 
 DATA_FILES = (".csv", ".parquet")
 
 
 def train_model(
-    msg: Any, estimator: Any, description: str, numbers: str | None = None
+    msg: Any,
+    estimator: Any,
+    description: str,
+    numbers: str | None = None,
+    save: Callable[[Any], bytes] | None = None,
+    load: Callable[[bytes], Any] | None = None,
 ) -> dict[str, Any]:
     """Fit `estimator` on a data set and write models/NAME.pkl.
 
@@ -39,8 +52,10 @@ def train_model(
     are the training part and all others are held out. `description` is the text in the model file.
     The encoding depends on the family of the estimator. `numbers` replaces the encoding of numbers:
     "raw" leaves them unchanged, and "binned" has a column for each of their quantiles.
+    If no form takes the estimator, `save` returns the fitted pipeline as bytes, and `load` returns
+    it from them.
     Raises TrainingError for an invalid payload or table, and OSError if the disk fails. Raises
-    ModelFileError for an invalid key, and if the answers of the ONNX form differ.
+    ModelFileError for an invalid key, and if no form gives the answers of the estimator.
     """
     payload = checked_payload(msg.payload)
     check_writable("models")
@@ -54,34 +69,44 @@ def train_model(
     test = read_test(path, dataset) if dataset.test else None
     parts = split(table, dataset, payload.get("train_rows"), test)
     contents = {**record.provenance(payload), "modelDescription": description}
-    trained, reason = train_parts(contents["modelName"], parts, dataset, estimator, numbers)
+    functions = Functions(save, load) if save and load else None
+    name = contents["modelName"]
+    trained, reason = train_parts(name, parts, dataset, estimator, numbers, functions)
     contents |= trained
-    model = load(contents)
+    model = load_model(contents, load_own=load)
     model.replay_golden()
     metrics: dict[str, Any] = contents["metrics"]
     print(f"---> {format_metrics(metrics)}")
     print(f"---> Wrote {pickle_model(contents)}")
     print(f"---> {describe_form(model, reason)}")
-    if reason:
+    if model.engine == "skops":
         report_types(model.name, untrusted_types(contents["model"]))
     return metrics
 
 
 def train_parts(
-    name: str, parts: Parts, dataset: Description, estimator: Any, numbers: str | None
+    name: str,
+    parts: Parts,
+    dataset: Description,
+    estimator: Any,
+    numbers: str | None,
+    functions: Functions | None,
 ) -> tuple[dict[str, Any], str]:
     """Fit the estimator, compare and score it; return its part of the model file.
 
     The second result is the reason for the complete form, or an empty text.
     """
     is_own = takes_table(estimator)
-    if is_own:
-        report_requirements(required_libraries(estimator), os.environ.get("TRAIN_MODULE", ""))
+    is_known = is_own or functions is not None
+    module = os.environ.get("TRAIN_MODULE", "")
+    if is_known:
+        engine = "own" if functions else "skops"
+        report_requirements(required_libraries(estimator, engine), module)
     print(f"---> Training {name} on {len(parts.train):,} rows", flush=True)
     started = time.perf_counter()
     pipeline = fit_pipeline(parts, dataset, estimator, numbers)
     seconds = time.perf_counter() - started
-    form = "skops" if is_own else "ONNX"
+    form = "the complete form" if is_known else "ONNX"
     print(
         f"---> Fitted in {seconds:.1f} s; "
         f"comparing {form} on {len(parts.held_out):,} held-out rows",
@@ -101,12 +126,13 @@ def train_parts(
         "golden": {},
     }
     rows = record.rows_of(parts.held_out, dataset.columns)
-    contents, reason = choose_form(contents, pipeline, is_own, rows, answers)
-    if reason and not is_own:
-        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
+    contents, reason = choose_form(contents, pipeline, is_own, rows, answers, functions)
+    if reason and not is_known:
+        report_requirements(contents["requires"], module)
     contents["metrics"] = {**score(parts, dataset, answers), **contents["metrics"]}
     contents["test_acc"] = contents["metrics"].get("accuracy")
-    contents["golden"] = record.golden_rows(load(contents), parts, dataset)
+    model = load_model(contents, load_own=functions and functions.load)
+    contents["golden"] = record.golden_rows(model, parts, dataset)
     return contents, reason
 
 

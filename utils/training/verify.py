@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from utils.errors import ModelFileError
 from utils.forms.skops import untrusted_types
 from utils.model import TOLERANCE, Model
+
+LOADERS = {"onnx": "ONNX Runtime", "skops": "skops", "own": "your function"}
 
 
 class Answers(NamedTuple):
@@ -29,19 +32,22 @@ def answers_of(pipeline: Any, features: Any) -> Answers:
     return Answers(predictions, None)
 
 
-def load(contents: dict[str, Any], ignore_unknown: bool = False) -> Model:
+def load(
+    contents: dict[str, Any],
+    ignore_unknown: bool = False,
+    load_own: Callable[[bytes], Any] | None = None,
+) -> Model:
     """Return the model of the contents of a file, in which all types are trusted.
 
     Raises ModelFileError with the reason if that fails.
     """
-    is_complete = contents.get("engine") == "skops"
+    engine = contents.get("engine", "onnx")
     try:
-        trusted = untrusted_types(contents["model"]) if is_complete else ()
-        return Model(contents, ignore_unknown, trusted)
-    # ONNX Runtime and skops raise many types of exceptions.
+        trusted = untrusted_types(contents["model"]) if engine == "skops" else ()
+        return Model(contents, ignore_unknown, trusted, load_own)
+    # The libraries raise many types of exceptions.
     except Exception as error:
-        library = "skops" if is_complete else "ONNX Runtime"
-        raise ModelFileError(f"{library} can't load it ({str(error)[:200]})") from error
+        raise ModelFileError(f"{LOADERS[engine]} can't load it ({str(error)[:200]})") from error
 
 
 def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:
