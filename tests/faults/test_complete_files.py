@@ -1,4 +1,4 @@
-"""Files in the complete form that harm a process: no worker ends, except for one by a row."""
+"""Files in the complete form that harm a process: loading them ends no worker."""
 
 import json
 import os
@@ -59,13 +59,13 @@ def contents(project: Path) -> dict[str, Any]:
 
 
 def problem_of(server: Server) -> str:
-    """Return the last reason in the log for which a file was rejected, or an empty text."""
+    """Return the last reason in the log, or an empty text."""
     lines = [line for line in server.output.splitlines() if "/m: model m: " in line]
     return lines[-1] if lines else ""
 
 
 def reject(server: Server, project: Path, content: bytes, expected: str) -> None:
-    """Replace the file, and expect a reason while the server answers with the last model."""
+    """Replace the file; expect a reason, and answers of the last model."""
     answer = server.post("/m", BODY).json()
     pids = server.worker_pids()
     replace_model_file(project / "models" / "m.pkl", content)

@@ -91,7 +91,8 @@ def check_neighbors(tree: BallTree | KDTree) -> None:
     """Raise ValueError unless the nodes of a tree of neighbors refer to its rows."""
     rows, places, nodes, bounds = map(np.asarray, tree.get_arrays())
     last_children = 2 * np.flatnonzero(nodes["is_leaf"] == 0) + 2
-    starts, ends = nodes["idx_start"], nodes["idx_end"]
+    starts = nodes["idx_start"]
+    ends = nodes["idx_end"]
     is_valid = (
         bounds.shape[1:] == (len(nodes), rows.shape[1])
         and len(places) == len(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from utils.errors import ModelFileError, TrainingError, reason
 from utils.forms.skops import untrusted_types
 from utils.model import TOLERANCE, Model
 from utils.training.progress import parts_of_rows
+
+LOADERS = {"onnx": "ONNX Runtime", "skops": "skops", "own": "your function"}
 
 
 class Answers(NamedTuple):
@@ -45,19 +48,22 @@ def check_finite(answers: Answers, name: str) -> None:
         )
 
 
-def load(contents: dict[str, Any], ignore_unknown: bool = False) -> Model:
+def load(
+    contents: dict[str, Any],
+    ignore_unknown: bool = False,
+    load_own: Callable[[bytes], Any] | None = None,
+) -> Model:
     """Return the model of the contents of a file, in which all types are trusted.
 
     Raises ModelFileError with the reason if that fails.
     """
-    is_complete = contents.get("engine") == "skops"
+    engine = contents.get("engine", "onnx")
     try:
-        trusted = untrusted_types(contents["model"]) if is_complete else ()
-        return Model(contents, ignore_unknown, trusted)
-    # ONNX Runtime and skops raise many types of exceptions.
+        trusted = untrusted_types(contents["model"]) if engine == "skops" else ()
+        return Model(contents, ignore_unknown, trusted, load_own)
+    # The libraries raise many types of exceptions.
     except Exception as error:
-        library = "skops" if is_complete else "ONNX Runtime"
-        raise ModelFileError(f"{library} can't load it ({reason(error)})") from error
+        raise ModelFileError(f"{LOADERS[engine]} can't load it ({reason(error)})") from error
 
 
 def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:

@@ -78,7 +78,9 @@ THREE: list[Any] = [
     ensemble.VotingClassifier(
         [("a", DecisionTreeClassifier(**TREE)), ("b", LogisticRegression())], voting="soft"
     ),
-    ensemble.StackingClassifier([("a", DecisionTreeClassifier(**TREE)), ("b", ensemble.ExtraTreesClassifier(4))]),
+    ensemble.StackingClassifier(
+        [("a", DecisionTreeClassifier(**TREE)), ("b", ensemble.ExtraTreesClassifier(4))]
+    ),
     OneVsOneClassifier(LinearSVC()),
 ]
 NUMBER: list[Any] = [
@@ -197,7 +199,7 @@ NO_FORM = [
     (LGBMClassifier(**SMALL, zero_as_missing=True), "zero_as_missing=True has no ONNX form"),
     (CatBoostRegressor(iterations=3, loss_function="RMSEWithUncertainty"), "several numbers"),
     (CatBoostClassifier(iterations=3, grow_policy="Depthwise"), "non symmetric trees"),
-    (ensemble.HistGradientBoostingClassifier(max_iter=3, categorical_features=[2]), "categorical_features"),
+    (ensemble.HistGradientBoostingClassifier(categorical_features=[2]), "categorical_features"),
 ]
 
 
