@@ -39,6 +39,7 @@ from utils.dataset.read import read_dataset
 from utils.encode_decode import init_model
 from utils.errors import ModelFileError, TrainingError
 from utils.model import Model
+from utils.training.form import milliseconds_of_row
 from utils.training.pipeline import features_of
 from utils.training.record import rows_of
 from utils.training.split import split
@@ -48,7 +49,6 @@ PAGE = ROOT / "docs" / "estimators.md"
 ROWS = 1_000
 MISSING = 0.05
 MEMBERS = 10
-REPEATS = 20
 REASON_LENGTH = 100
 BANNER = f"""# Estimators
 
@@ -191,7 +191,7 @@ def result(estimator: Any, has_missing: bool) -> Result:
         model = load(init_model("m"))
         reason = output.getvalue().partition("Reason: ")[2].partition("\n")[0]
         differing = compare(model, fitted[0], Path(reference))
-    return Result(model.engine, time_of(model), shorten(reason, name), differing)
+    return Result(model.engine, milliseconds_of_row(model), shorten(reason, name), differing)
 
 
 def compare(model: Model, pipeline: Any, path: Path) -> int:
@@ -211,17 +211,6 @@ def compare(model: Model, pipeline: Any, path: Path) -> int:
         is_tie = best[:, -1] - best[:, -2] <= 2 * model.tolerance
         differs = (differs & ~is_tie) | (distance > model.tolerance)
     return int(differs.sum())
-
-
-def time_of(model: Model) -> float:
-    """Return the least time of one row, in ms."""
-    row = model.golden["instances"][:1]
-    seconds = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        model.predict(row)
-        seconds.append(time.perf_counter() - started)
-    return min(seconds) * 1000
 
 
 def shorten(reason: str, name: str) -> str:

@@ -28,8 +28,8 @@ import pandas as pd  # noqa: E402
 from sklearn.model_selection import train_test_split  # noqa: E402
 from sklearn.preprocessing import LabelEncoder, StandardScaler  # noqa: E402
 
-from common_utils import train_utils  # noqa: E402
 from utils.dataset.read import read_dataset  # noqa: E402
+from utils.training import form  # noqa: E402
 from utils.training.encoding import family_of, fit_quietly, make_encoder  # noqa: E402
 from utils.training.split import split  # noqa: E402
 
@@ -82,7 +82,7 @@ def ours(directory: str, times: Times) -> None:
     from runtime.train import main
 
     for name in ("to_onnx", "compare"):
-        time_calls(train_utils, name, times)
+        time_calls(form, name, times)
     os.environ.update(TRAIN="1", TRAIN_MODULE=f"{directory}.train", TRAIN_FUNCTION="train")
     os.environ["PAYLOAD"] = json.dumps({"$ref": TABLE, "model_name": "bench"})
 

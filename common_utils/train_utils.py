@@ -7,7 +7,7 @@ model file. utils/training has the steps.
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from utils.signing import hmac_keys
 from utils.training import record
 from utils.training.form import (
     OWN,
+    SAVED,
+    Functions,
     choose_form,
     describe_form,
     report_requirements,
@@ -34,13 +36,19 @@ from utils.training.plain import plain_encoder
 from utils.training.score import score, score_groups
 from utils.training.size import report_size
 from utils.training.split import Parts, split
-from utils.training.verify import answers_of, load
+from utils.training.verify import Answers, answers_of, check_finite
+from utils.training.verify import load as load_model
 
 DATA_FILES = (".csv", ".parquet")
 
 
 def train_model(
-    msg: Any, estimator: Any, description: str, numbers: str | None = None
+    msg: Any,
+    estimator: Any,
+    description: str,
+    numbers: str | None = None,
+    save: Callable[[Any], bytes] | None = None,
+    load: Callable[[bytes], Any] | None = None,
 ) -> dict[str, Any]:
     """Fit `estimator` on a data set and write models/NAME.pkl.
 
@@ -50,8 +58,10 @@ def train_model(
     are the training part and all others are held out. `description` is the text in the model file.
     The encoding depends on the family of the estimator. `numbers` replaces the encoding of numbers:
     "raw" leaves them unchanged, and "binned" has a column for each of their quantiles.
+    If no form takes the estimator, `save` returns the fitted pipeline as bytes, and `load` returns
+    it from them.
     Raises TrainingError for an invalid payload or table, and OSError if the disk fails. Raises
-    ModelFileError for an invalid key, and if the answers of the ONNX form differ.
+    ModelFileError for an invalid key, and if no form gives the answers of the estimator.
     """
     payload = checked_payload(msg.payload)
     check_writable("models")
@@ -65,9 +75,11 @@ def train_model(
     test = read_test(path, dataset) if dataset.test else None
     parts = split(table, dataset, payload.get("train_rows"), test)
     contents = {**record.provenance(payload), "modelDescription": description}
-    trained, reason = train_parts(contents["modelName"], parts, dataset, estimator, numbers)
+    functions = Functions(save, load) if save and load else None
+    name = contents["modelName"]
+    trained, reason = train_parts(name, parts, dataset, estimator, numbers, functions)
     contents |= trained
-    model, seconds = load_as_server(contents)
+    model, seconds = load_as_server(contents, load)
     metrics: dict[str, Any] = contents["metrics"]
     print(f"---> {format_metrics(metrics)}")
     for line in group_lines(contents.get("groups", {})):
@@ -76,36 +88,33 @@ def train_model(
     print(f"---> Wrote {written}")
     print(f"---> {describe_form(model, reason)}")
     report_size(written.stat().st_size, seconds, estimator)
-    if reason:
+    if model.engine == "skops":
         report_types(model.name, untrusted_types(contents["model"]))
     return metrics
 
 
 def train_parts(
-    name: str, parts: Parts, dataset: Description, estimator: Any, numbers: str | None
+    name: str,
+    parts: Parts,
+    dataset: Description,
+    estimator: Any,
+    numbers: str | None,
+    functions: Functions | None,
 ) -> tuple[dict[str, Any], str]:
     """Fit the estimator, compare and score it; return its part of the model file.
 
     The second result is the reason for the complete form, or an empty text.
     """
     is_own = takes_table(estimator)
-    known_reason = OWN if is_own else without_converter(estimator)
+    module = os.environ.get("TRAIN_MODULE", "")
+    known_reason = reason_before_fit(estimator, functions)
     if known_reason:
+        engine = "own" if functions else "skops"
         print(f"     {known_reason}; it takes the complete form", flush=True)
-        report_requirements(required_libraries(estimator), os.environ.get("TRAIN_MODULE", ""))
+        report_requirements(required_libraries(estimator, engine), module)
+    form = "the complete form" if known_reason else "ONNX"
     print(f"---> Training {name} on {len(parts.train):,} rows", flush=True)
-    started = time.perf_counter()
-    pipeline = fit_pipeline(parts, dataset, estimator, numbers)
-    seconds = time.perf_counter() - started
-    form = "skops" if known_reason else "ONNX"
-    print(
-        f"---> Fitted in {seconds:.1f} s; "
-        f"comparing {form} on {len(parts.held_out):,} held-out rows",
-        flush=True,
-    )
-
-    with explained(estimator, "predict the held-out rows"):
-        answers = answers_of(pipeline, features_of(parts.held_out, dataset))
+    pipeline, answers = fit_and_predict(parts, dataset, estimator, numbers, form)
     scaler = (
         plain_columns(pipeline, dataset, parts)
         if is_own
@@ -118,21 +127,52 @@ def train_parts(
         "golden": {},
     }
     rows = rows_of(parts.held_out, dataset.columns)
-    contents, reason = choose_form(contents, pipeline, known_reason, rows, answers)
+    contents, reason = choose_form(contents, pipeline, known_reason, rows, answers, functions)
     if reason and not known_reason:
-        report_requirements(contents["requires"], os.environ.get("TRAIN_MODULE", ""))
+        report_requirements(contents["requires"], module)
     contents["metrics"] = {**score(parts, dataset, answers), **contents["metrics"]}
     if dataset.groups:
         contents["groups"] = score_groups(parts, dataset, answers)
     contents["test_acc"] = contents["metrics"].get("accuracy")
-    contents["golden"] = record.golden_rows(load(contents), parts, dataset)
+    model = load_model(contents, load_own=functions and functions.load)
+    contents["golden"] = record.golden_rows(model, parts, dataset)
     return contents, reason
 
 
-def load_as_server(contents: dict[str, Any]) -> tuple[Model, float]:
+def fit_and_predict(
+    parts: Parts, dataset: Description, estimator: Any, numbers: str | None, form: str
+) -> tuple[Any, Answers]:
+    """Return the fitted pipeline and its answers for the held-out rows."""
+    started = time.perf_counter()
+    pipeline = fit_pipeline(parts, dataset, estimator, numbers)
+    seconds = time.perf_counter() - started
+    print(
+        f"---> Fitted in {seconds:.1f} s; "
+        f"comparing {form} on {len(parts.held_out):,} held-out rows",
+        flush=True,
+    )
+    with explained(estimator, "predict the held-out rows"):
+        answers = answers_of(pipeline, features_of(parts.held_out, dataset))
+    check_finite(answers, type(estimator).__name__)
+    return pipeline, answers
+
+
+def reason_before_fit(estimator: Any, functions: Functions | None) -> str:
+    """Return why an estimator takes the complete form, or an empty text.
+
+    An estimator whose answers differ in the fast form is not known yet.
+    """
+    if functions:
+        return SAVED
+    return OWN if takes_table(estimator) else without_converter(estimator)
+
+
+def load_as_server(
+    contents: dict[str, Any], load: Callable[[bytes], Any] | None
+) -> tuple[Model, float]:
     """Return the checked model of a file, and the seconds that this takes a server."""
     started = time.perf_counter()
-    model = load(contents)
+    model = load_model(contents, load_own=load)
     model.replay_golden()
     return model, time.perf_counter() - started
 

@@ -4,7 +4,7 @@ Training also uses this module, so it must not import utils.serving.
 """
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,9 @@ class Model:
     """The encoder and the estimator of one model file.
 
     The estimator has the form that `engine` names: a session of ONNX Runtime, or a pipeline of
-    scikit-learn, whose file may contain the types `trusted` in addition to those of TRUSTED
-    (utils/forms/skops.py). A Model never changes. A new file is loaded into a new Model.
+    scikit-learn. skops loads the pipeline, and trusts the types `trusted` in addition to TRUSTED
+    (utils/forms/skops.py). With the engine "own", the author's function `load` loads it.
+    A Model never changes. A new file is loaded into a new Model.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Model:
         contents: dict[str, Any],
         ignore_unknown: bool = False,
         trusted: Collection[str] = (),
+        load: Callable[[bytes], Any] | None = None,
     ):
         self.name: str = contents["modelName"]
         self.digest: str = contents.get("digest", "")
@@ -45,7 +47,7 @@ class Model:
         is_in_order = self.classes == list(range(len(self.classes)))
         self._are_numbers = self.has_scores and are_integers and is_in_order
 
-        self.encoder, estimator = make_parts(contents, ignore_unknown, trusted)
+        self.encoder, estimator = make_parts(contents, ignore_unknown, trusted, load)
         self._of_thread = estimator.of_thread
         # It returns the class numbers and the scores (rows x classes) of encoded rows. Without
         # classes, the scores are the predicted numbers (rows x 1).
@@ -139,16 +141,23 @@ class Model:
 
 
 def make_parts(
-    contents: dict[str, Any], ignore_unknown: bool, trusted: Collection[str]
+    contents: dict[str, Any],
+    ignore_unknown: bool,
+    trusted: Collection[str],
+    load: Callable[[bytes], Any] | None,
 ) -> tuple[TableEncoder, Any]:
     """Return the encoder and the estimator of a model file."""
-    if contents.get("engine", "onnx") == "onnx":
+    engine = contents.get("engine", "onnx")
+    if engine == "onnx":
         encoder = TableEncoder(contents["scaler"], ignore_unknown)
         return encoder, Session(contents["model"], encoder.width, contents["schema"])
+    if engine not in ("skops", "own"):
+        expected = f"engine {engine!r}: expected 'onnx', 'skops' or 'own'"
+        raise ModelFileError(f"model {contents['modelName']}: {expected}. Train it again.")
     # The fast form needs neither skops nor pandas.
     from utils.forms.skops import load_parts
 
-    return load_parts(contents, ignore_unknown, trusted)
+    return load_parts(contents, ignore_unknown, trusted, load)
 
 
 def self_check_error(name: str, reason: object) -> ModelFileError:

@@ -22,6 +22,8 @@ Answer = dict[str, Any]
 QUICK_SECONDS = 0.002
 # Other processes can delay a measurement. The fastest of several measurements counts.
 REPLAYS = 3
+# An exception can print a complete array.
+PROBLEM_LENGTH = 300
 
 
 class Unavailable(RuntimeError):
@@ -38,6 +40,7 @@ class ServedModel:
     """The hook of a predict function, with the current valid Model of one file.
 
     `trusted` are types that a file may contain in the complete form (utils/forms/skops.py).
+    `load` is an author's function that loads an estimator.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class ServedModel:
         directory: str = "models",
         ignore_unknown: bool = False,
         trusted: Collection[str] = (),
+        load: Callable[[bytes], Any] | None = None,
     ):
         self.name = name
         self.directory = directory
         self.ignore_unknown = ignore_unknown
         self.trusted = trusted
+        self.load = load
         self.model: Model | None = None
         self.quick_bytes = 0
         self._last_identity: tuple[int, ...] | None = None
@@ -105,7 +110,7 @@ class ServedModel:
     def _load(self) -> None:
         """Load the file and use its model if the golden answers are correct."""
         contents = init_model(self.name, self.directory)
-        if contents.get("engine") == "skops":
+        if contents.get("engine", "onnx") != "onnx":
             self._try_first(contents)
         model = self._create_model(contents)
         self.quick_bytes = _quick_bytes(model)
@@ -128,13 +133,14 @@ class ServedModel:
         Raises ModelFileError if the parts of `contents` are not valid.
         """
         try:
-            return Model(contents, self.ignore_unknown, self.trusted)
+            return Model(contents, self.ignore_unknown, self.trusted, self.load)
         except ModelFileError:
             raise
         # ONNX Runtime and skops raise many types of exceptions.
         except Exception as error:
+            problem = f"can't be loaded: {str(error)[:PROBLEM_LENGTH]}"
             raise ModelFileError(
-                f"model {contents['modelName']}: can't be loaded: {error}. Train it again."
+                f"model {contents['modelName']}: {problem}. Train it again."
             ) from error
 
 
@@ -178,14 +184,15 @@ def model_name(default: str, environ: dict[str, str]) -> str:
 
 
 def served(
-    name: str, trusted: Collection[str] = ()
+    name: str, trusted: Collection[str] = (), load: Callable[[bytes], Any] | None = None
 ) -> Callable[[Callable[[Any, Model], Answer]], Callable[[Any], Answer]]:
     """Return a decorator that serves models/NAME.pkl with a predict function.
 
     The decorator turns `function(msg, model)` into `function(msg)`. In the environment, MODEL_NAME
     or MODElNAME names another file, and UNKNOWN=ignore accepts categories that are not in the
     training data. `trusted` are types that the file may contain in the complete form, which
-    training prints. Raises ModelFileError for an invalid key in MODEL_HMAC_KEY_FILE.
+    training prints. `load` loads an estimator that train.py saves with a function of its own.
+    Raises ModelFileError for an invalid key in MODEL_HMAC_KEY_FILE.
     """
     # An invalid key stops the start-up, because no model file could be read with it.
     hmac_keys()
@@ -193,7 +200,7 @@ def served(
     def decorate(function: Callable[[Any, Model], Answer]) -> Callable[[Any], Answer]:
         ignore_unknown = os.environ.get("UNKNOWN") == "ignore"
         current_name = model_name(name, dict(os.environ))
-        hook = ServedModel(current_name, "models", ignore_unknown, trusted)
+        hook = ServedModel(current_name, "models", ignore_unknown, trusted, load)
 
         @functools.wraps(function)
         def predict(msg: Any) -> Answer:

@@ -18,7 +18,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import FunctionType, SimpleNamespace
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -60,7 +60,11 @@ TRUSTED = (
     "sklearn.metrics._classification.f1_score",
     "sklearn.metrics._scorer._CurveScorer",
     "sklearn.metrics._scorer._Scorer",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.ManhattanDistance64",
     "sklearn.multiclass._ConstantPredictor",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
@@ -72,8 +76,8 @@ TRUSTED = (
     "utils.training.encoding.to_float32",
     "utils.training.limited.LimitedNumber",
 )
-# Libraries of each file in the complete form.
-LIBRARIES = ("pandas", "scikit-learn", "skops")
+# The libraries of each file in the complete form, by its engine.
+LIBRARIES = {"skops": ("pandas", "scikit-learn", "skops"), "own": ("pandas", "scikit-learn")}
 # Installed with them, or not a library.
 OTHERS = ("builtins", "numpy", "pandas", "scipy", "sklearn", "utils")
 # A compressed file can describe more bytes than the memory has.
@@ -140,13 +144,13 @@ def untrusted_types(content: bytes, trusted: Collection[str] = ()) -> list[str]:
     return sorted(set(found).difference(TRUSTED, trusted))
 
 
-def required_libraries(pipeline: Any) -> dict[str, str]:
+def required_libraries(pipeline: Any, engine: str = "skops") -> dict[str, str]:
     """Return the versions of the installed libraries that a pipeline needs."""
     from utils.forms.trees import parts_of
 
     packages = importlib.metadata.packages_distributions()
     modules = {module_of(part) for part in parts_of(pipeline)}.difference(OTHERS)
-    names = {*LIBRARIES, *(name for module in modules for name in packages.get(module, ()))}
+    names = {*LIBRARIES[engine], *(name for module in modules for name in packages.get(module, ()))}
     return {name: importlib.metadata.version(name) for name in sorted(names)}
 
 
@@ -156,9 +160,9 @@ def module_of(part: Any) -> str:
     return owner.__module__.partition(".")[0]
 
 
-def check_libraries(name: str, required: Any) -> None:
+def check_libraries(name: str, engine: str, required: Any) -> None:
     """Raise ModelFileError unless libraries have the recorded versions."""
-    is_dict = isinstance(required, dict) and required.keys() >= set(LIBRARIES)
+    is_dict = isinstance(required, dict) and required.keys() >= set(LIBRARIES.get(engine, ()))
     if not is_dict or not all(key and isinstance(key, str) for key in required):
         raise ModelFileError(f"model {name}: it has no versions of libraries. Train it again.")
     problems = []
@@ -178,7 +182,10 @@ def check_libraries(name: str, required: Any) -> None:
 
 
 def load_parts(
-    contents: dict[str, Any], ignore_unknown: bool, trusted: Collection[str]
+    contents: dict[str, Any],
+    ignore_unknown: bool,
+    trusted: Collection[str],
+    load_own: Callable[[bytes], Any] | None,
 ) -> tuple[Any, FittedPipeline]:
     """Return the encoder and the estimator of a model file in the complete form.
 
@@ -190,14 +197,29 @@ def load_parts(
 
     kinds = [column["kind"] for column in contents["schema"]["columns"]]
     encoder = FrameEncoder(contents["scaler"], kinds, ignore_unknown)
-    untrusted = untrusted_types(contents["model"], trusted)
+    content = contents["model"]
+    if contents["engine"] == "skops":
+        check_types(name, content, trusted)
+        pipeline = load(content, trusted)
+    elif load_own is None:
+        raise ModelFileError(
+            f"model {name}: train.py saves it with a function of its own. "
+            "Write the function that loads it into predict.py: @served(..., load=...)"
+        )
+    else:
+        pipeline = load_own(content)
+    return encoder, FittedPipeline(pipeline, contents["schema"])
+
+
+def check_types(name: str, content: bytes, trusted: Collection[str]) -> None:
+    """Raise ModelFileError if a type in a file is not trusted."""
+    untrusted = untrusted_types(content, trusted)
     if untrusted:
         raise ModelFileError(
             f"model {name}: the file contains types that are not trusted: {', '.join(untrusted)}. "
             f"If you trust its origin and them, write them into predict.py: "
             f'@served("{name}", trusted={list_of_texts([*trusted, *untrusted])})'
         )
-    return encoder, FittedPipeline(load(contents["model"], trusted), contents["schema"])
 
 
 def list_of_texts(texts: Collection[str]) -> str:
@@ -210,13 +232,14 @@ def import_libraries(contents: dict[str, Any]) -> None:
 
     Raises ModelFileError if they are not.
     """
-    check_libraries(contents["modelName"], contents.get("requires", {}))
+    engine = contents["engine"]
+    check_libraries(contents["modelName"], engine, contents.get("requires"))
     # The workers of a server already use all cores, and threads of OpenMP would prevent that they
     # share the imported application (runtime/preload.py). Training has imported scikit-learn.
     if "sklearn" not in sys.modules:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     importlib.import_module("pandas")
-    importlib.import_module("skops.io")
+    importlib.import_module("skops.io" if engine == "skops" else "sklearn.pipeline")
 
 
 def load(content: bytes, trusted: Collection[str]) -> Any:

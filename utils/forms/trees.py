@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+from sklearn.neighbors import BallTree, KDTree
 from sklearn.tree._tree import Tree
 
 # scikit-learn's number for "no child".
@@ -38,8 +39,10 @@ def parts_of(pipeline: Any) -> Iterator[Any]:
 
 
 def check_trees(parts: Iterable[Any]) -> None:
-    """Raise ValueError if a tree has a child or a feature that does not exist."""
+    """Raise ValueError if a tree refers to something that does not exist."""
     for part in parts:
+        if isinstance(part, (BallTree, KDTree)):
+            check_neighbors(part)
         for tree, width in trees_of(part):
             if isinstance(tree, Tree):
                 check_tree(tree, width)
@@ -82,6 +85,23 @@ def check_predictor(tree: TreePredictor, width: int) -> None:
     known = min(len(tree.raw_left_cat_bitsets), len(tree.binned_left_cat_bitsets))
     if (sets >= known).any():
         raise ValueError("a tree has a set of categories that does not exist")
+
+
+def check_neighbors(tree: BallTree | KDTree) -> None:
+    """Raise ValueError unless the nodes of a tree of neighbors refer to its rows."""
+    rows, places, nodes, bounds = map(np.asarray, tree.get_arrays())
+    last_children = 2 * np.flatnonzero(nodes["is_leaf"] == 0) + 2
+    starts = nodes["idx_start"]
+    ends = nodes["idx_end"]
+    is_valid = (
+        bounds.shape[1:] == (len(nodes), rows.shape[1])
+        and len(places) == len(rows)
+        and ((places >= 0) & (places < len(rows))).all()
+        and ((starts >= 0) & (starts <= ends) & (ends <= len(places))).all()
+        and (last_children < len(nodes)).all()
+    )
+    if not is_valid:
+        raise ValueError("a tree of neighbors refers to rows or nodes that do not exist")
 
 
 def check_nodes(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sklearn.pipeline import Pipeline
 
@@ -18,6 +19,7 @@ from utils.forms import skops as complete
 from utils.forms.onnx import to_onnx
 from utils.model import Model
 from utils.table.encoder import TableEncoder
+from utils.training.progress import report_time
 from utils.training.verify import Answers, compare, load
 
 ADVICE = (
@@ -25,7 +27,15 @@ ADVICE = (
     "(docs/model-files.md, 'A model that cannot be converted')."
 )
 OWN = "your pipeline encodes the table itself"
+SAVED = "train.py saves it with a function of its own"
 REPEATS = 5
+
+
+class Functions(NamedTuple):
+    """An author's functions that save and load a fitted pipeline."""
+
+    save: Callable[[Any], bytes]
+    load: Callable[[bytes], Any]
 
 
 def fast_form(
@@ -38,28 +48,41 @@ def fast_form(
     columns = contents["scaler"]["columns"]
     has_missing = any("missing" in column for column in columns)
     width = TableEncoder(contents["scaler"]).width
-    return compared({**contents, "model": to_onnx(estimator, width, has_missing)}, rows, answers)
+    with report_time("converting to ONNX"):
+        model = to_onnx(estimator, width, has_missing)
+    return compared({**contents, "model": model}, rows, answers)
 
 
 def complete_form(
-    contents: dict[str, Any], pipeline: Any, rows: list[Any], answers: Answers
+    contents: dict[str, Any],
+    pipeline: Any,
+    rows: list[Any],
+    answers: Answers,
+    functions: Functions | None = None,
 ) -> dict[str, Any]:
     """Return the contents of the model file with the complete form of a pipeline.
 
     Raises ModelFileError with the reason if it can't be saved or its answers differ.
     """
     served = without_search(pipeline)
+    engine = "own" if functions else "skops"
     form = {
-        "engine": "skops",
-        "model": complete.dump(served),
-        "requires": complete.required_libraries(served),
+        "engine": engine,
+        "model": functions.save(served) if functions else complete.dump(served),
+        "requires": complete.required_libraries(served, engine),
     }
-    return compared({**contents, **form}, rows, answers)
+    return compared({**contents, **form}, rows, answers, functions and functions.load)
 
 
-def compared(contents: dict[str, Any], rows: list[Any], answers: Answers) -> dict[str, Any]:
+def compared(
+    contents: dict[str, Any],
+    rows: list[Any],
+    answers: Answers,
+    load_own: Callable[[bytes], Any] | None = None,
+) -> dict[str, Any]:
     """Return the contents with the comparison of the answers. Raises ModelFileError."""
-    return {**contents, "metrics": compare(load(contents, ignore_unknown=True), rows, answers)}
+    model = load(contents, ignore_unknown=True, load_own=load_own)
+    return {**contents, "metrics": compare(model, rows, answers)}
 
 
 def without_search(pipeline: Any) -> Any:
@@ -72,11 +95,17 @@ def without_search(pipeline: Any) -> Any:
 
 
 def choose_form(
-    contents: dict[str, Any], pipeline: Any, reason: str, rows: list[Any], answers: Answers
+    contents: dict[str, Any],
+    pipeline: Any,
+    reason: str,
+    rows: list[Any],
+    answers: Answers,
+    functions: Functions | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Return the contents of the model file and the reason for the complete form.
 
     `reason` is what was known before the fit, or empty. The result is empty for the fast form.
+    `functions` replace skops.
     Raises ModelFileError if neither form gives the answers of the pipeline.
     """
     if not reason:
@@ -87,24 +116,29 @@ def choose_form(
             reason = " ".join(str(error).split())
         print(f"     {reason}; comparing the complete form", flush=True)
     try:
-        return complete_form(contents, pipeline, rows, answers), reason
+        return complete_form(contents, pipeline, rows, answers, functions), reason
     except ModelFileError as error:
-        problem = f"model {contents['modelName']}: neither form takes it: {reason}; {error}."
+        problem = f"model {contents['modelName']}: no form takes it: {reason}; {error}."
         raise ModelFileError(f"{problem} {ADVICE}") from error
 
 
-def describe_form(model: Model, reason: str) -> str:
-    """Return the form of a model, its reason and the cost of one row."""
+def milliseconds_of_row(model: Model) -> float:
+    """Return the least time of one row."""
     row = model.golden["instances"][:1]
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
         model.predict(row)
         seconds.append(time.perf_counter() - started)
-    cost = f"one row takes {min(seconds) * 1000:.2g} ms"
+    return min(seconds) * 1000
+
+
+def describe_form(model: Model, reason: str) -> str:
+    """Return the form of a model, its reason and the cost of one row."""
+    cost = f"one row takes {milliseconds_of_row(model):.2g} ms"
     if model.engine == "onnx":
         return f"Form: onnx (fast), {cost}"
-    return f"Form: skops (complete), {cost}. Reason: {reason}"
+    return f"Form: {model.engine} (complete), {cost}. Reason: {reason}"
 
 
 def report_requirements(required: dict[str, str], module: str) -> None:
@@ -135,5 +169,5 @@ def normalized(name: str) -> str:
 def report_types(name: str, types: list[str]) -> None:
     """Print the line for predict.py if the server does not trust types of a file."""
     if types:
-        print(f"     The server trusts {len(types)} types only if predict.py names them:")
+        print("     The server trusts these types only if predict.py names them:")
         print(f'       @served("{name}", trusted={complete.list_of_texts(types)})', flush=True)

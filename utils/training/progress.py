@@ -1,10 +1,12 @@
-"""Show how far a comparison of many rows is."""
+"""Show how far a comparison is, and that a conversion still runs."""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Rows between two reports. ONNX Runtime's answers do not depend on the size of such a part.
@@ -30,3 +32,22 @@ def parts_of_rows(rows: list[Any]) -> Iterator[list[Any]]:
             print(f"{start}     compared {done:,} of {len(rows):,}", end=end, flush=True)
     if has_printed and is_terminal:
         print()
+
+
+@contextmanager
+def report_time(what: str) -> Iterator[None]:
+    """Print every few seconds how long a step takes, for example "converting"."""
+    started = time.perf_counter()
+    has_ended = threading.Event()
+
+    def report() -> None:
+        while not has_ended.wait(LOG_SECONDS):
+            print(f"     {what} for {time.perf_counter() - started:.0f} s", flush=True)
+
+    reporter = threading.Thread(target=report, daemon=True)
+    reporter.start()
+    try:
+        yield
+    finally:
+        has_ended.set()
+        reporter.join()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from utils.errors import ModelFileError, reason
+from utils.errors import ModelFileError, TrainingError, reason
 from utils.forms.skops import untrusted_types
 from utils.model import TOLERANCE, Model
 from utils.training.progress import parts_of_rows
+
+LOADERS = {"onnx": "ONNX Runtime", "skops": "skops", "own": "your function"}
 
 
 class Answers(NamedTuple):
@@ -37,19 +40,34 @@ def answers_of(pipeline: Any, features: Any) -> Answers:
     return Answers(predictions, None)
 
 
-def load(contents: dict[str, Any], ignore_unknown: bool = False) -> Model:
+def check_finite(answers: Answers, name: str) -> None:
+    """Raise TrainingError if an estimator's answers are not finite numbers."""
+    numbers = answers.predictions if answers.scores is None else answers.scores
+    is_finite = np.isfinite(numbers.astype(np.float64)).reshape(len(numbers), -1).all(axis=1)
+    if not is_finite.all():
+        count = f"{int((~is_finite).sum()):,} of {len(numbers):,}"
+        raise TrainingError(
+            f"{name} answers {count} held-out rows with NaN or infinity. "
+            "Change its settings, or use another one."
+        )
+
+
+def load(
+    contents: dict[str, Any],
+    ignore_unknown: bool = False,
+    load_own: Callable[[bytes], Any] | None = None,
+) -> Model:
     """Return the model of the contents of a file, in which all types are trusted.
 
     Raises ModelFileError with the reason if that fails.
     """
-    is_complete = contents.get("engine") == "skops"
+    engine = contents.get("engine", "onnx")
     try:
-        trusted = untrusted_types(contents["model"]) if is_complete else ()
-        return Model(contents, ignore_unknown, trusted)
-    # ONNX Runtime and skops raise many types of exceptions.
+        trusted = untrusted_types(contents["model"]) if engine == "skops" else ()
+        return Model(contents, ignore_unknown, trusted, load_own)
+    # The libraries raise many types of exceptions.
     except Exception as error:
-        library = "skops" if is_complete else "ONNX Runtime"
-        raise ModelFileError(f"{library} can't load it ({reason(error)})") from error
+        raise ModelFileError(f"{LOADERS[engine]} can't load it ({reason(error)})") from error
 
 
 def compare(model: Model, rows: list[Any], answers: Answers) -> dict[str, Any]:

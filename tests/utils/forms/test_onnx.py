@@ -11,21 +11,9 @@ import onnxruntime
 import pytest
 from catboost import CatBoostClassifier, CatBoostRegressor
 from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn import ensemble
 from sklearn.base import clone, is_classifier
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import (
-    AdaBoostRegressor,
-    BaggingClassifier,
-    BaggingRegressor,
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
-    GradientBoostingClassifier,
-    GradientBoostingRegressor,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    StackingClassifier,
-    VotingClassifier,
-)
 from sklearn.linear_model import (
     GammaRegressor,
     LogisticRegression,
@@ -40,7 +28,7 @@ from sklearn.utils import get_tags
 from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from utils.errors import ModelFileError
-from utils.forms.onnx import to_onnx
+from utils.forms.onnx import lightgbm, to_onnx
 from utils.training.libraries import library_of, with_options
 
 ROWS = 900
@@ -70,8 +58,8 @@ TWO: list[Any] = [
     CatBoostClassifier(iterations=8),
     CatBoostClassifier(iterations=8, boost_from_average=True),
     LinearDiscriminantAnalysis(),
-    HistGradientBoostingClassifier(max_iter=5),
-    GradientBoostingClassifier(n_estimators=3, loss="exponential"),
+    ensemble.HistGradientBoostingClassifier(max_iter=5),
+    ensemble.GradientBoostingClassifier(n_estimators=3, loss="exponential"),
     GridSearchCV(DecisionTreeClassifier(**TREE), {"max_depth": [2, 3]}),
 ]
 THREE: list[Any] = [
@@ -85,12 +73,14 @@ THREE: list[Any] = [
     LGBMClassifier(**SMALL, objective="multiclassova"),
     CatBoostClassifier(iterations=8),
     CatBoostClassifier(iterations=8, loss_function="MultiClassOneVsAll"),
-    ExtraTreesClassifier(n_estimators=5, **TREE),
-    BaggingClassifier(DecisionTreeClassifier(**TREE), n_estimators=4, random_state=0),
-    VotingClassifier(
+    ensemble.ExtraTreesClassifier(n_estimators=5, **TREE),
+    ensemble.BaggingClassifier(DecisionTreeClassifier(**TREE), n_estimators=4, random_state=0),
+    ensemble.VotingClassifier(
         [("a", DecisionTreeClassifier(**TREE)), ("b", LogisticRegression())], voting="soft"
     ),
-    StackingClassifier([("a", DecisionTreeClassifier(**TREE)), ("b", ExtraTreesClassifier(4))]),
+    ensemble.StackingClassifier(
+        [("a", DecisionTreeClassifier(**TREE)), ("b", ensemble.ExtraTreesClassifier(4))]
+    ),
     OneVsOneClassifier(LinearSVC()),
 ]
 NUMBER: list[Any] = [
@@ -118,12 +108,12 @@ NUMBER: list[Any] = [
     CatBoostRegressor(iterations=8),
     CatBoostRegressor(iterations=8, loss_function="Poisson"),
     CatBoostRegressor(iterations=8, loss_function="Tweedie:variance_power=1.5"),
-    HistGradientBoostingRegressor(max_iter=5, loss="poisson"),
-    HistGradientBoostingRegressor(max_iter=5, loss="gamma"),
-    GradientBoostingRegressor(n_estimators=3, loss="huber"),
-    AdaBoostRegressor(n_estimators=3),
-    ExtraTreesRegressor(n_estimators=5, **TREE),
-    BaggingRegressor(DecisionTreeRegressor(**TREE), n_estimators=4, random_state=0),
+    ensemble.HistGradientBoostingRegressor(max_iter=5, loss="poisson"),
+    ensemble.HistGradientBoostingRegressor(max_iter=5, loss="gamma"),
+    ensemble.GradientBoostingRegressor(n_estimators=3, loss="huber"),
+    ensemble.AdaBoostRegressor(n_estimators=3),
+    ensemble.ExtraTreesRegressor(n_estimators=5, **TREE),
+    ensemble.BaggingRegressor(DecisionTreeRegressor(**TREE), n_estimators=4, random_state=0),
     PoissonRegressor(),
     GammaRegressor(),
     TweedieRegressor(power=1.5),
@@ -209,7 +199,7 @@ NO_FORM = [
     (LGBMClassifier(**SMALL, zero_as_missing=True), "zero_as_missing=True has no ONNX form"),
     (CatBoostRegressor(iterations=3, loss_function="RMSEWithUncertainty"), "several numbers"),
     (CatBoostClassifier(iterations=3, grow_policy="Depthwise"), "non symmetric trees"),
-    (HistGradientBoostingClassifier(max_iter=3, categorical_features=[2]), "categorical_features"),
+    (ensemble.HistGradientBoostingClassifier(categorical_features=[2]), "categorical_features"),
 ]
 
 
@@ -239,11 +229,15 @@ def test_converters_alone_give_other_answers() -> None:
         assert np.abs(scores - found.predict_proba(matrix)).max() > 0.1, estimator
 
 
-def test_lightgbm_threshold_is_not_rounded_up() -> None:
+def test_lightgbm_threshold_is_not_rounded_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A threshold is between two float32 numbers that are neighbours."""
     step = np.spacing(np.float32(1))
-    column = np.float32(1) + step * (np.arange(ROWS) % 2).astype(np.float32)
+    number = np.arange(ROWS) % 2
+    column = np.float32(1) + step + step * number.astype(np.float32)
     matrix = np.column_stack([column] * WIDTH)
-    found = LGBMClassifier(n_estimators=1, verbose=-1).fit(matrix, np.arange(ROWS) % 2)
-    outputs = run(to_onnx(found, WIDTH), matrix)
-    np.testing.assert_allclose(outputs[1], found.predict_proba(matrix), atol=1e-6)
-    assert outputs[0].tolist() == (np.arange(ROWS) % 2).tolist()
+    found = LGBMClassifier(n_estimators=1, verbose=-1).fit(matrix, number)
+    assert run(to_onnx(found, WIDTH), matrix)[0].tolist() == found.predict(matrix).tolist()
+
+    monkeypatch.setattr(lightgbm, "in_float32", lambda line: line[0])
+    rounded = run(to_onnx(found, WIDTH), matrix)
+    assert rounded[0].tolist() != found.predict(matrix).tolist(), "the control"

@@ -5,7 +5,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from utils.forms.onnx import to_onnx
-from utils.model import _start_session
+from utils.forms.session import _start_session
 
 
 @pytest.mark.parametrize("start", [1.0, -1.0, 18262.0, 1e-6])

@@ -1,6 +1,7 @@
 """Test the report of large model files and the progress of comparisons."""
 
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 
 from utils.training import progress
-from utils.training.progress import parts_of_rows
+from utils.training.progress import parts_of_rows, report_time
 from utils.training.size import report_size
 
 LARGE = 105_000_000
@@ -67,3 +68,15 @@ def test_long_comparison_prints_its_progress(
     counts = [f"     compared {done} of 2,500" for done in ("1,000", "2,000", "2,500")]
     lines = [f"\r{each}" for each in counts] if is_terminal else [f"{each}\n" for each in counts]
     assert capsys.readouterr().out == "".join(lines) + ("\n" if is_terminal else "")
+
+
+def test_long_conversion_prints_its_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with report_time("converting to ONNX"):
+        pass
+    assert capsys.readouterr().out == "", "the control: a short conversion prints nothing"
+    monkeypatch.setattr(progress, "LOG_SECONDS", 0.01)
+    with report_time("converting to ONNX"):
+        time.sleep(0.1)
+    assert "     converting to ONNX for 0 s\n" in capsys.readouterr().out

@@ -83,13 +83,13 @@ class NotRestored(DecisionTreeClassifier):
     ],
     ids=["can't be loaded", "differs"],
 )
-def test_an_estimator_that_neither_form_takes_is_not_written(
+def test_an_estimator_that_no_form_takes_is_not_written(
     project: Path, estimator: Any, reason: str
 ) -> None:
     with pytest.raises(ModelFileError) as caught:
         train(estimator)
     message = str(caught.value)
-    assert message.startswith("model m: neither form takes it: ")
+    assert message.startswith("model m: no form takes it: ")
     assert f"; {reason}" in message
     title = "A model that cannot be converted"
     advice = "Save and load the estimator with code of your own"
