@@ -163,8 +163,9 @@ make test
 | serve all models on port 5111 | `make train-all`, then `make predict-all` |
 | train or serve one model | `make help` in its directory shows the commands |
 | change a model | edit `train.py` or `predict.py` in its directory |
+| add a model | copy a directory, change its names, add it to `MODEL_DIRS`, `make generate` |
 | change how columns are read | edit `{description}` |
-| choose the models of the combined server | edit `MODEL_DIRS` in `all/Makefile`, `make generate` |
+| choose the models of the combined server | edit `all/Makefile`, then `make generate` |
 | check this machine | `make doctor` |
 | take a later version of the template | `make update-template` |
 
