@@ -18,10 +18,10 @@ predict-all: ## serve all models from one container on PORT (5111)
 test-all: ## test the server of predict-all with the test instances of every model
 	@$(MAKE) --no-print-directory -C all $@
 
-stop: ## stop the server of predict-all that runs in the background
+stop: ## stop the background server of predict-all
 	@$(MAKE) --no-print-directory -C all $@
 
-logs: ## show the log of that server
+logs: ## show the log of the background server of predict-all
 	@$(MAKE) --no-print-directory -C all $@
 
 generate: ##- regenerate the files of all/ after a change of routes or requirements
@@ -39,7 +39,7 @@ tools: ## build s2i into tools/bin (needs Go)
 test: ## install the test dependencies and run the tests
 	@tests/run.sh
 
-describe: ## write the description of a table: DATASET_NAME=data/x.csv LABEL=COLUMN
+describe: ## write the TOML description of a table: DATASET_NAME=data/x.csv LABEL=COLUMN
 	@extras/describe/describe.sh
 
 inspect: ##- show the contents of a model file (MODEL=NAME or a path)

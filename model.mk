@@ -22,10 +22,10 @@ predict: ## serve the model on PORT (5111); DETACH=1: in the background; RELOAD=
 test-endpoint: ## post test/test_instances.json and check the answer
 	@python3 ../engines/check_endpoint.py .
 
-stop: ## stop the server that runs in the background
+stop: ## stop the background server
 	@$(RUN) stop "$$CONTAINER_NAME-predict"
 
-logs: ## show the log of that server
+logs: ## show the log of the background server
 	@$(RUN) logs "$$CONTAINER_NAME-predict"
 
 predict-once: ##- make one prediction without a server, from PAYLOAD='{"instances": [...]}'

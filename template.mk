@@ -9,7 +9,7 @@ test-faults: ##- run all fault tests (tests/faults/README.md); takes an hour
 	@FAULTS=full tests/run.sh tests/faults tests/extras \
 		tests/engines/test_build_sh.py tests/engines/test_docker_engine.py
 
-test-tables: ##- train and serve all kinds of tables with all families of estimators
+test-tables: ##- train and serve models of all types of estimators, on all kinds of tables
 	@TABLES=full tests/run.sh tests/utils/training
 
 soak: ##- serve under load for MINUTES (10), replace models, kill workers
@@ -36,7 +36,7 @@ bench-serve: ##- measure our servers under load; BASELINE=../other compares two 
 bench-peers: ##- compare our server with other model servers
 	@bench/run.sh compare
 
-bench-build: ##- compare the time to build an image with the time of s2i itself
+bench-build: ##- compare the build time of an image with the build time of s2i alone
 	@bench/run.sh build
 
 bench-demo: ##- measure make demo and make train, also on a busy machine
@@ -45,7 +45,7 @@ bench-demo: ##- measure make demo and make train, also on a busy machine
 bench-train: ##- compare training with the estimator's fit; SCALE=100 uses 100 times the rows
 	@bench/run.sh training
 
-bench-encodings: ##- compare the default encodings with a usual pipeline
+bench-encodings: ##- compare the default encodings with a standard pipeline
 	@bench/run.sh encodings
 
 bench-estimators: ##- train every estimator and write docs/estimators.md; takes 10 minutes

@@ -83,7 +83,7 @@ def default_workers(limit: float) -> int:
 
 SETTINGS = (
     Setting("PORT", "Port that the server listens on", 5000, minimum=1, maximum=65535),
-    Setting("HOST", "Address that the server listens on; `::` is IPv6 and IPv4", "0.0.0.0"),
+    Setting("HOST", "Address that the server listens on; `::` means IPv6 and IPv4", "0.0.0.0"),
     Setting(
         "PUBLIC_URL",
         "Address that the log shows for the routes",
@@ -148,7 +148,7 @@ SETTINGS = (
     ),
     Setting(
         "FUNCTION_SECONDS",
-        "Seconds that a predict function may run; then the request gets 504; 0 is no limit",
+        "Seconds that a predict function may run; then the request gets 504; 0 means no limit",
         60,
         minimum=0,
         maximum=86_400,
