@@ -37,6 +37,7 @@ EXCEPTIONS = {
     "make bench-build": "it takes minutes and loads the machine",
     "make bench-demo": "it takes minutes and loads the machine",
     "make bench-train": "it takes minutes and loads the machine",
+    "make bench-estimators": "it takes minutes and writes a page of the documentation",
     "python3 data/prepare.py": "tests/test_data.py runs it",
 }
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)

@@ -20,6 +20,9 @@ OTHER_NAMES = {
 # These options need a part of the rows that decides when to stop.
 STOPPING = ("early_stopping_rounds", "early_stopping_round", "use_best_model", "od_wait")
 
+# These options name the categories of the table. The default encoding has other columns.
+CATEGORIES = ("cat_features", "categorical_feature", "categorical_features")
+
 
 def library_of(estimator: Any) -> str:
     """Return the name of the package that defines an estimator."""
@@ -39,6 +42,27 @@ def with_options(estimator: Any) -> Any:
             if not stated & {name, *OTHER_NAMES.get(name, ())}:
                 member.set_params(**{name: value})
     return estimator
+
+
+def without_categories(estimator: Any) -> Any:
+    """Return an estimator for encoded columns, without the options CATEGORIES."""
+    settings = estimator.get_params(deep=False)
+    # The default of HistGradientBoosting is a text.
+    stated = [
+        name
+        for name in CATEGORIES
+        if settings.get(name) is not None and not isinstance(settings[name], str)
+    ]
+    if not stated:
+        return estimator
+    name = type(estimator).__name__
+    print(
+        f"     {name}: {stated[0]} is ignored, because the default encoding encodes categories. "
+        "To keep it, pass a Pipeline of your own",
+        flush=True,
+    )
+    others = {key: value for key, value in settings.items() if key not in stated}
+    return type(estimator)(**others)
 
 
 def members_of(estimator: Any) -> list[Any]:

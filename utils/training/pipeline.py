@@ -18,7 +18,12 @@ from utils.dataset.description import Description
 from utils.errors import TrainingError, reason
 from utils.training.encoding import family_of, fit_quietly, make_encoder
 from utils.training.labels import classes_of, target, with_class_numbers
-from utils.training.libraries import library_of, stops_early, with_options
+from utils.training.libraries import (
+    library_of,
+    stops_early,
+    with_options,
+    without_categories,
+)
 from utils.training.own import fit_on_table, takes_table
 from utils.training.split import SEED, Parts
 
@@ -53,7 +58,8 @@ def fit_pipeline(
         with explained(estimator, "be fitted"):
             return fit_on_table(numbered, features, target(label, classes), weights)
     encoder = make_encoder(family_of(estimator, numbers), description, parts)
-    pipeline = Pipeline([("encoder", encoder), ("estimator", numbered)])
+    fitted = without_categories(numbered)
+    pipeline = Pipeline([("encoder", encoder), ("estimator", fitted)])
     with explained(estimator, "be fitted"):
         fit(pipeline, features, target(label, classes), weights)
     return pipeline

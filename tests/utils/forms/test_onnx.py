@@ -82,6 +82,7 @@ THREE: list[Any] = [
         [("a", DecisionTreeClassifier(**TREE)), ("b", ensemble.ExtraTreesClassifier(4))]
     ),
     OneVsOneClassifier(LinearSVC()),
+    ensemble.StackingClassifier([("a", XGBClassifier(**SMALL)), ("b", LGBMClassifier(**SMALL))]),
 ]
 NUMBER: list[Any] = [
     *(
@@ -114,6 +115,7 @@ NUMBER: list[Any] = [
     ensemble.AdaBoostRegressor(n_estimators=3),
     ensemble.ExtraTreesRegressor(n_estimators=5, **TREE),
     ensemble.BaggingRegressor(DecisionTreeRegressor(**TREE), n_estimators=4, random_state=0),
+    ensemble.VotingRegressor([("a", XGBRegressor(**SMALL)), ("b", LGBMRegressor(**SMALL))]),
     PoissonRegressor(),
     GammaRegressor(),
     TweedieRegressor(power=1.5),

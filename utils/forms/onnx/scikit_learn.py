@@ -11,6 +11,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from utils.forms.onnx import graph
+from utils.forms.onnx.members import OPSETS, register_members
 
 # skl2onnx writes no exponential for these losses.
 LOGARITHMIC = ("poisson", "gamma")
@@ -26,8 +27,9 @@ def convert(estimator: Any, name: str, width: int) -> Any:
     options = None
     if hasattr(estimator, "predict_proba"):
         options = {id(converted): {"zipmap": False}}
+    opset = OPSETS if register_members(converted) else graph.OPSET
     with integer_attributes():
-        model = convert_sklearn(converted, name, rows, options=options, target_opset=graph.OPSET)
+        model = convert_sklearn(converted, name, rows, options=options, target_opset=opset)
     if name == "OneVsOneClassifier":
         graph.flatten_classes(model)
     if name == "HistGradientBoostingRegressor" and estimator.loss in LOGARITHMIC:
