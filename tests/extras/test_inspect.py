@@ -23,6 +23,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 from support.commands import make, run
+from support.complete import write_complete
 from support.figures import Figure
 from support.models import FASTEST, MODEL_DIRS, model_file
 from support.pickles import KEYS, bombs, calls, text
@@ -353,3 +354,18 @@ def test_make_inspect_ends_with_its_verdict(clone: Path) -> None:
 
     done = make(clone, ".", "inspect", MODEL="none")
     assert "not valid: models/none.pkl: no such file" in done.stdout
+
+
+def test_a_file_in_the_complete_form_shows_its_types_and_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    contents = write_complete(tmp_path)
+    capsys.readouterr()
+    assert main(["m"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["engine"] == "skops"
+    assert lines["requires"].startswith("pandas ")
+    assert "sklearn.tree._tree.Tree" in lines["types"].split(", ")
+    pickle_model({**contents, "model": b"no zip file"})
+    assert main(["m"]) == 1, "the control"

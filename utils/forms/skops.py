@@ -28,8 +28,9 @@ import numpy as np
 from utils.errors import ModelFileError
 from utils.table.rows import InvalidInstances
 
-# A type is called with data of the file, so each type on the list has been reviewed: it only
-# stores its data and computes with them. skops itself trusts the estimators of scikit-learn.
+# skops itself trusts the estimators of scikit-learn. These are the other types and functions in
+# fitted pipelines. A type is called with data of the file, so add only types that store their data
+# and compute with them.
 TRUSTED_BY_MODULE = {
     "numpy": "dtype float32 float64",
     "scipy.sparse._csr": "csr_matrix",
