@@ -18,14 +18,18 @@ PROJECT = Path(__file__).resolve().parent
 HIDDEN = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "NAME", "DATA", "TO", "FORCE")
 
 
+def clean_environment() -> dict[str, str]:
+    """Return the variables for programs that a command of make runs."""
+    return {key: value for key, value in os.environ.items() if key not in HIDDEN}
+
+
 def describe(target: Path, data: str, label: str = "") -> dict[str, Any]:
     """Describe the data; return the task, the label and rows for test instances.
 
     `label` is for data without a description. Raises ProjectError if the data cannot be used.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in HIDDEN}
     command = [str(PROJECT / "describe_data.sh"), str(target), data, label]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env=clean_environment(), stdout=subprocess.PIPE, text=True)
     if done.returncode == 0:
         found: dict[str, Any] = json.loads(done.stdout)
         return found

@@ -263,10 +263,12 @@ def rename(directory: Path, model: Model, value: Callable[[str, str], str]) -> N
 
     # A function may have the name as its end: predict_churn.
     words = "|".join(map(re.escape, {old, old.replace("-", "_")}))
-    whole = re.compile(rf"(?<![A-Za-z0-9])({words})(?![A-Za-z0-9_])")
+    complete = re.compile(rf"(?<![A-Za-z0-9])({words})(?![A-Za-z0-9_])")
     for name in (".s2i/environment", "predict.py", "train.py"):
         file = directory / name
-        file.write_text(whole.sub(model.name, file.read_text(encoding="utf-8")), encoding="utf-8")
+        file.write_text(
+            complete.sub(model.name, file.read_text(encoding="utf-8")), encoding="utf-8"
+        )
     train = directory / "train.py"
     text = train.read_text(encoding="utf-8")
     # The texts of the copied model name its estimator and its data.

@@ -42,7 +42,10 @@ def suggested(text: str, longest: int) -> str:
 
 
 def snake_case(name: str) -> str:
-    """Return a name in lower case, with _ between its words: lightGBM becomes light_gbm."""
+    """Return a name in lower case, with _ between its words.
+
+    For example, lightGBM becomes light_gbm.
+    """
     between_words = r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])"
     return re.sub(between_words, "_", name).lower()
 

@@ -46,8 +46,8 @@ def changes(clone: Path) -> list[str]:
 
 
 def test_new_model_names_everything_after_the_directory(clone: Path) -> None:
-    said = output_of(new_model(clone, NAME="lightGBM"))
-    assert "---> Made lightGBM from xgBoost: classification of income" in said
+    output = output_of(new_model(clone, NAME="lightGBM"))
+    assert "---> Made lightGBM from xgBoost: classification of income" in output
     texts = {
         name: (clone / "lightGBM" / name).read_text()
         for name in ("Makefile", "README.md", "predict.py", "train.py", ".s2i/environment")
@@ -87,8 +87,8 @@ def test_new_model_joins_the_combined_image_unless_join_is_0(clone: Path) -> Non
 def test_new_model_of_a_regression_gets_the_regressor(clone: Path) -> None:
     for source, estimator in (("xgBoost", "XGBRegressor"), ("logisticRegression", "Ridge")):
         name = f"of_{source}"
-        said = output_of(new_model(clone, NAME=name, FROM=source, DATASET_NAME="data/costs.csv"))
-        assert "regression of charges" in said
+        output = output_of(new_model(clone, NAME=name, FROM=source, DATASET_NAME="data/costs.csv"))
+        assert "regression of charges" in output
         train = (clone / name / "train.py").read_text()
         assert f" {estimator}(" in train
         assert f"import {estimator}\n" in train
