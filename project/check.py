@@ -18,16 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "builders"), str(ROOT / "engines")]
+from requirement_files import RequirementError  # noqa: E402
+from runtime.settings import ConfigurationError  # noqa: E402
+
+from all.generate import generate  # noqa: E402
 from project.check_models import Finding, model_findings, names_findings  # noqa: E402
 from project.check_trained import trained_findings  # noqa: E402
 from project.combined import combined_directories  # noqa: E402
 from project.describe import clean_environment  # noqa: E402
-
-sys.path.insert(0, str(ROOT / "all"))
-from generate import generate  # noqa: E402
-from requirement_files import RequirementError  # noqa: E402
-from runtime.settings import ConfigurationError  # noqa: E402
 
 CONFIGURATION = 78
 MARKER = "^(<{7}|>{7})( |$)"

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from project.check_models import Finding, finding_of, line_of, makefile_value, model_directories
+from model_names import makefile_value
+
+from project.check_models import Finding, finding_of, line_of, model_directories
 from utils.dataset.description import Description
 from utils.dataset.read import read_dataset
 from utils.errors import TrainingError

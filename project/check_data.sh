@@ -9,5 +9,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 requirements=(extras/describe/requirements.txt)
 ! ls data/*.parquet >/dev/null 2>&1 || requirements+=(extras/describe/requirements_parquet.txt)
 . tools/environment.sh describe "${requirements[@]}" >&2
-export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$PWD
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$PWD:$PWD/engines:$PWD/builders
 exec "$BIN/python" project/check_data.py

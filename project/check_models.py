@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "builders"))
-sys.path.insert(0, str(ROOT / "all"))
-sys.path.insert(0, str(ROOT / "engines"))
+sys.path[:0] = [str(ROOT / "builders"), str(ROOT / "engines")]
 from check_source import file_problems  # noqa: E402
-from generate import package_name  # noqa: E402
 from model_names import makefile_value, routes_of  # noqa: E402
 from requirement_files import RequirementError, read, requirements_file  # noqa: E402
 from runtime.environment import ROLES, check_file  # noqa: E402
 from runtime.environment import read as read_environment  # noqa: E402
 from runtime.settings import ConfigurationError  # noqa: E402
 
+from all.generate import package_name  # noqa: E402
 from project.names import IMAGE  # noqa: E402
 from utils.encode_decode import NAME  # noqa: E402
 

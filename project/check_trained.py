@@ -13,7 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from project.check_models import Finding, makefile_value, model_directories
+from model_names import makefile_value
+
+from project.check_models import Finding, model_directories
 from project.describe import clean_environment
 from utils.encode_decode import NAME, init_model
 from utils.errors import ModelFileError
