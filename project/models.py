@@ -168,7 +168,8 @@ make test
 | change a model | edit `train.py` or `predict.py` in its directory |
 | change how columns are read | edit `{description}` |
 | choose the models of the combined server | edit `MODEL_DIRS` in `all/Makefile`, `make generate` |
-| check this machine | `make doctor` |
+| add a model | `make new-model NAME=lightGBM` |
+| check your files, this machine | `make check`, `make doctor` |
 | take a later version of the template | `make update-template` |
 
 ## Your files and the template's files

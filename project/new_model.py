@@ -126,7 +126,11 @@ def check_free(model: Model) -> None:
 def copy(arguments: Arguments, found: dict[str, Any]) -> None:
     """Copy the files of the source, and replace the names in them."""
     target = ROOT / arguments.name
-    listed = Repository(ROOT).output("ls-files", "-z", "--", arguments.source)
+    repository = Repository(ROOT)
+    if not repository.succeeds("rev-parse", "--git-dir"):
+        problem = f"{ROOT} is not a git repository"
+        raise ProjectError(f"{problem}. Type git init && git add . && git commit", 69)
+    listed = repository.output("ls-files", "-z", "--", arguments.source)
     files = [Path(name) for name in listed.split("\0") if name and (ROOT / name).is_file()]
     if not files:
         advice = f"Type git add {arguments.source}, and then the command again."

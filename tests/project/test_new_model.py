@@ -240,3 +240,13 @@ def test_new_model_copies_only_files_of_git(clone: Path) -> None:
     output_of(new_model(clone, NAME="extra", JOIN="0"))
     assert not (clone / "extra/notes.txt").exists()
     shutil.rmtree(clone / "extra")
+
+
+def test_new_model_needs_a_repository(clone: Path) -> None:
+    (clone / ".git").rename(clone / "hidden")
+    try:
+        done = new_model(clone, NAME="extra")
+    finally:
+        (clone / "hidden").rename(clone / ".git")
+    assert "is not a git repository. Type git init && git add . && git commit" in done.stderr
+    assert not (clone / "extra").exists()
