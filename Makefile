@@ -5,7 +5,7 @@ include common.mk
 -include template.mk
 
 .PHONY: demo train-all predict-all test-all stop logs generate builders tools doctor test describe
-.PHONY: inspect sbom constraints clean-images clean update-template
+.PHONY: new-model remove-model check inspect sbom constraints clean-images clean update-template
 demo: ## train the models, serve them, send test requests, stop the server
 	@./demo.sh
 
@@ -41,6 +41,16 @@ test: ## install the test dependencies and run the tests
 
 describe: ## write the TOML description of a table: DATASET_NAME=data/x.csv LABEL=COLUMN
 	@extras/describe/describe.sh
+
+new-model: ## make a model directory: NAME=lightGBM [FROM=xgBoost] [DATASET_NAME=data/x.csv]
+	@env $(call not_given,NAME FROM MODEL_NAME DATASET_NAME CONTAINER_NAME JOIN) \
+		python3 project/new_model.py
+
+check: ## check the files that you edit: names, data, requirements, instances, model files
+	@env $(call not_given,FORMAT) python3 project/check.py
+
+remove-model: ##- remove a model directory: NAME=lightGBM [FORCE=1]
+	@env $(call not_given,NAME FORCE) python3 project/remove_model.py
 
 inspect: ##- show the contents of a model file (MODEL=NAME or a path)
 	@extras/inspect/inspect.sh

@@ -6,7 +6,7 @@ RUN := ../engines/run.sh
 export ENGINE_REPORTED ?= $(filter-out $(firstword $(MAKECMDGOALS)),$@)
 
 .NOTPARALLEL:
-.PHONY: build-train train build-predict predict test-endpoint stop logs predict-once
+.PHONY: build-train train build-predict predict test-endpoint expect stop logs predict-once
 build-train: ## build the train image
 	@../build.sh "$$CONTAINER_NAME-train" "$${PWD##*/}" train
 
@@ -21,6 +21,9 @@ predict: ## serve the model on PORT (5111); DETACH=1: in the background; RELOAD=
 
 test-endpoint: ## post test/test_instances.json and check the answer
 	@python3 ../engines/check_endpoint.py .
+
+expect: ## write the server's answers into test/test_instances.json as `expected`
+	@python3 ../project/expect.py .
 
 stop: ## stop the background server
 	@$(RUN) stop "$$CONTAINER_NAME-predict"

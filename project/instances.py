@@ -1,4 +1,4 @@
-"""Print the task of a data set and rows for test instances, as JSON.
+"""Print the task and the label of a data set and test instances, as JSON.
 
 Usage: instances.py data/NAME.csv     in the folder of a project, with PYTHONPATH
 
@@ -39,7 +39,8 @@ def main(path: str) -> int:
     objects = [
         {name: value for name, value in zip(names, row) if value is not None} for row in rows[1:]
     ]
-    print(json.dumps({"task": description.task, "instances": [rows[0], *objects]}))
+    instances = [rows[0], *objects]
+    print(json.dumps({"task": description.task, "label": label, "instances": instances}))
     return 0
 
 

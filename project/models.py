@@ -5,10 +5,13 @@ This module uses only the standard library, and runs on Python 3.9.
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from project.instance_file import instances_text
 
 
 class Kind(NamedTuple):
@@ -165,8 +168,9 @@ make test
 | change a model | edit `train.py` or `predict.py` in its directory |
 | add a model | copy a directory, change its names, add it to `MODEL_DIRS`, `make generate` |
 | change how columns are read | edit `{description}` |
-| choose the models of the combined server | edit `all/Makefile`, then `make generate` |
-| check this machine | `make doctor` |
+| choose the models of the combined server | edit `MODEL_DIRS` in `all/Makefile`, `make generate` |
+| add a model | `make new-model NAME=lightGBM` |
+| check your files, this machine | `make check`, `make doctor` |
 | take a later version of the template | `make update-template` |
 
 ## Your files and the template's files
@@ -179,6 +183,14 @@ The remote `template` is {url}.
 Its documentation is in its folder `docs/`, which is not a part of the project. To read a page, type
 `git show template/HEAD:docs/serving.md`, for example.
 """
+
+
+class Model(NamedTuple):
+    """The names of a new model and its data set."""
+
+    name: str
+    data: str
+    container: str
 
 
 def write(path: Path, text: str) -> None:
@@ -213,8 +225,7 @@ def write_model(root: Path, template: Path, kind: Kind, names: Names, rows: list
     for name, text in texts.items():
         write(directory / name, text.format(**values))
     write(directory / "__init__.py", "")
-    instances = json.dumps({"payload": {"instances": rows}}, indent=2, ensure_ascii=False)
-    write(directory / "test" / "test_instances.json", f"{instances}\n")
+    write(directory / "test" / "test_instances.json", instances_text({"instances": rows}))
     for name in ("requirements_train.txt", "requirements_predict.txt", "setup.sh"):
         source = template / kind.packages / name
         if source.exists():
@@ -237,3 +248,50 @@ def write_project(root: Path, names: Names, url: str) -> None:
     write(root / "project.mk", PROJECT_NAMES.format(**values))
     write(root / "all" / "Makefile", ALL_MAKEFILE.format(**values))
     write(root / "README.md", README.format(**values))
+
+
+def rename(directory: Path, model: Model, value: Callable[[str, str], str]) -> None:
+    """Replace the names in a copied model directory.
+
+    `value` returns the value of a variable in a directory's Makefile.
+    """
+    old = value(directory.name, "MODEL_NAME")
+    makefile = directory / "Makefile"
+    text = makefile.read_text(encoding="utf-8")
+    new = {"MODEL_NAME": model.name, "DATASET_NAME": model.data, "CONTAINER_NAME": model.container}
+    for variable, word in new.items():
+        text = re.sub(rf"^({variable} *:=).*", rf"\1 {word}", text, flags=re.MULTILINE)
+    makefile.write_text(text, encoding="utf-8")
+
+    # A function may have the name as its end: predict_churn.
+    words = "|".join(map(re.escape, {old, old.replace("-", "_")}))
+    complete = re.compile(rf"(?<![A-Za-z0-9])({words})(?![A-Za-z0-9_])")
+    for name in (".s2i/environment", "predict.py", "train.py"):
+        file = directory / name
+        file.write_text(
+            complete.sub(model.name, file.read_text(encoding="utf-8")), encoding="utf-8"
+        )
+    train = directory / "train.py"
+    text = train.read_text(encoding="utf-8")
+    # The texts of the copied model name its estimator and its data.
+    text = re.sub(r'\A""".*?"""', f'"""Train {model.name}."""', text, flags=re.DOTALL)
+    text = re.sub(r'(train_model\(\w+, \w+, )"[^"]*"', rf'\1"{directory.name}"', text)
+    train.write_text(text, encoding="utf-8")
+
+
+def other_estimator(train: Path, task: str) -> None:
+    """Replace a classifier by a regressor of the same kind, or the reverse."""
+    text = train.read_text(encoding="utf-8")
+    other = "regression" if task == "classification" else "classification"
+    for kind in KINDS:
+        module, estimator, arguments = kind.estimators[other]
+        call = re.compile(rf"\b{estimator}\([^()]*\)")
+        if call.search(text):
+            new_module, new_estimator, arguments = kind.estimators[task]
+            lines = ",\n        ".join(arguments)
+            text = call.sub(f"{new_estimator}(\n        {lines},\n    )", text)
+            text = text.replace(f"from {module} import", f"from {new_module} import")
+            text = re.sub(rf"\b{estimator}\b", new_estimator, text)
+    ends = ("Classifier", "Regressor") if task == "regression" else ("Regressor", "Classifier")
+    text = re.sub(rf"(?<=[A-Za-z]){ends[0]}\b", ends[1], text)
+    train.write_text(text, encoding="utf-8")

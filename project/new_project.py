@@ -10,26 +10,24 @@ Python 3.9.
 
 from __future__ import annotations
 
-import json
-import keyword
 import os
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+from project.describe import describe  # noqa: E402
 from project.git import LIST, USAGE, ProjectError, Repository  # noqa: E402
 from project.models import KINDS, Names, write_model, write_project  # noqa: E402
+from project.names import check_name, suggested  # noqa: E402
 
 INTERRUPTED = 130
 FORM = "make new-project TO=../churn DATA=path.csv LABEL=churn"
-IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # The model name, NAME_boosting, has at most 63 characters.
 MAX_NAME = 40
 SUFFIXES = (".csv", ".parquet")
@@ -59,7 +57,7 @@ def read_arguments(variables: dict[str, str]) -> Arguments:
         raise ProjectError(f"DATA={data.name}: expected a .csv or .parquet file, found {found}", 2)
     name = variables.get("NAME", "")
     if name:
-        check_name(name)
+        check_name("NAME", name, MAX_NAME)
     else:
         name = name_of(target)
     return Arguments(target.resolve(), data, variables["LABEL"].strip(), name)
@@ -76,26 +74,9 @@ def check_target(target: Path) -> None:
         raise ProjectError(f"TO={target.resolve()}: {problem}, or remove this one.", USAGE)
 
 
-def check_name(name: str) -> None:
-    """Raise ProjectError unless `name` can be part of all names of the project."""
-    is_valid = IDENTIFIER.fullmatch(name) and not keyword.iskeyword(name)
-    if is_valid and len(name) <= MAX_NAME:
-        return
-    expected = f"expected at most {MAX_NAME} lower-case letters and digits, joined by single _"
-    close = suggested(name)
-    advice = f" Try NAME={close}." if close and close != name else ""
-    raise ProjectError(f"NAME={name}: {expected}.{advice}", USAGE)
-
-
-def suggested(text: str) -> str:
-    """Return a valid name that is close to a text, or an empty text."""
-    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).lstrip("_0123456789")[:MAX_NAME].strip("_")
-    return f"{name}_project" if keyword.iskeyword(name) else name
-
-
 def name_of(target: Path) -> str:
     """Return the name of a project in a folder. Raises ProjectError if there is none."""
-    name = suggested(target.resolve().name)
+    name = suggested(target.resolve().name, MAX_NAME)
     if not name:
         raise ProjectError(f"TO={target}: gives no name. Add NAME=churn, for example.", USAGE)
     return name
@@ -136,22 +117,6 @@ def address_of(template: Repository) -> str:
     url = origin.stdout.strip()
     folder = template.folder / url
     return str(folder.resolve()) if folder.exists() else url
-
-
-def describe(target: Path, data: str, label: str) -> dict[str, Any]:
-    """Describe the data; return the task and rows for test instances.
-
-    Raises ProjectError if the data cannot be used.
-    """
-    # Variables of the make that runs this program are not for the programs that it runs.
-    hidden = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "NAME", "DATA", "TO", "FORCE")
-    environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    command = [str(ROOT / "project/describe_data.sh"), str(target), data, label]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode == 0:
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
-    raise ProjectError("the data cannot be used. The reason is above.", done.returncode)
 
 
 def keep_description(written: Path, data: Path) -> None:

@@ -120,16 +120,15 @@ def test_second_demo_needs_no_network(demo: tuple[Path, str]) -> None:
     output_of(make(demo[0], ".", "demo", ENGINE="local", PORT=free_port(), **variables))
 
 
-def write_extra_trees(clone: Path) -> None:
-    """Do the steps of docs/adding-a-model.md that are not commands."""
+def check_light_gbm(clone: Path) -> None:
+    """Compare the files of the new model with those of docs/adding-a-model.md."""
     page = "docs/adding-a-model.md"
-    directory = clone / "extraTrees"
-    (directory / "Makefile").write_text(block(page, "MODEL_NAME :="))
-    (directory / ".s2i" / "environment").write_text(block(page, "ROUTES="))
-    (directory / "train.py").write_text(block(page, "from sklearn.ensemble"))
-    (directory / "predict.py").write_text(block(page, "from utils.serving"))
-    makefile = clone / "all" / "Makefile"
-    makefile.write_text(makefile.read_text().replace("MODEL_DIRS := ", "MODEL_DIRS := extraTrees "))
+    directory = clone / "lightGBM"
+    assert (directory / "Makefile").read_text() == block(page, "MODEL_NAME :=")
+    assert (directory / ".s2i" / "environment").read_text() == block(page, "ROUTES=")
+    predict = block(page, "from utils.serving").splitlines()
+    assert [line for line in predict if line not in (directory / "predict.py").read_text()] == []
+    compile(block(page, "from lightgbm"), page, "exec")
 
 
 PAGES_WITH_COMMANDS = [page for page in PAGES if commands(page)]
@@ -142,11 +141,11 @@ def test_commands_of_page_succeed(demo: tuple[Path, str], page: str) -> None:
     script = commands(page)
     directory = str(Path(page).parent) if Path(page).parent.name in MODEL_DIRS else "."
 
-    copy_command = "cp -r logisticRegression extraTrees"
-    if script.startswith(copy_command):
-        output_of(run_script(clone, directory, copy_command, port))
-        script = script.removeprefix(copy_command)
-        write_extra_trees(clone)
+    new_model = "make new-model NAME=lightGBM"
+    if script.startswith(new_model):
+        output_of(run_script(clone, directory, f"git init --quiet; git add .; {new_model}", port))
+        script = script.removeprefix(new_model)
+        check_light_gbm(clone)
 
     output_of(run_script(clone, directory, script, port))
     assert running_servers(clone) == []

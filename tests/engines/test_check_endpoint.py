@@ -19,6 +19,8 @@ from support.models import MODEL_DIRS, example, setting
 from support.network import free_port
 from support.terminal import on_terminal
 
+from project.instance_file import instances_text
+
 PROGRAM = ROOT / "engines/check_endpoint.py"
 MODEL = MODEL_DIRS[0]
 MODEL_NAME = setting(MODEL, "MODEL_NAME")
@@ -103,7 +105,52 @@ def test_without_labels_and_expected_the_count_is_checked(server: Server, model:
         json.dumps({"payload": {"instances": INSTANCES}})
     )
     server.answer = (200, {"payload": {"predictions": [7.5, "x", None]}})
-    assert check(server.server_port, model).returncode == 0
+    done = check(server.server_port, model)
+    assert done.returncode == 0
+    assert "as expected" not in done.stdout
+    problem = "has no `expected`, so nothing was compared"
+    assert f"{problem}. Type make -C house prices expect\n" in done.stdout
+
+
+def expect(server: Server, model: Path) -> Completed:
+    """Run expect.py, which waits for half a second until the server is ready."""
+    env = {"PORT": str(server.server_port), "WAIT": "0.5"}
+    return run(sys.executable, ROOT / "project/expect.py", model, env=env, seconds=30)
+
+
+def test_expect_writes_the_predictions_that_are_compared(server: Server, model: Path) -> None:
+    file = model / "test/test_instances.json"
+    content = {"note": 1, "payload": {"instances": INSTANCES, "x": {}}}
+    file.write_text(json.dumps(content))
+    done = expect(server, model)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Wrote 3 predictions to house prices/test/test_instances.json: [0, 1, 0]" in done.stdout
+    assert json.loads(file.read_text()) == {**content, "expected": EXPECTED}
+    assert "as expected" in check(server.server_port, model).stdout
+    # Control: another answer is not equal.
+    server.answer = (200, {"payload": {"predictions": [1, 1, 1], "labels": [0, 1]}})
+    assert check(server.server_port, model).returncode == 1
+    assert expect(server, model).returncode == 0
+    assert json.loads(file.read_text())["expected"] == [1, 1, 1]
+
+
+def test_expect_writes_nothing_for_a_wrong_answer(server: Server, model: Path) -> None:
+    file = model / "test/test_instances.json"
+    before = file.read_bytes()
+    for answer in ((400, {"error": {"message": "bad row"}}), (200, {"payload": {}})):
+        server.answer = answer
+        done = expect(server, model)
+        assert done.returncode == 1
+        assert "Nothing was written." in done.stderr
+    assert file.read_bytes() == before
+
+
+def test_expect_keeps_the_form_of_committed_instances(model: Path) -> None:
+    for name in MODEL_DIRS:
+        content = example(name)
+        others = {key: value for key, value in content.items() if key != "payload"}
+        text = (ROOT / name / "test/test_instances.json").read_text()
+        assert instances_text(content["payload"], **others) == text
 
 
 def test_every_committed_model_is_asked_on_its_own_route(server: Server) -> None:

@@ -46,7 +46,8 @@ def test_new_project_passes_its_demo_and_its_tests(
 
     share_packages(project)
     demo = make(project, ".", "demo", ENGINE="local", PORT=free_port())
-    assert "POST /my_churn_boosting/predict: 4 predictions, as expected" in output_of(demo)
+    assert "POST /my_churn_boosting/predict: 4 predictions: [" in output_of(demo)
+    assert "no findings" in output_of(make(project, ".", "check"))
     assert " passed" in output_of(make(project, ".", "test", ENGINE="local"))
     assert git(project, "status", "--porcelain") == ""
 
