@@ -13,8 +13,9 @@ from support.commands import ROOT, run
 from support.models import MODEL_DIRS
 
 SHARED_LINES = 6
-# Most of it is for any table and any application; the first version for one table had 4,700.
-CORE_LINES = 9000
+# Most of it is for any table, any application and any estimator; the first version, for one table,
+# had 4,700.
+CORE_LINES = 10500
 GENERATED = [
     ROOT / "all/.s2i/environment",
     ROOT / "all/predict.py",
