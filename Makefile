@@ -61,7 +61,7 @@ sbom: ##- write an SBOM of each image to .local/sbom (CycloneDX JSON)
 constraints: ##- pin all packages of the requirements files, with hashes
 	@tools/constraints.sh
 
-update-template: ##- merge a later version of the template into your project [TO=v0.2.0]
+update-template: ## merge a later version of the template into your project [TO=v0.2.0]
 	@env $(call not_given,TO) python3 project/update_template.py
 
 clean-images: ##- remove package images that no image uses (Docker)

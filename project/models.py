@@ -166,9 +166,9 @@ make test
 | serve all models on port 5111 | `make train-all`, then `make predict-all` |
 | train or serve one model | `make help` in its directory shows the commands |
 | change a model | edit `train.py` or `predict.py` in its directory |
+| add, remove a model | `make new-model NAME=lightGBM`, `make remove-model NAME=lightGBM` |
 | change how columns are read | edit `{description}` |
-| choose the models of the combined server | edit `MODEL_DIRS` in `all/Makefile`, `make generate` |
-| add a model | `make new-model NAME=lightGBM` |
+| choose the models of the combined server | edit `all/Makefile`, then `make generate` |
 | check your files, this machine | `make check`, `make doctor` |
 | take a later version of the template | `make update-template` |
 

@@ -108,7 +108,7 @@ def clone_with_autocrlf(parent: Path, more: list[str]) -> Path:
     """Commit some files of the repository, and clone them as Git for Windows does."""
     folder = parent / ("with" if more else "without")
     (folder / "origin/engines").mkdir(parents=True)
-    names = ["demo.sh", "build.sh", "Makefile", "model.mk", "constraints.txt", *more]
+    names = ["demo.sh", "build.sh", "Makefile", "model.mk", "project.mk", *more]
     for name in (*names, "engines/choose.sh", "engines/common.sh"):
         shutil.copy(ROOT / name, folder / "origin" / name)
     author = ("-c", "user.name=t", "-c", "user.email=t@t", "-c", "core.autocrlf=false")
