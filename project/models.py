@@ -166,7 +166,7 @@ make test
 | serve all models on port 5111 | `make train-all`, then `make predict-all` |
 | train or serve one model | `make help` in its directory shows the commands |
 | change a model | edit `train.py` or `predict.py` in its directory |
-| add a model | copy a directory, change its names, add it to `MODEL_DIRS`, `make generate` |
+| add, remove a model | `make new-model NAME=lightGBM`, `make remove-model NAME=lightGBM` |
 | change how columns are read | edit `{description}` |
 | choose the models of the combined server | edit `MODEL_DIRS` in `all/Makefile`, `make generate` |
 | add a model | `make new-model NAME=lightGBM` |

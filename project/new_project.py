@@ -17,16 +17,16 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+from project.command import INTERRUPTED, end  # noqa: E402
 from project.describe import describe  # noqa: E402
 from project.git import LIST, USAGE, ProjectError, Repository  # noqa: E402
 from project.models import KINDS, Names, write_model, write_project  # noqa: E402
 from project.names import check_name, suggested  # noqa: E402
 
-INTERRUPTED = 130
 FORM = "make new-project TO=../churn DATA=path.csv LABEL=churn"
 # The model name, NAME_boosting, has at most 63 characters.
 MAX_NAME = 40
@@ -167,11 +167,6 @@ def remove_unfinished(target: Path, existed: bool) -> None:
     shutil.rmtree(target, ignore_errors=True)
     if existed:
         target.mkdir()
-
-
-def end(number: int, frame: object) -> NoReturn:
-    """Let a signal end the command as Ctrl-C does."""
-    raise KeyboardInterrupt
 
 
 def main() -> int:

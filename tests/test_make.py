@@ -91,7 +91,7 @@ def test_every_target_is_phony_and_has_help(directory: str) -> None:
 
 @pytest.mark.parametrize("directory", MODEL_DIRS)
 def test_a_model_shows_the_documents_targets_and_stop_and_logs(directory: str) -> None:
-    assert set(help_of(directory)) == DOCUMENT | {"stop", "logs", "help", "help-all"}
+    assert set(help_of(directory)) == DOCUMENT | {"expect", "stop", "logs", "help", "help-all"}
 
 
 def test_the_combined_image_and_the_project_show_the_documents_targets() -> None:
