@@ -12,7 +12,7 @@ demo: ## train the models, serve them, send test requests, stop the server
 train-all: ## build and run the train image of every model
 	@$(MAKE) --no-print-directory -C all $@
 
-predict-all: ## serve all models from one container on PORT (5111)
+predict-all: ## serve all models from one server on PORT (5111)
 	@$(MAKE) --no-print-directory -C all $@
 
 test-all: ## test the server of predict-all with the test instances of every model

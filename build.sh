@@ -23,7 +23,7 @@ check() { # check: exits if the image cannot be built from this directory for th
   local file=$model/.s2i/environment
   check_image_name "$image"
   [[ $model =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] ||
-    die 2 "model directory '$model': expected a name here made of letters, digits and _"
+    die 2 "model directory '$model': expected a directory here, named with letters, digits and _"
   [ -e "$file" ] || die 2 "$file: no such file. Is $model a model directory?"
   [ "$role" = train ] || [ "$role" = predict ] || die 2 "expected train or predict, found '$role'"
   [ ! -e "$model/.s2i/bin" ] ||

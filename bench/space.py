@@ -45,9 +45,9 @@ def space_lines(before: Layers, after: Layers, images: Sequence[Layers]) -> list
         "new layers after an edit, MB": megabytes(after, before),
         "one image, MB": megabytes(images[0]),
         "all images, MB": megabytes(together),
-        "all images, of one": megabytes(together) / (megabytes(images[0]) or 1),
+        "all images, divided by one image": megabytes(together) / (megabytes(images[0]) or 1),
     }
-    goals = {"new layers after an edit, MB": NEW_MB, "all images, of one": OF_ONE}
+    goals = {"new layers after an edit, MB": NEW_MB, "all images, divided by one image": OF_ONE}
     is_void = not all([before, after, *images])
     return [line(name, value, goals.get(name), is_void) for name, value in values.items()]
 

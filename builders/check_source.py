@@ -104,7 +104,8 @@ def requirement_problems(source: Path, role: str, in_image: bool) -> Iterator[st
     for where, path in referenced(read_files):
         # The local engine builds an image again only if a file of the application has changed.
         if not in_image and not os.path.realpath(path).startswith(f"{root}{os.sep}"):
-            yield f"{where}: {path} is not a file of the application. Copy it, and name the copy."
+            advice = "Copy it there, and write the path of the copy in this line."
+            yield f"{where}: {path} is not a file of the application. {advice}"
 
 
 def main(arguments: list[str]) -> int:

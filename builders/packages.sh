@@ -11,7 +11,7 @@ export PYTHON=${PYTHON:-python3} CACHE=${CACHE-/var/cache/s2i} CONSTRAINTS=const
 run_setup() {
   [ -f setup.sh ] || return 0
   if [ "${SETUP:-1}" = 0 ]; then
-    echo "---> Skipping setup.sh, which would install on this machine. SETUP=1 runs it."
+    echo "---> Skipping setup.sh, which can change this machine. SETUP=1 runs it."
     return
   fi
   echo "---> Running setup.sh"

@@ -59,7 +59,7 @@ def check_inside(files: list[RequirementsFile], root: Path) -> None:
     """Raise RequirementError if a file refers to a file outside of `root`."""
     for where, path in referenced(files):
         if not is_inside(path, root):
-            advice = "Copy it there, and name the copy."
+            advice = "Copy it there, and write the path of the copy in this line."
             raise RequirementError(f"{where}: {path} is outside of the folder {root}. {advice}")
 
 

@@ -212,7 +212,7 @@ def parse_requirement(requirement: str, hashes: str, chain: list[Path], number: 
 
 
 def is_path(location: str, is_named: bool) -> bool:
-    """Return whether pip takes a requirement for a path."""
+    """Return whether pip treats a requirement as a path."""
     word = re.split(r"[;\[#]", location)[0].strip()
     return is_named or "/" in word or word.startswith((".", "file:")) or word.endswith(ARCHIVES)
 
@@ -224,7 +224,7 @@ def find_file(value: str, chain: list[Path]) -> Path:
     runs. That is the folder of the first file. Raises ValueError if nothing has this name.
     """
     if URL.match(value):
-        advice = "Download the file and name its copy."
+        advice = "Download the file, and write its path in this line."
         raise ValueError(f"{value} can change after the build. {advice}")
     if value.startswith("file:"):
         value = re.sub("^(//(localhost)?(?=/))?", "", unquote(value[len("file:") :]))

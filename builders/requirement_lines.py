@@ -32,7 +32,7 @@ FLAGS = ("--no-index", "--prefer-binary", "--pre", "--require-hashes")
 # uv does not read these options in a file, or not as pip does. It gets them as arguments.
 OF_THE_FILE = {"pre", "require-hashes", "trusted-host", "index-url"}
 UNSUPPORTED = {
-    "editable": "An editable package must not move, and an image does. Remove -e.",
+    "editable": "An editable package needs a fixed path, but a build has none. Remove -e.",
     "config-settings": "The build does not support this option. Use a wheel of the package.",
     "global-option": "The build does not support this option. Use a wheel of the package.",
 }

@@ -205,7 +205,8 @@ def checked_payload(payload: Any) -> dict[str, Any]:
             raise TrainingError(f"PAYLOAD: {expected}, found {key} {payload.get(key)!r}")
     rows = payload.get("train_rows")
     if rows is not None and (type(rows) is not int or rows < 1):
-        raise TrainingError(f"PAYLOAD: train_rows: expected a whole number from 1, found {rows!r}")
+        expected = "expected a whole number of at least 1"
+        raise TrainingError(f"PAYLOAD: train_rows: {expected}, found {rows!r}")
     model_path(payload["model_name"])
     return payload
 

@@ -28,7 +28,7 @@ choose_engine() { # choose_engine: sets ENGINE to docker or local, and prints th
         [ "$ENGINE" = docker ] || reason="Docker and s2i are available"
         ENGINE=docker
       elif [ "$ENGINE" = docker ]; then
-        die 69 "ENGINE=docker, but $problem. ENGINE=local needs neither."
+        die 69 "ENGINE=docker, but $problem. ENGINE=local needs neither Docker nor s2i."
       else
         # make doctor prints the advice too.
         reason=${problem%% (*}

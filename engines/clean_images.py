@@ -2,7 +2,7 @@
 
 Usage: clean_images.py       (make clean-images)
 
-A package image is used if it is the beginning of an image with another name. An image without a
+A package image is used if an image with another name is built on it. An image without a
 name is removed only if the engine's scripts have made it and it is not used. Docker keeps an image
 of a container. This module uses only the standard library, and runs on Python 3.9.
 """
@@ -55,7 +55,7 @@ def list_images() -> list[Image]:
 
 
 def is_removable(image: Image) -> bool:
-    """Return whether nobody needs an image by itself."""
+    """Return whether an image may be removed if no other image uses it."""
     if image.names:
         return all(name.startswith(SHARED) for name in image.names)
     is_ours = all(label in image.labels for label in BUILDER)

@@ -55,7 +55,7 @@ def docker(variables: dict[str, str]) -> Finding:
     if not problem:
         return Finding("docker", OK, "a Docker engine and s2i are available")
     if variables["ENGINE"] == "docker":
-        return Finding("docker", FAIL, f"{problem}. ENGINE=local needs neither.")
+        return Finding("docker", FAIL, f"{problem}. ENGINE=local needs neither Docker nor s2i.")
     return Finding("docker", WARN, f"{problem}. The local engine is used.")
 
 
@@ -142,7 +142,7 @@ def index(variables: dict[str, str]) -> Finding:
         return Finding("index", OK, f"answers: {text}")
     # Packages that were downloaded before need no index.
     status = WARN if (ROOT / ".local" / "environments").is_dir() else FAIL
-    advice = "See docs/engines.md, 'Package index, proxies and certificates'."
+    advice = "See docs/engines.md, 'Proxies, indexes and certificates'."
     return Finding("index", status, f"{problem}: {text}. {advice}")
 
 

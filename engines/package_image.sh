@@ -4,8 +4,8 @@
 #
 # A package image is a builder image in which setup.sh has run and the packages are installed. Its
 # tag is a digest of everything that decides the packages, so applications with equal packages share
-# it. If setup.sh writes into the folder of the application, its files belong into the application's
-# own image. Then, and with builders of others, there is no package image, and it prints BUILDER.
+# it. There is no package image if setup.sh writes into the folder of the application, or if BUILDER
+# is another builder image. Then the script prints BUILDER.
 #
 # SCRATCH is a temporary folder with the settings of the build. UNFINISHED is a tag for an image
 # that is not complete. The caller removes the containers that mount the settings, and that tag.

@@ -5,7 +5,7 @@ Usage: pip_settings.py            prints `export KEY=value` lines for this machi
                                   DIRECTORY; a build mounts DIRECTORY at /run/s2i-settings
 
 The settings are those of the tables below: index, proxies, CA, wheels and versions. The exit code
-is 78 for a setting that a build cannot follow. A build decides itself where it installs packages,
+is 78 for a setting that a build does not support. A build decides where it installs packages,
 and ignores settings such as PIP_USER. The settings are mounted into a build, because `s2i build -e`
 would keep them in the image. This module uses only the standard library, and runs on Python 3.9.
 """
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 MOUNTED = "/run/s2i-settings"
-# The options of pip that a build follows, and the variables that mean the same. The first variable
+# The options of pip that a build applies, and the variables that mean the same. The first variable
 # is that of uv.
 OPTIONS: dict[str, tuple[str, ...]] = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
@@ -39,7 +39,7 @@ OF_UV = (
     *("UV_EXCLUDE_NEWER", "UV_INDEX_STRATEGY", "UV_KEYRING_PROVIDER"),
     *("UV_PRERELEASE", "UV_RESOLUTION"),
 )
-# A build cannot follow these options of pip: they change what the requirements files say.
+# A build rejects these options of pip: they change the meaning of the requirements files.
 REFUSED = (
     *("abi", "build-constraint", "config-settings", "constraint", "editable", "global-option"),
     *("ignore-requires-python", "implementation", "no-build-isolation", "no-deps", "platform"),
@@ -101,7 +101,7 @@ def pip_variable(option: str) -> str:
 
 
 def refuse(configured: dict[str, str]) -> None:
-    """Raise UnusableSetting for a setting that a build cannot follow."""
+    """Raise UnusableSetting for a setting that a build does not support."""
     found = []
     for option in REFUSED:
         if os.environ.get(pip_variable(option), "").lower() not in FALSE:
@@ -110,7 +110,7 @@ def refuse(configured: dict[str, str]) -> None:
             found.append(f"{option} in a pip.conf")
     found += [variable for variable in REFUSED_OF_UV if os.environ.get(variable)]
     if found:
-        problem = f"{found[0]}: a build cannot follow this setting"
+        problem = f"{found[0]}: a build does not support this setting"
         advice = "Unset it, and write what you need into the requirements file."
         raise UnusableSetting(f"{problem}. {advice}")
 
@@ -119,7 +119,7 @@ def settings() -> dict[str, str]:
     """Return variables for pip and uv.
 
     Variables of the environment override pip's configuration files. Raises UnusableSetting for a
-    setting that a build cannot follow, and for a configuration file that pip cannot read.
+    setting that a build does not support, and for a file that pip cannot read.
     """
     configured = pip_configuration()
     refuse(configured)

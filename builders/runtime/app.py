@@ -42,8 +42,8 @@ class App:
     """The ASGI application of one worker.
 
     The worker sets `draining` when it begins to stop. It sets `connections` to uvicorn's open
-    connections, and `running_calls` to memory that its parent reads. `replace_worker` stops it.
-    `keys` are the API keys. Without keys, every request is accepted.
+    connections, and `running_calls` to memory that its parent reads. `replace_worker` stops the
+    worker. `keys` are the API keys. Without keys, every request is accepted.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ Request = tuple[bytearray, str, bytes]
 
 
 class RunningCalls:
-    """The calls that a worker has not answered. Its parent reads them after its end."""
+    """The unanswered calls of a worker, which its parent reads if the worker ends."""
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, CALLS_BYTES)
@@ -38,7 +38,7 @@ class RunningCalls:
             self._write()
 
     def remove(self, call: str) -> None:
-        """Remove a call, unless that has been done."""
+        """Remove a call if it is still among the running ones."""
         with self._lock:
             self._calls.discard(call)
             self._write()
@@ -144,7 +144,7 @@ class FunctionThread:
             call.response.set_result(call.endpoint.reject(not_ready(call.endpoint.overdue)))
 
     def _stack(self) -> str:
-        """Return where the function is."""
+        """Return the stack of the running function."""
         stack = traceback.extract_stack(sys._current_frames().get(self._ident))
         # The first frames are those of Python's threads.
         own = dropwhile(lambda frame: frame.filename != __file__, stack)

@@ -66,7 +66,8 @@ def check_entry(where: str, module: str, function: str, strict: bool = False) ->
         if failure:
             raise ConfigurationError(f"{where}: importing {module} failed: {failure}") from None
         problem = truncate(str(error))
-        print(f"check: warning: {problem}. The server needs it at start-up.", file=sys.stderr)
+        advice = "The server repeats this import at start-up."
+        print(f"check: warning: {problem}. {advice}", file=sys.stderr)
 
 
 def application_traceback(error: BaseException) -> str:

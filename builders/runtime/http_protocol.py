@@ -34,8 +34,8 @@ class InvalidRequest(Exception):
 class StrictProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
     """uvicorn's HTTP protocol that rejects invalid HTTP and too large headers.
 
-    An invalid request gets a 400, and the connection is closed. What follows it on the connection
-    is not read, because the server and a proxy may disagree about where it begins.
+    An invalid request gets a 400, and the connection is closed. Later requests of the connection
+    are not read, because the server and a proxy may disagree about where they begin.
 
     uvicorn has no limit on headers. Its parser joins the parts of a header. The longer the header
     is, the more time that takes, and all other requests of the worker wait. The limit also applies
@@ -125,7 +125,7 @@ class StrictProtocol(HttpToolsProtocol):  # type: ignore[misc, unused-ignore]
         """Send an error and close the connection.
 
         If requests are in flight, the connection is closed after their responses, without the
-        error. The client would take the error for the response to the oldest request. A queued
+        error. The client would treat the error as the response to the oldest request. A queued
         request with an invalid body never becomes complete and gets a 408.
         """
         self._is_rejected = True

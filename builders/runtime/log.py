@@ -1,8 +1,8 @@
 """The server's log: JSON, one line per event; plain text on a terminal.
 
 An application may configure `logging`, replace sys.stdout or close it. The server writes its own
-events to copies of the two descriptors, without `logging`, so that they are always logged. What the
-application writes to stdout or stderr through `logging` gets the same form.
+events to copies of the two descriptors, without `logging`, so that they are always logged. Messages
+that the application logs to stdout or stderr get the same form.
 """
 
 import json

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 
 def take_stdout() -> BinaryIO:
-    """Return the process's stdout; what else is written to stdout goes to stderr.
+    """Return the process's stdout; redirect all other output from stdout to stderr.
 
     That also applies to libraries in C and to child processes.
     """

@@ -1,4 +1,7 @@
-"""Find out whether an import has started what a forked worker cannot use."""
+"""Find threads, processes and connections that an import has started.
+
+A forked worker cannot use them.
+"""
 
 import os
 import signal
@@ -86,9 +89,9 @@ def native_threads() -> int:
     are left. They do not exist in a forked process:
 
     - OpenMP (xgboost and scikit-learn, once they have computed): the main thread of a forked
-      process, which runs the event loop, waits for them without an end. New threads do not.
+      process, which runs the event loop, waits for them forever. New threads do not.
     - ONNX Runtime (a session with more than one thread): it computes with one thread.
-    - Other libraries: often, every thread waits for them without an end.
+    - Other libraries: often, every thread waits for them forever.
     """
     if not _count_native_threads():
         return 0

@@ -22,10 +22,10 @@ END_SECONDS = 1.0
 
 
 def release_children(port: int) -> None:
-    """Let processes that are forked from now on begin without a part of the server.
+    """Remove the server's signal handlers and sockets from later forked processes.
 
-    They have Python's signal handlers instead of the server's, so that SIGTERM ends them. They do
-    not have the sockets of the server's port, which they would keep in use.
+    Python's signal handlers replace those of the server, so that SIGTERM ends a forked process.
+    With the server's sockets, a forked process would keep the port in use.
     """
     os.register_at_fork(after_in_child=partial(_release, port))
 

@@ -180,7 +180,7 @@ def log_interrupted(worker: Any) -> None:
     """Log the calls that a worker has not finished when it ended."""
     calls = worker.running_calls.read()
     if calls:
-        message = f"a worker ended during {calls}. Its client gets no answer."
+        message = f"a worker ended during {calls}. The client gets no answer."
         log_event("worker crashed", message, logging.ERROR)
 
 

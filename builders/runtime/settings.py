@@ -253,7 +253,7 @@ def _limits(setting: Setting) -> str:
     if setting.minimum is None:
         return ""
     if setting.maximum == UNLIMITED:
-        return f"from {setting.minimum}"
+        return f"at least {setting.minimum}"
     return f"{setting.minimum} to {setting.maximum}"
 
 

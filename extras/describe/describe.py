@@ -63,8 +63,8 @@ def draft_of(table: TextTable, label_name: str) -> Draft:
         warnings = list(column_warnings(table, inferred, values))
         if not inferred.problem and gives_label_away(values, label, draft.task):
             warnings.append(
-                f"column {name!r} gives the label away. If it is not known before the label, add "
-                "it to `ignore`."
+                f"column {name!r} alone determines the label. If its values are not known before "
+                "the label, add it to `ignore`."
             )
         add_column(draft, inferred, values, warnings)
     return draft

@@ -127,7 +127,7 @@ def number_warnings(values: Values) -> Iterator[str]:
     column = values.column
     texts = [text for text, _ in values.counts]
     if column.kind == "category" and have_leading_zero(texts):
-        yield f"column {column.name!r}: numbers with leading zeros are codes, hence categories."
+        yield f"column {column.name!r}: it has numbers with leading zeros, so it is a category."
     if column.kind != "number" or not all(map(re.compile(r"\d{10}(\d{3})?").fullmatch, texts)):
         return
     scale = 1000 if len(texts[0]) == 13 else 1
@@ -148,7 +148,8 @@ def label_warnings(values: Values, task: str) -> Iterator[str]:
         yield f"{name}: {missing:,} of {rows:,} rows have no label. {advice}"
     if task == "regression":
         advice = 'If they are classes, state task = "classification".'
-        yield f"{name}: {len(values.counts):,} different numbers, hence regression. {advice}"
+        found = f"{len(values.counts):,} distinct numbers"
+        yield f"{name}: {found}, so the task is regression. {advice}"
         return
     rare = [f"{printable(text)} {n}" for text, n in values.counts if n < FEW_ROWS_PER_CLASS]
     if rare:

@@ -131,7 +131,7 @@ def model_file_lines(path: Path, content: bytes) -> Lines:
         yield from content_lines(contents, content)
     except (LookupError, TypeError, AttributeError, ValueError, BadZipFile) as error:
         raise ModelFileError(
-            f"{path}: a part has another shape than training gives it: {error!r}"
+            f"{path}: a part has a different structure from that of training: {error!r}"
         ) from error
 
     if contents.get("engine", "onnx") != "onnx":
@@ -140,7 +140,7 @@ def model_file_lines(path: Path, content: bytes) -> Lines:
     served = ServedModel(path.stem, str(path.parent))
     served.refresh()
     rows = len(served.current().golden["instances"])
-    yield "golden rows", f"{rows} held-out rows of the data, replayed: they agree"
+    yield "golden rows", f"{rows} held-out rows; the model gives the recorded answers"
 
 
 def pickle_lines(path: Path, content: bytes) -> Lines:

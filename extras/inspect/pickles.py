@@ -92,7 +92,7 @@ def unpack(content: bytes) -> bytes:
         raise ValueError(f"can't be unpacked ({error})") from error
 
     if not unpacker.eof:
-        raise ValueError(f"is cut short, or unpacks to more than {MAX_UNPACKED:,} bytes")
+        raise ValueError(f"is truncated, or unpacks to more than {MAX_UNPACKED:,} bytes")
     return unpacked
 
 

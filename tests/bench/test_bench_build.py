@@ -86,7 +86,7 @@ def test_layers_that_images_share_count_once() -> None:
         "new layers after an edit, MB": ("0.40", "at most 1: yes"),
         "one image, MB": ("100.50", ""),
         "all images, MB": ("102.00", ""),
-        "all images, of one": ("1.01", "at most 1.3: yes"),
+        "all images, divided by one image": ("1.01", "at most 1.3: yes"),
     }
 
 
@@ -94,7 +94,7 @@ def test_images_without_shared_packages_miss_the_goals() -> None:
     images = [{name: 100_000_000} for name in ("lr", "rf", "xgb", "all")]
     found = space_values(images[0], {"edited": 100_000_000}, images)
     assert found["new layers after an edit, MB"] == ("100.00", "at most 1: no")
-    assert found["all images, of one"] == ("4.00", "at most 1.3: no")
+    assert found["all images, divided by one image"] == ("4.00", "at most 1.3: no")
 
 
 def test_image_that_was_not_built_voids_the_space() -> None:

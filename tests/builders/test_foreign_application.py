@@ -209,10 +209,7 @@ def test_it_trains_and_serves_without_docker(tmp_path: Path) -> None:
     for role in ("train", "predict"):
         builder = clone / "engines/local-build.sh"
         output = output_of(run(builder, f"foreign-{role}", clone / "tests/foreign", role))
-        assert (
-            "---> Skipping setup.sh, which would install on this machine. SETUP=1 runs it.\n"
-            in output
-        )
+        assert "---> Skipping setup.sh, which can change this machine. SETUP=1 runs it.\n" in output
 
     engine = clone / "engines/local.sh"
     trained = run(engine, "train", "foreign-train", env={"PAYLOAD": PAYLOAD})

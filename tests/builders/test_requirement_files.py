@@ -120,7 +120,7 @@ REFUSED = {
     "a folder": (b"-r sub\n", "sub: cannot be read (Is a directory)."),
     "a file that includes itself": (b"-r ./requirements.txt\n", "refers to itself."),
     "a file of the web": (b"-r https://a.example/r.txt\n", "1: https://a.example/r.txt can change"),
-    "an editable folder": (b"six\n\n-e ./sub\n", "3: --editable: An editable package must not"),
+    "an editable folder": (b"six\n\n-e ./sub\n", "3: --editable: An editable package needs a"),
     "an editable repository": (b"-e git+https://a.example/c#egg=c\n", "1: --editable:"),
     "a missing package": (b"./nothing\n", "1: ./nothing: no such file or folder."),
     "a missing wheel": (b"six\nwheels/a-1-py3-none-any.whl\n", "2: wheels/a-1-py3-none"),

@@ -101,7 +101,7 @@ def test_a_name_that_leaves_models_is_refused(project: Path) -> None:
 def test_train_rows_that_are_no_number_of_rows_are_refused(project: Path, rows: Any) -> None:
     assert (
         refusal(train_rows=rows)
-        == f"PAYLOAD: train_rows: expected a whole number from 1, found {rows!r}"
+        == f"PAYLOAD: train_rows: expected a whole number of at least 1, found {rows!r}"
     )
 
 

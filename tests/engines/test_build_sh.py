@@ -87,7 +87,7 @@ def test_a_bad_image_name_is_named(name: str) -> None:
 )
 def test_a_bad_model_directory_is_named(directory: str) -> None:
     done = run("./build.sh", "house", directory, "train")
-    rule = "expected a name here made of letters, digits and _"
+    rule = "expected a directory here, named with letters, digits and _"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"build.sh: model directory '{directory}': {rule}\n"
 
@@ -153,7 +153,8 @@ def test_a_forced_engine_that_is_not_there_fails_in_seconds(clone: Path, case: s
     path = without_programs(clone.parent / "bin", programs)
     env = {"PATH": path, "ENGINE": "docker"}
     done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
-    expected = f"build.sh: ENGINE=docker, but {problem}. ENGINE=local needs neither.\n"
+    advice = "ENGINE=local needs neither Docker nor s2i."
+    expected = f"build.sh: ENGINE=docker, but {problem}. {advice}\n"
     assert (done.returncode, done.stdout, done.stderr) == (69, "", expected)
     assert not (clone / ".local/images").exists()
 
@@ -165,7 +166,7 @@ def test_a_docker_host_where_nothing_answers_is_no_engine(clone: Path) -> None:
     done = run("./build.sh", IMAGE, MODEL, "predict", cwd=clone, env=env, seconds=15)
     assert (done.returncode, done.stderr) == (
         69,
-        f"build.sh: ENGINE=docker, but {NO_ENGINE}. ENGINE=local needs neither.\n",
+        f"build.sh: ENGINE=docker, but {NO_ENGINE}. ENGINE=local needs neither Docker nor s2i.\n",
     )
 
 

@@ -68,7 +68,8 @@ def test_missing_docker_fails_only_if_it_is_required(
     assert done.returncode == 0
 
     done = doctor(clone, programs, ENGINE="docker")
-    assert findings(done)["docker"] == ("FAIL", f"{problem}. ENGINE=local needs neither.")
+    message = f"{problem}. ENGINE=local needs neither Docker nor s2i."
+    assert findings(done)["docker"] == ("FAIL", message)
     assert done.returncode == 1
 
 

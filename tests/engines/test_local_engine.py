@@ -394,7 +394,7 @@ def test_an_images_name_may_have_a_folder(project: Path) -> None:
 def test_setup_sh_runs_only_when_it_is_asked_for(clone: Path) -> None:
     (clone / MODEL / "setup.sh").write_text('touch "ran as $ROLE"\n')
     ran = clone / f".local/images/{IMAGE}-predict" / "ran as predict"
-    skipped = "---> Skipping setup.sh, which would install on this machine. SETUP=1 runs it.\n"
+    skipped = "---> Skipping setup.sh, which can change this machine. SETUP=1 runs it.\n"
     assert skipped in made(clone, MODEL, "build-predict")
     assert not ran.exists()
 

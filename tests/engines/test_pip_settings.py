@@ -152,7 +152,7 @@ def test_option_that_changes_the_requirements_is_refused_by_name(
     tmp_path: Path, option: str
 ) -> None:
     advice = "Unset it, and write what you need into the requirements file."
-    problem = "a build cannot follow this setting"
+    problem = "a build does not support this setting"
     done = settings(tmp_path, **{variable_of(option): "1"})
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == f"settings: {variable_of(option)}: {problem}. {advice}\n"

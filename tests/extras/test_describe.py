@@ -92,13 +92,13 @@ def test_comments_summarize_the_columns(data: Path, capsys: pytest.CaptureFixtur
 
 
 WARNINGS = [
-    "column 'id' has a different value in almost each row, like an id. It is in `ignore`.",
-    "column 'row' counts the rows. It is in `ignore`.",
+    "column 'id' has a different value in almost every row, like an id. It is in `ignore`.",
+    "column 'row' contains row numbers. It is in `ignore`.",
     "column 'same' is constant ('7'). It is in `ignore`.",
-    "column 'zip code': numbers with leading zeros are codes, hence categories.",
+    "column 'zip code': it has numbers with leading zeros, so it is a category.",
     "column 'joined': %d/%m/%Y or %m/%d/%Y fit all dates. State one of them, or training stops.",
     "column 'country': NA is a category, because the others have two letters too.",
-    "column 'copy' gives the label away.",
+    "column 'copy' alone determines the label.",
 ]
 
 
@@ -142,7 +142,7 @@ LABELS = {
     ),
     "many numbers": (
         labels(*(str(i * i) for i in range(60))),
-        "label 'y': 60 different numbers, hence regression. If they are classes, state task = ",
+        "label 'y': 60 distinct numbers, so the task is regression. If they are classes, state ",
     ),
     "missing labels": (
         labels(*["a", "b", ""] * 20),
@@ -193,7 +193,7 @@ def test_column_that_gives_the_label_away_is_reported(
 ) -> None:
     rows = [f"{value},{y}\n" for value, y in zip(values, label, strict=True)]
     output = described(data, f"x,y\n{''.join(rows)}", capsys)[1]
-    assert ("gives the label away" in output) == is_leak
+    assert ("alone determines the label" in output) == is_leak
 
 
 def test_values_that_training_would_reject_are_reported(

@@ -150,7 +150,7 @@ def test_trained_model_is_valid(trained: Path, directory: str, inspect: Inspect)
         contents["digest"],
         contents["data"]["sha256"],
         "native-country: 4",
-        "16 held-out rows of the data, replayed: they agree",
+        "16 held-out rows; the model gives the recorded answers",
         "no HMAC",
     )
     for line in expected:
@@ -173,7 +173,7 @@ def test_model_whose_schema_has_another_shape_is_not_valid(
 ) -> None:
     code, output = inspect(pickle_model({**contents, "schema": schema}, tmp_path))
     assert code == 1
-    assert "a part has another shape than training gives it" in output
+    assert "a part has a different structure from that of training" in output
 
 
 def test_damaged_model_is_not_valid(

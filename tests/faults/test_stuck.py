@@ -172,7 +172,7 @@ def test_log_names_the_call_during_which_a_worker_crashed(server: Server) -> Non
     with pytest.raises(requests.ConnectionError):
         server.post("/crash", ANY, {**JSON, "X-Request-Id": "mine"})
     wait_for_new_worker(server, old, 5)
-    assert "a worker ended during POST /crash (request mine). Its client gets no answer." in (
+    assert "a worker ended during POST /crash (request mine). The client gets no answer." in (
         server.output
     )
 

@@ -82,7 +82,7 @@ def test_import_that_may_succeed_at_start_up_is_a_warning(tmp_path: Path, case: 
     done = check(tmp_path, **{**OTHERS, "app/serve.py": source + PREDICT})
     assert done.returncode == 0
     assert done.stderr.startswith("check: warning: route one: importing app.serve failed: ")
-    assert done.stderr.endswith("The server needs it at start-up.\n")
+    assert done.stderr.endswith("The server repeats this import at start-up.\n")
 
 
 def test_import_in_a_try_is_not_needed(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ def warnings_of(column: Column, distinct: Distinct, numbers: np.ndarray) -> Iter
         distinct_numbers = np.unique(numbers[np.isfinite(numbers)])
         lost = len(distinct_numbers) - len(np.unique(distinct_numbers.astype(np.float32)))
         if lost and (distinct_numbers == np.round(distinct_numbers)).all():
-            advice = "State category or a date, or ignore it."
-            yield f"{name}: {lost:,} distinct values are lost in float32. {advice}"
+            advice = "State the kind category or date, or add the column to `ignore`."
+            yield f"{name}: {lost:,} values are equal to others in float32. {advice}"
         return
     if "NA" in values and have_codes_like_na(values):
         advice = 'If it means missing, state missing = ["", "NA"].'

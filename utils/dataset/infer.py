@@ -240,12 +240,12 @@ def problem_of(column: Column, distinct: Distinct, is_stated: bool) -> str:
 def id_problem(column: Column, values: Sequence[str], rows: int) -> str:
     """Return why a column is an id, or ""."""
     if column.kind == "category" and len(values) >= MOSTLY_DISTINCT * rows:
-        return "has a different value in almost each row, like an id"
+        return "has a different value in almost every row, like an id"
     if column.kind != "number" or len(values) < rows or not all(map(INTEGER.fullmatch, values)):
         return ""
     steps = np.diff([integer_of(text) for text in values])
     if (steps == steps[0]).all():
-        return "counts the rows"
+        return "contains row numbers"
     return "has a different value in each row, like an id" if ID_NAME.fullmatch(column.name) else ""
 
 

@@ -1,7 +1,7 @@
 """Read a CSV or Parquet file as a table of texts, with the line of each row.
 
 Python's csv module reads the file, because it knows the number of fields and the physical line of
-each row. pandas takes the first column as an index if the rows have one field more than the header.
+each row. If the rows have one field more than the header, pandas uses the first column as index.
 """
 
 from __future__ import annotations

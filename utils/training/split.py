@@ -124,5 +124,5 @@ def check_parts(parts: Parts, description: Description, train_rows: int | None) 
         found = f"only the held-out rows have {', '.join(only)}" if only else "they have one class"
         raise TrainingError(
             f"{name}: a class of {label!r} is missing in the training or the held-out rows: "
-            f"{found}. Choose other parts."
+            f"{found}. Change `split`, `test` or `train_rows`."
         )

@@ -62,8 +62,11 @@ def test_stated_kind_takes_precedence_over_the_values(tmp_path: Path) -> None:
 REASONS = {
     "no values": ([""] * 40, "has no values"),
     "constant": (["7"] * 40, "is constant ('7')"),
-    "row number": ([str(i) for i in range(40)], "counts the rows"),
-    "words": ([f"w{i}" for i in range(40)], "has a different value in almost each row, like an id"),
+    "row number": ([str(i) for i in range(40)], "contains row numbers"),
+    "words": (
+        [f"w{i}" for i in range(40)],
+        "has a different value in almost every row, like an id",
+    ),
 }
 
 
