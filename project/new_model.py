@@ -30,6 +30,7 @@ from project.names import check_container, check_directory_name, check_name, sna
 
 sys.path.insert(0, str(ROOT / "engines"))
 from model_names import makefile_value, routes_of  # noqa: E402
+from runtime.environment import check_file  # noqa: E402
 from runtime.settings import ConfigurationError  # noqa: E402
 
 FORM = "make new-model NAME=lightGBM [FROM=xgBoost] [DATASET_NAME=data/churn.csv]"
@@ -82,9 +83,13 @@ def check_source(source: str) -> None:
         names = ", ".join(models)
         expected = f"expected a directory with predict.py and train.py: {names}"
         raise ProjectError(f"FROM={source}: {expected}.", USAGE)
-    if not makefile_value(source, "MODEL_NAME"):
-        problem = f"{source}/Makefile does not set MODEL_NAME"
-        raise ProjectError(f"FROM={source}: {problem}. Set it, or choose another FROM.", 78)
+    name = makefile_value(source, "MODEL_NAME")
+    for route in check_file(ROOT / source / ".s2i" / "environment", "predict"):
+        # Only names with the name of the model can be replaced.
+        if not name or name not in route.path or name.replace("-", "_") not in route.function:
+            found = f"route {route.path} and function {route.function} of model {name!r}"
+            problem = f"expected a route and a function with the name of the model, found {found}"
+            raise ProjectError(f"FROM={source}: {problem}. Choose another FROM.", CONFIGURATION)
 
 
 def model_directories() -> Iterator[str]:

@@ -145,6 +145,16 @@ def test_new_model_rejects_a_route_that_exists(clone: Path) -> None:
     assert "xgBoost has the route light_gbm/predict. Choose another one." in done.stderr
 
 
+def test_new_model_rejects_a_source_with_other_names(clone: Path) -> None:
+    environment = clone / "xgBoost/.s2i/environment"
+    text = environment.read_text()
+    environment.write_text(text.replace("adult_income_xgb/predict:", "income/predict:"))
+    done = new_model(clone, NAME="extra", FROM="xgBoost", JOIN="0")
+    assert "Error 78" in done.stderr
+    assert "found route income/predict and function predict_adult_income_xgb" in done.stderr
+    assert not (clone / "extra").exists()
+
+
 def test_new_model_names_the_command_for_data_without_description(clone: Path) -> None:
     write_table(clone / "data" / "churn.csv", "churned", "classification", rows=50)
     done = new_model(clone, NAME="extra", DATASET_NAME="data/churn.csv")
