@@ -13,7 +13,8 @@ from pathlib import Path
 from project.git import ProjectError
 
 ROOT = Path(__file__).resolve().parent.parent
-LINE = re.compile(r"^(MODEL_DIRS *:= *)(.*)$", re.MULTILINE)
+# The third part is a comment.
+LINE = re.compile(r"^(MODEL_DIRS *:= *)([^#\n]*)(.*)$", re.MULTILINE)
 FILES = ("Makefile", ".s2i/environment", "predict.py", "requirements.txt", "setup.sh")
 
 
@@ -35,7 +36,8 @@ def change_combined(directories: list[str]) -> None:
     if not LINE.search(text):
         raise ProjectError("all/Makefile has no line MODEL_DIRS := NAMES. Add it, or set JOIN=0.")
     try:
-        makefile.write_text(LINE.sub(rf"\g<1>{' '.join(directories)}", text), encoding="utf-8")
+        line = rf"\g<1>{' '.join(directories)}\g<3>"
+        makefile.write_text(LINE.sub(line, text), encoding="utf-8")
         generate(directories)
     except BaseException:
         for path, content in before.items():

@@ -22,7 +22,8 @@ def end(number: int, frame: object) -> NoReturn:
 
 def run_command(name: str, function: Callable[[], None]) -> int:
     """Run a function, report an error and return the exit code."""
-    signal.signal(signal.SIGTERM, end)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
     try:
         function()
     except ProjectError as error:

@@ -250,6 +250,12 @@ def write_project(root: Path, names: Names, url: str) -> None:
     write(root / "README.md", README.format(**values))
 
 
+    """Return a line of a Makefile, with the new value of the variable that it sets."""
+    """Return a line of a Makefile; if it sets one of the variables, with another value."""
+    name, sign, _ = line.partition(":=")
+    return f"{name}:= {values[name.strip()]}" if sign and name.strip() in values else line
+
+
 def rename(directory: Path, model: Model, value: Callable[[str, str], str]) -> None:
     """Replace the names in a copied model directory.
 
@@ -259,9 +265,8 @@ def rename(directory: Path, model: Model, value: Callable[[str, str], str]) -> N
     makefile = directory / "Makefile"
     text = makefile.read_text(encoding="utf-8")
     new = {"MODEL_NAME": model.name, "DATASET_NAME": model.data, "CONTAINER_NAME": model.container}
-    for variable, word in new.items():
-        text = re.sub(rf"^({variable} *:=).*", rf"\1 {word}", text, flags=re.MULTILINE)
-    makefile.write_text(text, encoding="utf-8")
+    lines = [changed_line(line, new) for line in text.split("\n")]
+    makefile.write_text("\n".join(lines), encoding="utf-8")
 
     # A function may have the name as its end: predict_churn.
     words = "|".join(map(re.escape, {old, old.replace("-", "_")}))

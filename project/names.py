@@ -6,12 +6,15 @@ This module uses only the standard library, and runs on Python 3.9.
 from __future__ import annotations
 
 import keyword
+import os
 import re
 import sys
 from pathlib import Path
 
 from project.git import USAGE, ProjectError
 
+# The modules of pinned packages that have another name than the package, and of the builder.
+OTHER_MODULES = ("attr", "dateutil", "google", "runtime", "sklearn", "yaml")
 IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 # engines/common.sh has the same rule, which also allows a registry.
 IMAGE = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*")
@@ -56,7 +59,7 @@ def check_directory_name(name: str, root: Path) -> None:
         expected = "expected letters, digits and _, and no word of Python"
         close = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
         is_better = close != name and close.isidentifier() and not keyword.iskeyword(close)
-        advice = f" Try NAME={close}." if is_better else " Choose another name."
+        advice = f" Try NAME={close}." if is_better and name.isascii() else " Choose another name."
         raise ProjectError(f"NAME={name}: {expected}.{advice}", USAGE)
     # A file system may not distinguish capitals.
     taken = [path.name for path in root.iterdir() if path.name.lower() == name.lower()]
@@ -72,8 +75,9 @@ def hidden_modules(root: Path) -> set[str]:
 
     They are those of the standard library, of the pinned packages and of the builder.
     """
-    # Python 3.9 does not have the first list.
-    standard = getattr(sys, "stdlib_module_names", sys.builtin_module_names)
+    # Python 3.9 has no list of the modules in this folder.
+    standard = {path.stem for path in Path(os.__file__).parent.iterdir()}
     pins = (root / "constraints.txt").read_text(encoding="utf-8")
     packages = re.findall(r"^([A-Za-z0-9._-]+)==", pins, re.MULTILINE)
-    return {*standard, *(name.replace("-", "_") for name in packages), "runtime", "sklearn"}
+    modules = {name.replace("-", "_") for name in packages}
+    return standard.union(sys.builtin_module_names, modules, OTHER_MODULES)

@@ -12,6 +12,7 @@ uses only the standard library, and runs on Python 3.9.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def read_arguments(variables: dict[str, str]) -> Arguments:
     if not name:
         raise ProjectError(f"NAME is not set. Type {FORM}", USAGE)
     check_directory_name(name, ROOT)
-    source = variables.get("FROM") or default_source()
+    source = variables.get("FROM", "").rstrip("/") or default_source()
     check_source(source)
 
     model_name = variables.get("MODEL_NAME") or snake_case(name)
@@ -61,6 +62,7 @@ def read_arguments(variables: dict[str, str]) -> Arguments:
     container = variables.get("CONTAINER_NAME") or model_name.replace("_", "-")
     check_container(container)
     data = variables.get("DATASET_NAME") or makefile_value(source, "DATASET_NAME")
+    data = os.path.relpath(ROOT / data, ROOT)
     check_data(data)
     model = Model(model_name, data, container)
     check_free(model)
@@ -106,6 +108,10 @@ def check_data(data: str) -> None:
     if not path.resolve().is_relative_to((ROOT / "data").resolve()):
         advice = f"Copy the file to data/, and set DATASET_NAME={name}"
         raise ProjectError(f"DATASET_NAME={data}: expected a file in data/. {advice}", USAGE)
+    # A Makefile would not keep these characters.
+    if re.search(r"[#$\\\n]", data):
+        expected = "expected a name without #, $ and \\"
+        raise ProjectError(f"DATASET_NAME={data}: {expected}. Rename the file.", USAGE)
     if not path.is_file():
         names = ", ".join(sorted(f"data/{file.name}" for file in ROOT.glob("data/*.[cp][sa][vr]*")))
         problem = f"no such file. data/ has {names or 'no table'}"

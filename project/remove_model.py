@@ -42,10 +42,18 @@ def main() -> None:
     """Remove the directory that NAME names."""
     name = os.environ.get("NAME", "").strip().rstrip("/")
     check_removable(name, os.environ.get("FORCE") == "1")
+    removed = ROOT / ".local" / f"removed-{name}-{os.getpid()}"
+    removed.parent.mkdir(exist_ok=True)
+    # This fails before anything has changed if the directory cannot be removed.
+    (ROOT / name).rename(removed)
     directories = combined_directories()
-    if name in directories:
-        change_combined([other for other in directories if other != name])
-    shutil.rmtree(ROOT / name)
+    try:
+        if name in directories:
+            change_combined([other for other in directories if other != name])
+    except BaseException:
+        removed.rename(ROOT / name)
+        raise
+    shutil.rmtree(removed, ignore_errors=True)
     print(f"---> Removed {name}. Its images and its model file in models/ were not removed.")
 
 

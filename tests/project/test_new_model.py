@@ -2,15 +2,25 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import Completed, clean_environment, output_of, run, without_programs
+from support.commands import (
+    WITHOUT_CAPABILITIES,
+    Completed,
+    clean_environment,
+    needs_setpriv,
+    output_of,
+    run,
+    without_programs,
+)
 from support.projects import commit, git, make_template, write_table
 
 REGRESSION = 'label = "charges"\ntask = "regression"\nignore = ["customer id"]\n[columns]\n'
@@ -260,3 +270,50 @@ def test_new_model_needs_a_repository(clone: Path) -> None:
         (clone / "hidden").rename(clone / ".git")
     assert "is not a git repository. Type git init && git add . && git commit" in done.stderr
     assert not (clone / "extra").exists()
+
+
+@pytest.mark.parametrize("name", ["dateutil", "json", "yaml", "pandas"])
+def test_new_model_rejects_the_name_of_a_module(clone: Path, name: str) -> None:
+    done = new_model(clone, NAME=name)
+    assert (done.returncode, changes(clone)) == (2, [])
+    assert f"NAME={name}: a module of Python or a package has this name" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a#b.csv", "a$b.csv", "a\\1b.csv"])
+def test_new_model_rejects_a_data_name_that_a_makefile_changes(clone: Path, name: str) -> None:
+    shutil.copy(clone / "data/costs.csv", clone / "data" / name)
+    shutil.copy(clone / "data/costs.toml", (clone / "data" / name).with_suffix(".toml"))
+    done = run(
+        sys.executable,
+        "project/new_model.py",
+        cwd=clone,
+        env={"NAME": "other", "DATASET_NAME": f"data/{name}"},
+    )
+    assert done.returncode == 2
+    assert "expected a name without #, $ and \\" in done.stderr
+    assert not (clone / "other").exists()
+
+
+def test_new_model_accepts_other_forms_of_a_path(clone: Path) -> None:
+    output_of(new_model(clone, NAME="other", FROM="xgBoost/", DATASET_NAME="./data/costs.csv"))
+    assert "DATASET_NAME := data/costs.csv\n" in (clone / "other/Makefile").read_text()
+
+
+def test_a_comment_after_model_dirs_is_kept(clone: Path) -> None:
+    makefile = clone / "all/Makefile"
+    makefile.write_text(re.sub(r"(MODEL_DIRS := .*)", r"\1 # my models", makefile.read_text()))
+    output_of(new_model(clone, NAME="other"))
+    line = next(line for line in makefile.read_text().splitlines() if "MODEL_DIRS :=" in line)
+    assert line.endswith(" other# my models")
+
+
+@needs_setpriv
+def test_a_directory_that_cannot_be_removed_changes_nothing(clone: Path) -> None:
+    output_of(new_model(clone, NAME="other"))
+    before = changes(clone)
+    (clone / "other").chmod(0o555)
+    command = [*WITHOUT_CAPABILITIES, sys.executable, "project/remove_model.py"]
+    done = run(*command, cwd=clone, env={"NAME": "other", "FORCE": "1"})
+    (clone / "other").chmod(0o755)
+    assert (done.returncode, changes(clone)) == (1, before)
+    assert "Permission denied" in done.stderr
