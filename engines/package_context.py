@@ -90,15 +90,15 @@ def decisive_files(kind: str, source: Path) -> list[Path]:
 def digest(base: str, kind: str, source: Path, files: list[Path]) -> str:
     """Return 16 hexadecimal digits for an image and the names and contents of files.
 
-    Of the requirements files, only their lines count, not their names and comments. So different
-    applications can have equal digests.
+    Of the requirements files, only their lines count, not their order, names and comments. So
+    different applications can have equal digests.
     """
     parts = [base, environment_text(source)]
     # With these settings of pip and uv, the same files install other versions.
     parts += [f"{name}={value}" for name, value in sorted(settings().items()) if name in DECISIVE]
     requirements = [] if kind == "setup" else read(requirements_file(source, kind))
     for file in requirements:
-        texts = [line.text for line in file.lines]
+        texts = sorted(line.text for line in file.lines)
         if texts or file.options:
             parts.append(repr((file.is_constraint, texts, sorted(file.options.items()))))
     names = {file.path for file in requirements}

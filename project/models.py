@@ -250,8 +250,8 @@ def write_project(root: Path, names: Names, url: str) -> None:
     write(root / "README.md", README.format(**values))
 
 
+def changed_line(line: str, values: dict[str, str]) -> str:
     """Return a line of a Makefile, with the new value of the variable that it sets."""
-    """Return a line of a Makefile; if it sets one of the variables, with another value."""
     name, sign, _ = line.partition(":=")
     return f"{name}:= {values[name.strip()]}" if sign and name.strip() in values else line
 
