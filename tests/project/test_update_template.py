@@ -151,7 +151,7 @@ def test_models_get_the_versions_of_the_template_and_keep_their_own(copy: Copy) 
     commit(project, "Choose", **{"forest/requirements_train.txt": text})
     output = update(project, "TO=newer-packages").stdout
     # `make check` reports the version that the user chose for one of two files.
-    found = "requires numpy==99.0.0, but forest/requirements_train.txt:1 requires numpy==1.0"
+    found = "requires numpy==99.0.0, but forest/requirements_train.txt:2 requires numpy==1.0"
     assert f"forest/requirements_predict.txt:1: {found}" in output
     line = f"     linear/requirements_train.txt: numpy==99.0.0 (was {NUMPY})\n"
     assert line in output

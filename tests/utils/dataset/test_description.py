@@ -162,9 +162,9 @@ def test_every_key_and_kind_is_on_the_page() -> None:
 
 def test_limits_of_the_page_are_those_of_the_code() -> None:
     page = " ".join(PAGE.split())
-    value = (
-        f"a value {text_table.MAX_VALUE // 2**20} MiB, a table {text_table.MAX_COLUMNS:,} columns"
-    )
-    assert f"at most {text_table.MAX_LINE // 2**20} MiB, {value}" in page
+    line = text_table.MAX_LINE // 2**20
+    value = f"{text_table.MAX_VALUE // 2**20} MiB for a value"
+    columns = f"{text_table.MAX_COLUMNS:,} columns for a table"
+    assert f"{line} MiB for a line, {value} and {columns}" in page
     assert page.count(f"at least {infer.MOSTLY:.0%}".replace("%", " %")) == 2
-    assert f"at most {infer.FEW_CLASSES} different numbers" in page
+    assert f"at most {infer.FEW_CLASSES} distinct numbers" in page
