@@ -24,6 +24,8 @@ make_setup_image() { # make_setup_image NAME: makes the image in which setup.sh 
   local changes
   run_in "$base" cp -R /run/s2i-source/. "$app_root"
   commit "$unfinished"
+  # docker diff compares sizes and times in seconds. It would not find a change in the same second.
+  sleep 1
   run_in "$unfinished" /opt/builders/packages.sh setup
   changes=$(docker diff "$container")
   if [ -z "$changes" ]; then
