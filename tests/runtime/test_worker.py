@@ -205,8 +205,8 @@ def test_sigint_ends_the_server_without_a_drain(directory: Path) -> None:
 def test_sigint_to_every_process_ends_the_server_without_a_drain(directory: Path) -> None:
     # A terminal sends SIGINT to every process when its user presses Ctrl-C.
     with Server(directory, FUNCTIONS, DRAIN_SECONDS="10", WORKERS="2") as server:
-        server.wait_until_ready()
+        server.wait_until_ready(workers=2)
         for pid in [*server.worker_pids(), server.process.pid]:
             os.kill(pid, signal.SIGINT)
-        assert server.wait(3) == 0
+        assert server.wait(8) == 0
         assert "Traceback" not in server.output
