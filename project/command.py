@@ -20,10 +20,15 @@ def end(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def run_command(name: str, function: Callable[[], None]) -> int:
-    """Run a function, report an error and return the exit code."""
+def end_on_signals() -> None:
+    """Let SIGTERM and a closed terminal end the command as Ctrl-C does."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
+
+
+def run_command(name: str, function: Callable[[], None]) -> int:
+    """Run a function, report an error and return the exit code."""
+    end_on_signals()
     try:
         function()
     except ProjectError as error:

@@ -27,6 +27,7 @@ class Kind(NamedTuple):
     estimators: dict[str, tuple[str, str, tuple[str, ...]]]
 
 
+LOGISTIC = ("C=1.0", "max_iter=1000")
 FOREST = ("n_estimators=100", "max_depth=14", "min_samples_leaf=3", "n_jobs=-1", "random_state=0")
 BOOSTING = ("n_estimators=200", "learning_rate=0.1", "max_depth=4", "random_state=0")
 KINDS = (
@@ -35,11 +36,7 @@ KINDS = (
         "logisticRegression",
         "Linear model",
         {
-            "classification": (
-                "sklearn.linear_model",
-                "LogisticRegression",
-                ("C=1.0", "max_iter=1000"),
-            ),
+            "classification": ("sklearn.linear_model", "LogisticRegression", LOGISTIC),
             "regression": ("sklearn.linear_model", "Ridge", ("alpha=1.0",)),
         },
     ),
@@ -266,22 +263,20 @@ def rename(directory: Path, model: Model, value: Callable[[str, str], str]) -> N
     text = makefile.read_text(encoding="utf-8")
     new = {"MODEL_NAME": model.name, "DATASET_NAME": model.data, "CONTAINER_NAME": model.container}
     lines = [changed_line(line, new) for line in text.split("\n")]
-    makefile.write_text("\n".join(lines), encoding="utf-8")
+    write(makefile, "\n".join(lines))
 
     # A function may have the name as its end: predict_churn.
     words = "|".join(map(re.escape, {old, old.replace("-", "_")}))
     complete = re.compile(rf"(?<![A-Za-z0-9])({words})(?![A-Za-z0-9_])")
     for name in (".s2i/environment", "predict.py", "train.py"):
         file = directory / name
-        file.write_text(
-            complete.sub(model.name, file.read_text(encoding="utf-8")), encoding="utf-8"
-        )
+        write(file, complete.sub(model.name, file.read_text(encoding="utf-8")))
     train = directory / "train.py"
     text = train.read_text(encoding="utf-8")
     # The texts of the copied model name its estimator and its data.
     text = re.sub(r'\A""".*?"""', f'"""Train {model.name}."""', text, flags=re.DOTALL)
     text = re.sub(r'(train_model\(\w+, \w+, )"[^"]*"', rf'\1"{directory.name}"', text)
-    train.write_text(text, encoding="utf-8")
+    write(train, text)
 
 
 def other_estimator(train: Path, task: str) -> None:
@@ -289,7 +284,7 @@ def other_estimator(train: Path, task: str) -> None:
     text = train.read_text(encoding="utf-8")
     other = "regression" if task == "classification" else "classification"
     for kind in KINDS:
-        module, estimator, arguments = kind.estimators[other]
+        module, estimator, _ = kind.estimators[other]
         call = re.compile(rf"\b{estimator}\([^()]*\)")
         if call.search(text):
             new_module, new_estimator, arguments = kind.estimators[task]
@@ -299,4 +294,4 @@ def other_estimator(train: Path, task: str) -> None:
             text = re.sub(rf"\b{estimator}\b", new_estimator, text)
     ends = ("Classifier", "Regressor") if task == "regression" else ("Regressor", "Classifier")
     text = re.sub(rf"(?<=[A-Za-z]){ends[0]}\b", ends[1], text)
-    train.write_text(text, encoding="utf-8")
+    write(train, text)

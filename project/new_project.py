@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
-from project.command import INTERRUPTED, end  # noqa: E402
+from project.command import INTERRUPTED, end_on_signals  # noqa: E402
 from project.describe import describe  # noqa: E402
 from project.git import LIST, USAGE, ProjectError, Repository  # noqa: E402
 from project.models import KINDS, Names, write_model, write_project  # noqa: E402
@@ -171,7 +170,7 @@ def remove_unfinished(target: Path, existed: bool) -> None:
 
 def main() -> int:
     """Make the project and return the exit code."""
-    signal.signal(signal.SIGTERM, end)
+    end_on_signals()
     try:
         arguments = read_arguments(dict(os.environ))
         existed = arguments.target.exists()

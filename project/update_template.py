@@ -18,10 +18,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+from project.command import INTERRUPTED  # noqa: E402
+from project.describe import clean_environment  # noqa: E402
 from project.git import LIST, ProjectError, Repository  # noqa: E402
 
 REMOTE = "template"
-INTERRUPTED = 130
 CONFLICTS = """\
 update-template: the files above have conflicts. Each of them has both versions, between lines of
 <<<<<<<, ======= and >>>>>>>. Edit them, then type: git add FILE..., git commit and make generate.
@@ -121,7 +122,8 @@ def merge(project: Repository, version: str) -> list[str]:
 
 def regenerate(project: Repository) -> None:
     """Regenerate the combined application, whose generator may have changed."""
-    subprocess.run(["make", "--silent", "-C", "all", "generate"], cwd=ROOT, check=True, env=clean())
+    command = ["make", "--silent", "-C", "all", "generate"]
+    subprocess.run(command, cwd=ROOT, check=True, env=clean_environment())
     project.output("add", "--update")
 
 
@@ -147,18 +149,13 @@ def update_pins(project: Repository, old: str, new: str) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def clean() -> dict[str, str]:
-    """Return the environment without the variables of the make that runs this program."""
-    hidden = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "TO")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
-
-
 def check() -> int:
     """Run `make check` if the project has it, and return its exit code."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     if not re.search("^check:", makefile, re.MULTILINE):
         return 0
-    return subprocess.run(["make", "--silent", "check"], cwd=ROOT, env=clean()).returncode
+    command = ["make", "--silent", "check"]
+    return subprocess.run(command, cwd=ROOT, env=clean_environment()).returncode
 
 
 def update(version: str) -> int:

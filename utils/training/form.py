@@ -157,7 +157,8 @@ def report_requirements(required: dict[str, str], module: str) -> None:
     lines = [f"{name}=={version}" for name, version in required.items()]
     lacking = [line for line in lines if normalized(line.partition("==")[0]) not in listed]
     if lacking:
-        print(f"     The server needs these lines in {folder / 'requirements_predict.txt'}:")
+        # The folder is one of the image, not that of the user's file.
+        print("     The server needs these lines in requirements_predict.txt:")
         print(*(f"       {line}" for line in lacking), sep="\n", flush=True)
 
 
